@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * JID: an address by RFC 7622, prepared once and compared by memcmp ever after.
+ *
+ * jid_prepare() splits (s3.1), enforces UsernameCaseMapped on the localpart (RFC 8265 s3.3) with the further exclusions
+ * of RFC 7622 s3.3.1, IDNA2008 on the domainpart (s3.2; IPv4 and bracketed IPv6 literals; a trailing dot is removed) and
+ * OpaqueString on the resourcepart (s3.4), and writes "local@domain/resource" in one piece. ASCII takes a fast path with
+ * identical results.
+ *
+ * Bounds:  1 to 1023 octets a part, JID_SIZE_MAX in all, measured after preparation (s3.2, s3.3, s3.4).
+ * Thread:  any; no state.
+ */
+#include "core/base/span.h"
+
+#include <stdint.h>
+
+#define JID_PART_MAX 1023u
+#define JID_SIZE_MAX (3u * JID_PART_MAX + 2u)
+
+/* Prepared bytes, borrowed. Parts that are absent have size 0. */
+struct jid {
+    const char *bytes;
+    uint16_t local_size;
+    uint16_t domain_size;
+    uint16_t resource_size;
+};
+
+/* Room for a prepared JID. */
+struct jid_buffer {
+    char bytes[JID_SIZE_MAX];
+};
+
+enum jid_status {
+    JID_OK,
+    JID_EMPTY,
+    JID_BAD_UTF8,
+    JID_LOCAL_EMPTY,
+    JID_LOCAL_LONG,
+    JID_LOCAL_FORBIDDEN,
+    JID_DOMAIN_EMPTY,
+    JID_DOMAIN_LONG,
+    JID_DOMAIN_FORBIDDEN,
+    JID_RESOURCE_EMPTY,
+    JID_RESOURCE_LONG,
+    JID_RESOURCE_FORBIDDEN,
+    JID_STATUS_COUNT
+};
+
+/* A sentence for a person: which part, what is wrong. */
+const char *jid_status_text(enum jid_status status);
+
+enum jid_status jid_prepare(struct span text, struct jid_buffer *buffer, struct jid *out)
+    __attribute__((warn_unused_result));
+/* Single parts, into out of at least JID_PART_MAX bytes. */
+enum jid_status jid_prepare_local(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
+enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
+enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
+/* OpaqueString for passwords (RFC 8265 s4.2); size up to 3 x text.size is never exceeded; out_size is the room. */
+enum jid_status jid_prepare_password(struct span text, char *out, size_t out_size, size_t *size)
+    __attribute__((warn_unused_result));
+
+static inline struct span jid_local(const struct jid *jid)
+{
+    return span_of(jid->bytes, jid->local_size);
+}
+
+static inline struct span jid_domain(const struct jid *jid)
+{
+    return span_of(jid->bytes + (jid->local_size ? jid->local_size + 1u : 0u), jid->domain_size);
+}
+
+static inline struct span jid_bare(const struct jid *jid)
+{
+    return span_of(jid->bytes, (jid->local_size ? jid->local_size + 1u : 0u) + jid->domain_size);
+}
+
+static inline struct span jid_full(const struct jid *jid)
+{
+    return span_of(jid->bytes, jid_bare(jid).size + (jid->resource_size ? jid->resource_size + 1u : 0u));
+}
+
+static inline struct span jid_resource(const struct jid *jid)
+{
+    return span_of(jid->bytes + jid_bare(jid).size + 1, jid->resource_size);
+}
+
+/* Takes already prepared bytes apart without checking them. */
+struct jid jid_of_prepared(struct span bytes);
