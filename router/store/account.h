@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Account: the record of one local user in STORE_ACCOUNTS, keyed by the prepared bare JID. Holds SCRAM keys, never a
+ * password (RFC 5802 s3, RFC 7677).
+ *
+ * Text form for import and export, one line an account, tab-separated:
+ *   user@domain  iterations  salt  sha1-stored  sha1-server  sha256-stored  sha256-server     (base64, '-' for absent)
+ */
+#include "core/base/span.h"
+
+#include <stdint.h>
+
+#define ACCOUNT_SALT_MAX    32u
+#define ACCOUNT_RECORD_MAX  256u
+#define ACCOUNT_LINE_MAX    1600u
+#define ACCOUNT_ITERATIONS  10000u
+
+struct account {
+    uint32_t iterations;
+    uint8_t salt_size;
+    uint8_t salt[ACCOUNT_SALT_MAX];
+    bool has_sha1, has_sha256;
+    uint8_t sha1_stored[20], sha1_server[20];
+    uint8_t sha256_stored[32], sha256_server[32];
+};
+
+/* password is already prepared (jid_prepare_password). */
+void account_derive(struct account *account, struct span password, struct span salt, uint32_t iterations);
+/* Does this password (prepared) belong to the account? Constant time in its content. */
+bool account_verify(const struct account *account, struct span password);
+size_t account_encode(const struct account *account, uint8_t out[ACCOUNT_RECORD_MAX]);
+bool account_decode(struct span record, struct account *account) __attribute__((warn_unused_result));
+/* jid is the bare JID. Returns the size, without newline or NUL. */
+size_t account_to_line(struct span jid, const struct account *account, char out[ACCOUNT_LINE_MAX]);
+/* jid points into line and is not prepared. *why names the field that is wrong. */
+bool account_from_line(struct span line, struct span *jid, struct account *account, const char **why);
+/* The same plausible account for the same unknown name, every time in this process's life and across restarts with the
+ * same secret: nobody can tell it from a real one by salt or iterations (RFC 6120 s13.11). */
+void account_fake(struct account *account, struct span jid, struct span secret);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Context: an immutable snapshot of certificates, keys and policy from which engines are made. A reload makes a new
+ * one; engines keep the one they were born with. The only header through which the library's name is known to others
+ * is its version string.
+ *
+ * TLS 1.3 and 1.2; AEAD with forward secrecy only (RFC 7590 s3, RFC 9325); no renegotiation, no compression, no early
+ * data. Tickets are sealed with keys of the ticket_keys shared by all contexts and shards of the process.
+ *
+ * Thread:  context_new on any; ref and unref on any (atomic count); engine_new on any.
+ */
+#include "core/base/err.h"
+#include "core/base/span.h"
+
+#include <stdint.h>
+
+struct context;
+struct ticket_keys;
+
+enum context_role { CONTEXT_SERVER, CONTEXT_CLIENT };
+
+struct context_domain {
+    const char *name;             /* A-label or U-label domain, prepared */
+    const char *certificate_file; /* PEM, leaf first, then intermediates */
+    const char *key_file;         /* PEM */
+};
+
+struct context_config {
+    enum context_role role;
+    const struct context_domain *domains; /* server: at least one; the first answers clients without SNI */
+    unsigned domain_count;
+    const char *const *alpn;         /* NULL-terminated, preferred first; NULL: none. A server refuses a client that
+                                        offers only others (RFC 7301 s3.2) and accepts one that offers none */
+    struct ticket_keys *ticket_keys; /* server; NULL: no tickets */
+    const char *ca_file;             /* client: trust anchors; NULL with insecure */
+    bool insecure;                   /* client, tests and benches: accept any certificate */
+    uint16_t version_min;            /* 0x0303 or 0x0304 */
+    uint16_t version_max;            /* the same; 0: 0x0304 */
+};
+
+/* Once per process, before the first context; at the end. */
+bool tls_start(struct err *err);
+void tls_stop(void);
+/* "wolfSSL 5.9.2 (origin)". */
+const char *tls_library(void);
+
+/* 128-bit random key names and keys; rotated by age at use. Thread-safe. */
+struct ticket_keys *ticket_keys_new(void);
+void ticket_keys_free(struct ticket_keys *keys);
+
+/* Names the file and the reason: unreadable, no PEM, key does not match, certificate not for the domain (RFC 9525),
+ * expired. The last two are for the caller to judge: they are told in warning, which may be NULL. */
+struct context *context_new(const struct context_config *config, struct err *err, struct err *warning);
+struct context *context_ref(struct context *context);
+void context_unref(struct context *context);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Engine: one TLS connection without I/O: wire bytes in, plain bytes out, and the reverse (RFC 8446, RFC 5246).
+ *
+ * Wire bytes to send are appended to a chain of the caller's. Handshake memory is released as soon as it is over. An
+ * engine may move between threads while no call is running; its context is shared and reference-counted.
+ *
+ * Bounds:  wire bytes per feed: any; one record is held at most (16 KiB and its head) while it is incomplete.
+ */
+#include "core/base/chain.h"
+#include "tls/context.h"
+
+struct engine;
+
+enum engine_status {
+    ENGINE_OK,     /* go on */
+    ENGINE_CLOSED, /* the peer sent close_notify: nothing more will be read; writing still works until engine_close */
+    ENGINE_FAILED, /* an alert for the peer may be in wire_out; only engine_free is left. See engine_error */
+};
+
+/* plain bytes, borrowed until return. Must not free the engine. */
+typedef void (*engine_plain_fn)(void *context, struct span plain);
+
+/* Server: name is the fallback domain when the client sends no SNI (may be empty: the context's first). Client: name
+ * is the server's, sent as SNI and checked by the caller's rules. NULL when memory is refused. */
+struct engine *engine_new(struct context *context, struct span name);
+void engine_free(struct engine *engine);
+
+/* Client: writes the ClientHello. Server: nothing to do. */
+enum engine_status engine_start(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool);
+/* Takes all of wire. Handshake answers go to wire_out; plain bytes to the function, in order. */
+enum engine_status engine_feed(struct engine *engine, struct span wire, struct chain *wire_out,
+                               struct chunk_pool *pool, engine_plain_fn plain, void *plain_context);
+/* Encrypts and consumes up to size_max bytes of plain, in records filled as far as they go. Only when ready. */
+enum engine_status engine_write(struct engine *engine, struct chain *plain, size_t size_max, struct chain *wire_out,
+                                struct chunk_pool *pool);
+/* close_notify. */
+void engine_close(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool);
+
+bool engine_is_ready(const struct engine *engine); /* the handshake is over */
+const char *engine_error(const struct engine *engine);
+/* Facts, once ready. Strings live as long as the engine. */
+const char *engine_version(const struct engine *engine); /* "TLSv1.3" */
+const char *engine_cipher(const struct engine *engine);
+struct span engine_alpn(const struct engine *engine);        /* empty: none negotiated */
+struct span engine_server_name(const struct engine *engine); /* the domain whose certificate was used (server) */
+bool engine_is_resumed(const struct engine *engine);
+
+/* Channel bindings (RFC 9266, RFC 5929). Size written to out, 0 if this connection has none of that kind: exporter
+ * only with TLS 1.3, or 1.2 with extended master secret; unique only with TLS 1.2. */
+enum engine_binding { BINDING_EXPORTER, BINDING_UNIQUE, BINDING_END_POINT };
+#define ENGINE_BINDING_MAX 64
+size_t engine_binding(struct engine *engine, enum engine_binding kind, char out[ENGINE_BINDING_MAX]);
