@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Shard: one reactor thread and everything it owns. A struct of pointers to the parts; each part's header tells its
+ * rules. The shard composes them: its io handler and its turn are the only place that knows the order.
+ *
+ *   completions -> received -> streams -> route -> deliver | mail
+ *   turn: mail in, store replies, timers, overflow, flush of every stream that has something to send, mail out
+ *
+ * Thread:  everything here belongs to the shard's own thread.
+ */
+#include "core/base/chain.h"
+#include "core/base/counters.h"
+#include "core/base/table.h"
+#include "core/base/wheel.h"
+#include "io/io.h"
+#include "router/route/mail.h"
+#include "router/route/router.h"
+#include "router/store/store.h"
+
+struct overflow;
+
+struct shard {
+    unsigned index;
+    struct router *router;
+    struct policy *policy;
+    struct io *io;
+    struct chunk_pool *pool; /* io's */
+    struct counters *counters;
+    struct wheel *wheel;
+    struct xml_scratch *scratch;
+    struct store_client *store;
+    struct table users;          /* struct user by bare JID: router/route/session.h */
+    struct chain work;           /* the payload being routed; empty between two stanzas */
+    struct stream *dirty;        /* streams with something to flush, each once */
+    struct stream *streams;      /* all, doubly linked */
+    struct overflow *overflow;   /* per target shard */
+    uint64_t *wake_mask;         /* targets that got something this turn */
+    void (*answer)(struct shard *shard, void *question); /* of NOTICE_ASK: set by sluiced.c */
+    struct stream *cursor;       /* a walk over streams that takes several turns (drain, policy) */
+    uint64_t drain_deadline_ms;  /* 0: not draining */
+    bool is_stopping;
+};
+
+enum listener_tag { LISTEN_C2S, LISTEN_C2S_TLS };
+
+extern const struct io_handler shard_io_handler;
+
+/* io is set by the caller right after io_new(); the shard must not be used before. */
+bool shard_init(struct shard *shard, unsigned index, struct router *router, struct policy *policy,
+                struct counters *counters, struct store_client *store, struct err *err);
+void shard_start(struct shard *shard, struct io *io);
+void shard_fini(struct shard *shard);
+
+/* Closes every stream with <system-shutdown/>, then stops the io when all are gone or at the deadline. */
+void shard_drain(struct shard *shard);
+void shard_set_policy(struct shard *shard, struct policy *policy);
+
+static inline uint64_t shard_now_ms(const struct shard *shard)
+{
+    return io_now_ms(shard->io);
+}
+
+static inline void shard_count(struct shard *shard, enum counter counter, uint64_t n)
+{
+    counter_add(shard->counters, counter, n);
+}

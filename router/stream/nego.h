@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Nego: stream negotiation as a table (RFC 6120 s4.3, s5, s6, s7): the only place where protocol order lives.
+ *
+ * The interpreter finds the first row for (state, event) whose guard holds, runs its action, and writes the next state;
+ * an action may answer with a follow-up event, or with EV_CLOSED when it ended the stream. No row: the stream is closed
+ * with the error that fits the event (RFC 6120 s4.9.3.12 before authentication).
+ *
+ * Thread:  the stream's shard.
+ * Memory:  struct nego per stream until a resource is bound.
+ */
+#include "core/jid/jid.h"
+#include "router/stream/stream.h"
+
+struct scram;
+struct store_reply;
+
+enum nego_event {
+    EV_NONE, /* nothing follows */
+    EV_HEADER,
+    EV_STARTTLS,
+    EV_AUTH,
+    EV_RESPONSE,
+    EV_ABORT,
+    EV_IQ_BIND,
+    EV_STANZA, /* message, presence, another iq */
+    EV_OTHER,  /* any other top-level element */
+    EV_TLS_READY,
+    EV_ACCOUNT,   /* the store answered */
+    EV_CHALLENGE, /* raised by a SASL step: more to come */
+    EV_SUCCESS,
+    EV_FAILURE,
+    EV_ARRIVED, /* the stream is on its owner shard */
+    EV_TIMEOUT,
+    EV_CLOSED, /* the action ended the stream */
+    EV_COUNT
+};
+
+struct nego {
+    char stream_id[33];        /* of our header: 128 random bits, hexadecimal */
+    char address[48];          /* of the peer, for the log */
+    struct span domain;        /* the domain asked for, allocated; set by the first header for good */
+    char *lang;                /* xml:lang of the peer's header, allocated; NULL: none */
+    struct scram *scram;       /* while an exchange runs */
+    const struct mechanism *mechanism;
+    char *name;                /* prepared localpart while it runs, allocated */
+    struct span plain_password; /* PLAIN, while the account is fetched, allocated, wiped */
+    struct span jid;           /* authenticated bare JID, allocated; empty before */
+    uint8_t attempts;          /* failed logins */
+    bool scram_is_fake;        /* the account does not exist: the exchange must fail, at its end */
+    bool binding_was_offered;
+};
+
+struct nego_row {
+    enum stream_state state;
+    enum nego_event event;
+    bool (*guard)(const struct stream *stream); /* NULL: always */
+    enum nego_event (*action)(struct stream *stream, const struct xml_stanza *stanza);
+    enum stream_state next;
+    const char *spec;
+};
+
+extern const struct nego_row nego_rows[];
+extern const unsigned nego_row_count;
+
+bool nego_new(struct stream *stream, const struct sockaddr *peer);
+void nego_free(struct stream *stream);
+/* A header or a top-level element before the stream is bound. */
+void nego_header(struct stream *stream, const struct xml_stanza *header);
+void nego_element(struct stream *stream, const struct xml_stanza *stanza);
+void nego_event(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza);
+/* The store's reply for a stream in STREAM_LOOKUP. */
+void nego_account(struct stream *stream, const struct store_reply *reply);
+
+/* Our stream header; idempotent per (re)start. */
+void nego_write_header(struct stream *stream, const struct xml_stanza *theirs);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Stream: one XMPP stream over one connection, from accept to close (RFC 6120 s4).
+ *
+ * Bytes come in through the shard's io handler, pass the TLS engine if there is one, and the reader; headers and
+ * elements go to the negotiation (nego.h) until a resource is bound, then to intake.h. What a stream sends is plain XML
+ * appended to its out chain; stream_flush() encrypts and gives it to the io, one send at a time, so stanzas of one turn
+ * share records and system calls, and what the peer does not read stays here as whole stanzas.
+ *
+ * Holds:   a held stream is not read and not parsed; bytes that still come wait in order. Reasons are counted (a store
+ *          lookup, the move to another shard, a slow recipient, a full link).
+ * Moves:   when SASL succeeds the stream goes to the shard that owns the account (io_handoff); the struct travels.
+ * Memory:  this struct, its TLS engine, its session; the negotiation's part is freed when a resource is bound.
+ * Thread:  the shard's where the connection is.
+ */
+#include "core/base/chain.h"
+#include "core/base/wheel.h"
+#include "core/xml/reader.h"
+#include "core/xml/writer.h"
+#include "router/route/mail.h"
+
+struct io_conn;
+struct engine;
+struct nego;
+struct session;
+struct shard;
+
+enum stream_state {
+    STREAM_HEADER,  /* waits for the peer's first stream header */
+    STREAM_OPEN,    /* features sent, nothing authenticated */
+    STREAM_TLS,     /* TLS handshake */
+    STREAM_LOOKUP,  /* SASL: the account is being fetched; held */
+    STREAM_SASL,    /* a challenge is out */
+    STREAM_MOVE,    /* authenticated: on its way to its owner shard; held */
+    STREAM_RESTART, /* waits for the header behind authentication */
+    STREAM_BIND,    /* waits for resource binding */
+    STREAM_BOUND,   /* a session */
+    STREAM_CLOSING, /* our end tag is out: what the peer still sends is thrown away */
+    STREAM_STATE_COUNT
+};
+
+enum stream_error {
+#define STREAM_ERROR(symbol, condition) STREAM_##symbol##_ERROR,
+#include "router/stream/stream_errors.def"
+#undef STREAM_ERROR
+    STREAM_ERROR_COUNT,
+    STREAM_NO_ERROR = STREAM_ERROR_COUNT /* an orderly end */
+};
+
+struct throttled;
+
+struct stream {
+    struct shard *shard;
+    struct io_conn *conn;
+    struct engine *tls;     /* NULL: plain */
+    struct nego *nego;      /* until bound */
+    struct session *session; /* once bound */
+    struct xml_reader reader;
+    struct chain out;  /* plain XML to send: whole elements, oldest first */
+    struct chain held; /* plain XML received while held */
+    struct timer timer;
+    struct stream *next_dirty;
+    struct stream *next, *previous;   /* all streams of the shard */
+    struct throttled *throttled;      /* senders that wait for this stream to be read by its peer */
+    uint64_t behind;                  /* bytes of the same receive behind the element being handled */
+    uint16_t holds;
+    uint8_t state;
+    bool is_dirty;
+    bool is_direct_tls;
+    bool has_sent_header; /* our header is out on this (re)start */
+    bool has_footer;      /* the peer closed its stream */
+    bool is_shut;         /* FIN is out */
+    bool is_running;      /* inside stream_plain: no second entry */
+    bool is_moving;
+};
+
+/* A connection was accepted; the stream lives until its connection has closed. */
+void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, const struct sockaddr *peer);
+/* Called by the shard's io handler. */
+void stream_received(struct stream *stream, struct span wire);
+void stream_ended(struct stream *stream);
+void stream_sent(struct stream *stream);
+void stream_closed(struct stream *stream, int error);
+
+/* Sends what is in out, if no send is in flight. */
+void stream_flush(struct stream *stream);
+/* Notes that out has something new: it is flushed at the end of the turn. */
+void stream_touch(struct stream *stream);
+
+void stream_hold(struct stream *stream);
+void stream_release(struct stream *stream);
+
+/* Ends the stream (RFC 6120 s4.4, s4.9): the error if there is one, inside a stream in any case (s4.9.1.2), the end tag,
+ * TLS close_notify, FIN; the rest waits for the peer's end, but not long. Idempotent. text may be NULL. */
+void stream_close(struct stream *stream, enum stream_error error, const char *text);
+/* Without a word: the connection is of no further use. */
+void stream_abort(struct stream *stream);
+
+/* The reader refused: the exact stream error for it. */
+enum stream_error stream_error_of(enum xml_error error);
+const char *stream_error_condition(enum stream_error error);
+
+/* TLS begins on this stream (behind <proceed/>, or at once on a direct TLS port). */
+bool stream_start_tls(struct stream *stream);
+/* Starts the move to another shard once out is sent; stream_arrived() is called there. */
+void stream_move(struct stream *stream, unsigned shard);
+void stream_departing(struct stream *stream);
+void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *stream);
+void stream_set_deadline(struct stream *stream, uint64_t ms); /* from now; 0: none */
+
+static inline struct xml_writer stream_writer(struct stream *stream, struct chunk_pool *pool)
+{
+    return xml_writer_on(&stream->out, pool);
+}
+struct stream_ref stream_ref(const struct stream *stream);
+struct stream *stream_find(struct shard *shard, struct stream_ref ref);
+
+/* The recipient's queue is long: its sender waits (once per sender) until half of it is gone. */
+void stream_throttle_sender(struct stream *recipient, struct stream_ref sender);
