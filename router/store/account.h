@@ -11,10 +11,14 @@
 
 #include <stdint.h>
 
-#define ACCOUNT_SALT_MAX    32u
-#define ACCOUNT_RECORD_MAX  256u
-#define ACCOUNT_LINE_MAX    1600u
-#define ACCOUNT_ITERATIONS  10000u
+#define ACCOUNT_SALT_MAX       32u
+#define ACCOUNT_SALT_SIZE      16u /* of every account made here, and of account_fake */
+#define ACCOUNT_RECORD_MAX     256u
+#define ACCOUNT_JID_MAX        480u /* STORE_KEY_MAX */
+#define ACCOUNT_LINE_MAX       1600u
+#define ACCOUNT_ITERATIONS     10000u
+#define ACCOUNT_ITERATIONS_MIN 4096u     /* RFC 7677 s4; clients refuse fewer */
+#define ACCOUNT_ITERATIONS_MAX 10000000u /* a client computes some ten seconds for these; more is a mistake */
 
 struct account {
     uint32_t iterations;
@@ -25,15 +29,16 @@ struct account {
     uint8_t sha256_stored[32], sha256_server[32];
 };
 
-/* password is already prepared (jid_prepare_password). */
+/* password is already prepared (jid_prepare_password). salt: 1 to ACCOUNT_SALT_MAX random bytes. */
 void account_derive(struct account *account, struct span password, struct span salt, uint32_t iterations);
 /* Does this password (prepared) belong to the account? Constant time in its content. */
 bool account_verify(const struct account *account, struct span password);
 size_t account_encode(const struct account *account, uint8_t out[ACCOUNT_RECORD_MAX]);
 bool account_decode(struct span record, struct account *account) __attribute__((warn_unused_result));
-/* jid is the bare JID. Returns the size, without newline or NUL. */
+/* jid is the bare JID, at most ACCOUNT_JID_MAX bytes. Returns the size, without newline or NUL. */
 size_t account_to_line(struct span jid, const struct account *account, char out[ACCOUNT_LINE_MAX]);
-/* jid points into line and is not prepared. *why names the field that is wrong. */
+/* jid points into line and is not prepared. *why names the field that is wrong. The numbers are those of the constants
+ * above, and at least one of the two hashes must be there. */
 bool account_from_line(struct span line, struct span *jid, struct account *account, const char **why);
 /* The same plausible account for the same unknown name, every time in this process's life and across restarts with the
  * same secret: nobody can tell it from a real one by salt or iterations (RFC 6120 s13.11). */
