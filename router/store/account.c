@@ -154,7 +154,7 @@ static struct span field_take(struct span *line)
     const char *tab = line->size == 0 ? NULL : memchr(line->ptr, '\t', line->size);
     size_t size = tab == NULL ? line->size : (size_t)(tab - line->ptr);
     struct span field = {line->ptr, size};
-    *line = tab == NULL ? (struct span){line->ptr + size, 0} : span_skip(*line, size + 1);
+    *line = tab == NULL ? (struct span){line->ptr, 0} : span_skip(*line, size + 1);
     return field;
 }
 
