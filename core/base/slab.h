@@ -4,14 +4,21 @@
  * Slab: objects of one size with an index and a generation, for references that may go stale.
  *
  * slab_ref(object) is 64 bits: generation in the upper half, index in the lower. slab_find() of a freed or reused
- * object's ref answers NULL. Objects never move; memory grows in blocks of SLAB_BLOCK objects, and a block that is
- * wholly free is given back.
+ * object's ref answers NULL. Objects never move and are aligned to 16 bytes; memory grows in blocks of SLAB_BLOCK
+ * objects, new objects go to the lowest block with room, and a block that is wholly free is given back (one is kept,
+ * so that a count that swings around a block's edge does not allocate each time).
+ *
+ * Generations come from one 32-bit counter of the slab: a stale ref could be mistaken only when its very index is
+ * taken again exactly a multiple of 2^32 - 1 takes later.
  *
  * Thread:  the owner's.
  * Bounds:  count_max objects; slab_take answers NULL beyond.
+ * Cost:    8 bytes an object beside its own, rounded up to 16 together; 16 bytes and 2 bits a block.
  */
 #include <stddef.h>
 #include <stdint.h>
+
+#define SLAB_BLOCK 64u /* one word of a bitmap */
 
 struct slab;
 
