@@ -3,6 +3,8 @@
 
 #include "core/base/check.h"
 #include "core/jid/ascii_priv.h"
+#include "core/jid/idna_priv.h"
+#include "core/jid/precis_priv.h"
 
 const char *jid_status_text(enum jid_status status)
 {
@@ -27,88 +29,162 @@ const char *jid_status_text(enum jid_status status)
     return texts[status];
 }
 
+/* The statuses of a part, by what became of it. */
+enum part { PART_LOCAL, PART_DOMAIN, PART_RESOURCE, PART_COUNT };
+
+static enum jid_status status_of(enum part part, enum part_result result)
+{
+    static const enum jid_status statuses[PART_COUNT][PART_RESULT_COUNT] = {
+        [PART_LOCAL] = {JID_OK, JID_BAD_UTF8, JID_LOCAL_EMPTY, JID_LOCAL_LONG, JID_LOCAL_FORBIDDEN},
+        [PART_DOMAIN] = {JID_OK, JID_BAD_UTF8, JID_DOMAIN_EMPTY, JID_DOMAIN_LONG, JID_DOMAIN_FORBIDDEN},
+        [PART_RESOURCE] = {JID_OK, JID_BAD_UTF8, JID_RESOURCE_EMPTY, JID_RESOURCE_LONG, JID_RESOURCE_FORBIDDEN},
+    };
+    return statuses[part][result];
+}
+
+/* RFC 7622 s3.3.1. Asked after the mappings: U+FF20 is '@' by then. */
+static bool is_excluded_from_local(uint32_t code_point)
+{
+    return code_point < 0x80 && memchr("\"&'/:<>@", (int)code_point, 8) != NULL;
+}
+
+static enum part_result prepare_local(struct span text, char *out, size_t *size, struct jid_reason *reason)
+{
+    struct points points;
+    enum part_result result = points_decode(text, &points);
+    if (result == PART_OK)
+        result = precis_username(&points, reason);
+    if (result != PART_OK)
+        return result;
+    for (size_t i = 0; i < points.count; i++) {
+        if (is_excluded_from_local(points.at[i]))
+            return part_forbidden(reason, points.at[i], "is excluded from localparts (RFC 7622 s3.3.1)");
+    }
+    return points_encode(points.at, points.count, out, JID_PART_MAX, size);
+}
+
+static enum part_result prepare_opaque(struct span text, char *out, size_t out_size, size_t *size,
+                                       struct jid_reason *reason)
+{
+    struct points points;
+    enum part_result result = points_decode(text, &points);
+    if (result == PART_OK)
+        result = precis_opaque(&points, reason);
+    return result == PART_OK ? points_encode(points.at, points.count, out, out_size, size) : result;
+}
+
 enum jid_status jid_prepare_local(struct span text, char *out, size_t *size)
 {
-    if (ascii_prepare_local(text, out)) {
-        *size = text.size;
+    struct jid_reason reason;
+    *size = text.size;
+    if (ascii_prepare_local(text, out))
         return JID_OK;
-    }
-    if (text.size == 0)
-        return JID_LOCAL_EMPTY;
-    return text.size > JID_PART_MAX ? JID_LOCAL_LONG : JID_LOCAL_FORBIDDEN;
+    return status_of(PART_LOCAL, prepare_local(text, out, size, &reason));
 }
 
 enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size)
 {
-    if (ascii_prepare_domain(text, out)) {
-        *size = text.size;
+    struct jid_reason reason;
+    *size = text.size;
+    if (ascii_prepare_domain(text, out))
         return JID_OK;
-    }
-    if (text.size == 0)
-        return JID_DOMAIN_EMPTY;
-    return text.size > JID_PART_MAX ? JID_DOMAIN_LONG : JID_DOMAIN_FORBIDDEN;
+    return status_of(PART_DOMAIN, idna_prepare(text, out, size, &reason));
 }
 
 enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size)
 {
-    if (ascii_prepare_opaque(text, JID_PART_MAX, out)) {
-        *size = text.size;
+    struct jid_reason reason;
+    *size = text.size;
+    if (ascii_prepare_opaque(text, JID_PART_MAX, out))
         return JID_OK;
-    }
-    if (text.size == 0)
-        return JID_RESOURCE_EMPTY;
-    return text.size > JID_PART_MAX ? JID_RESOURCE_LONG : JID_RESOURCE_FORBIDDEN;
+    return status_of(PART_RESOURCE, prepare_opaque(text, out, JID_PART_MAX, size, &reason));
 }
 
 enum jid_status jid_prepare_password(struct span text, char *out, size_t out_size, size_t *size)
 {
-    if (ascii_prepare_opaque(text, out_size, out)) {
-        *size = text.size;
+    struct jid_reason reason;
+    *size = text.size;
+    if (ascii_prepare_opaque(text, out_size, out))
         return JID_OK;
-    }
-    if (text.size == 0)
-        return JID_RESOURCE_EMPTY;
-    return text.size > out_size ? JID_RESOURCE_LONG : JID_RESOURCE_FORBIDDEN;
+    return status_of(PART_RESOURCE, prepare_opaque(text, out, out_size, size, &reason));
 }
+
+/* An address cut at its separators; nothing is judged yet. */
+struct cut {
+    struct span local, domain, resource;
+    bool has_local, has_resource;
+};
 
 /* The first '/' ends the domainpart, then the first '@' before it begins it (RFC 7622 s3.2); a part is absent when its
  * separator is. Example 15 of s3.5, <a.example.com/b@example.net>, is why the order matters. */
+static struct cut cut_at_separators(struct span text)
+{
+    struct cut cut = {.domain = text};
+    const char *slash = text.size ? memchr(text.ptr, '/', text.size) : NULL;
+    if (slash) {
+        cut.domain.size = (size_t)(slash - text.ptr);
+        cut.resource = span_skip(text, cut.domain.size + 1);
+        cut.has_resource = true;
+    }
+    const char *at = cut.domain.size ? memchr(text.ptr, '@', cut.domain.size) : NULL;
+    if (at) {
+        cut.local = span_of(text.ptr, (size_t)(at - text.ptr));
+        cut.domain = span_skip(cut.domain, cut.local.size + 1);
+        cut.has_local = true;
+    }
+    return cut;
+}
+
 enum jid_status jid_prepare(struct span text, struct jid_buffer *buffer, struct jid *out)
 {
     if (text.size == 0)
         return JID_EMPTY;
-    const char *end = text.ptr + text.size;
-    const char *slash = memchr(text.ptr, '/', text.size);
-    const char *domain_end = slash ? slash : end;
-    size_t head_size = (size_t)(domain_end - text.ptr);
-    const char *at = head_size ? memchr(text.ptr, '@', head_size) : NULL;
-    const char *domain = at ? at + 1 : text.ptr;
-
+    struct cut cut = cut_at_separators(text);
     struct jid jid = {.bytes = buffer->bytes};
     char *write = buffer->bytes;
     size_t size = 0;
-    if (at) {
-        enum jid_status status = jid_prepare_local(span_of(text.ptr, (size_t)(at - text.ptr)), write, &size);
+    enum jid_status status = JID_OK;
+    if (cut.has_local) {
+        status = jid_prepare_local(cut.local, write, &size);
         if (status != JID_OK)
             return status;
         jid.local_size = (uint16_t)size;
         write += size;
         *write++ = '@';
     }
-    enum jid_status status = jid_prepare_domain(span_of(domain, (size_t)(domain_end - domain)), write, &size);
+    status = jid_prepare_domain(cut.domain, write, &size);
     if (status != JID_OK)
         return status;
     jid.domain_size = (uint16_t)size;
     write += size;
-    if (slash) {
+    if (cut.has_resource) {
         *write++ = '/';
-        status = jid_prepare_resource(span_of(slash + 1, (size_t)(end - slash - 1)), write, &size);
+        status = jid_prepare_resource(cut.resource, write, &size);
         if (status != JID_OK)
             return status;
         jid.resource_size = (uint16_t)size;
     }
     *out = jid;
     return JID_OK;
+}
+
+enum jid_status jid_explain(struct span text, struct jid_buffer *buffer, struct jid *out, struct jid_reason *reason)
+{
+    *reason = (struct jid_reason){.code_point = JID_NO_CODE_POINT};
+    enum jid_status status = jid_prepare(text, buffer, out);
+    if (status == JID_OK || status == JID_EMPTY)
+        return status;
+    /* Refusals come from the slow path alone, so asking it again part by part finds the same one. */
+    struct cut cut = cut_at_separators(text);
+    char scratch[JID_PART_MAX];
+    size_t size = 0;
+    enum part_result result = cut.has_local ? prepare_local(cut.local, scratch, &size, reason) : PART_OK;
+    if (result == PART_OK)
+        result = idna_prepare(cut.domain, scratch, &size, reason);
+    if (result == PART_OK)
+        result = prepare_opaque(cut.resource, scratch, JID_PART_MAX, &size, reason);
+    SL_CHECK(result != PART_OK);
+    return status;
 }
 
 struct jid jid_of_prepared(struct span bytes)

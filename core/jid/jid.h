@@ -4,9 +4,9 @@
  * JID: an address by RFC 7622, prepared once and compared by memcmp ever after.
  *
  * jid_prepare() splits (s3.1), enforces UsernameCaseMapped on the localpart (RFC 8265 s3.3) with the further exclusions
- * of RFC 7622 s3.3.1, IDNA2008 on the domainpart (s3.2; IPv4 and bracketed IPv6 literals; a trailing dot is removed) and
- * OpaqueString on the resourcepart (s3.4), and writes "local@domain/resource" in one piece. ASCII takes a fast path with
- * identical results.
+ * of RFC 7622 s3.3.1, IDNA2008 on the domainpart (s3.2; IPv4 and bracketed IPv6 literals; a trailing dot is removed)
+ * and OpaqueString on the resourcepart (s3.4), and writes "local@domain/resource" in one piece. ASCII takes a fast path
+ * with identical results.
  *
  * Bounds:  1 to 1023 octets a part, JID_SIZE_MAX in all, measured after preparation (s3.2, s3.3, s3.4).
  * Thread:  any; no state.
@@ -58,6 +58,19 @@ enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size) __
 enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
 /* OpaqueString for passwords (RFC 8265 s4.2); size up to 3 x text.size is never exceeded; out_size is the room. */
 enum jid_status jid_prepare_password(struct span text, char *out, size_t out_size, size_t *size)
+    __attribute__((warn_unused_result));
+
+#define JID_NO_CODE_POINT UINT32_MAX
+
+/* What exactly speaks against an address: for tools and logs, never on a hot path. */
+struct jid_reason {
+    uint32_t code_point; /* or JID_NO_CODE_POINT when no single one is to blame */
+    const char
+        *rule; /* static text that continues "U+2163 ...", or a clause of its own; NULL: the status says it all */
+};
+
+/* jid_prepare(), with the reason when it refuses; the same answer always. */
+enum jid_status jid_explain(struct span text, struct jid_buffer *buffer, struct jid *out, struct jid_reason *reason)
     __attribute__((warn_unused_result));
 
 static inline struct span jid_local(const struct jid *jid)
