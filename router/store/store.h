@@ -44,9 +44,10 @@ enum store_status {
     STORE_FOUND,
     STORE_MISSING,
     STORE_EXISTS,
-    STORE_FULL,   /* the disk or the map is full: nothing was changed */
-    STORE_FAILED, /* a read: the record cannot be read or is damaged. A write: an I/O error; nothing was acknowledged,
-                     and every write is refused from now on until the router is started anew */
+    STORE_FULL, /* the disk or the map is full: nothing was changed */
+    /* A read: the record cannot be read, or is damaged (its key is the reply's). A write: an I/O error; nothing was
+     * acknowledged, and every write is refused from now on until the router is started anew (RELIABILITY 2.3). */
+    STORE_FAILED,
 };
 
 struct store;
