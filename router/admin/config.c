@@ -128,13 +128,10 @@ static bool read_domain(struct config *config, const struct config_entry *open, 
             return false;
         }
     }
-    for (unsigned i = 0; i < CONFIG_DOMAIN_KEY_COUNT; i++) {
-        const char *const *value = (const void *)((const char *)domain + config_domain_keys[i].offset);
-        if (*value == NULL || **value == 0) {
-            err_set(err, "%s:%u: domain \"%s\": %s is missing", config->path, open->line, open->title,
-                    config_domain_keys[i].name);
-            return false;
-        }
+    if ((domain->certificate[0] == 0) != (domain->key[0] == 0)) {
+        err_set(err, "%s:%u: domain \"%s\": %s is missing", config->path, open->line, open->title,
+                domain->key[0] == 0 ? "key" : "certificate");
+        return false;
     }
     return domain->name != NULL;
 }
@@ -151,7 +148,7 @@ static bool add_domain(struct config *config, struct config_domain *domains, con
                 CONFIG_DOMAIN_MAX);
         return false;
     }
-    struct config_domain domain = {0};
+    struct config_domain domain = {.certificate = "", .key = ""};
     if (!read_domain(config, open, &domain, err))
         return false;
     if (config_domain_find(config, span_str(domain.name)) != NULL) {
@@ -241,6 +238,13 @@ static bool check_together(const struct config *config, struct err *err)
     if (config->domain_count == 0) {
         err_set(err, "%s: no domain: at least one section domain \"example.com\" { certificate = ...; key = ...; }",
                 config->path);
+        return false;
+    }
+    for (unsigned i = 0; config->tls_required && i < config->domain_count; i++) {
+        if (config->domains[i].certificate[0] != 0)
+            continue;
+        err_set(err, "%s: domain \"%s\": certificate and key are missing, and tls.required is on", config->path,
+                config->domains[i].name);
         return false;
     }
     if (config->listen_c2s.count + config->listen_c2s_tls.count == 0)

@@ -28,8 +28,8 @@ enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_conflict { CONFLICT_REPLACE, CONFLICT_REFUSE, CONFLICT_RENAME };
 
 struct config_domain {
-    const char *name; /* prepared (jid_prepare_domain), as it stands in addresses */
-    const char *certificate;
+    const char *name;        /* prepared (jid_prepare_domain), as it stands in addresses */
+    const char *certificate; /* a file; both empty only if tls.required is off */
     const char *key;
 };
 

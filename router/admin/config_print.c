@@ -5,7 +5,7 @@ void config_print(const struct config *config, FILE *out)
 {
     for (unsigned i = 0; i < config->domain_count; i++) {
         fprintf(out, "domain \"%s\" {\n", config->domains[i].name);
-        for (unsigned k = 0; k < CONFIG_DOMAIN_KEY_COUNT; k++) {
+        for (unsigned k = 0; k < CONFIG_DOMAIN_KEY_COUNT && config->domains[i].key[0] != 0; k++) {
             const struct config_key *key = &config_domain_keys[k];
             fprintf(out, "    %s = ", key->name);
             config_value_print(key, (const char *)&config->domains[i] + key->offset, out);
@@ -110,7 +110,8 @@ void config_print_manual(FILE *out)
           "reload.\n\n| key | value | meaning |\n|---|---|---|\n",
           out);
     for (unsigned i = 0; i < CONFIG_DOMAIN_KEY_COUNT; i++)
-        fprintf(out, "| `%s` | path, required | %s |\n", config_domain_keys[i].name, config_domain_keys[i].text);
+        fprintf(out, "| `%s` | path, required if `tls.required` | %s |\n", config_domain_keys[i].name,
+                config_domain_keys[i].text);
     fputs("\n## Keys\n\n| key | value | default | applied by | meaning |\n|---|---|---|---|---|\n", out);
     for (unsigned i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *key = &config_keys[i];

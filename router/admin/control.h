@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Control: the thread that talks to people: the Unix stats socket with its commands (docs/ADMIN.md), signals, accounts.
+ *
+ * It runs on the thread that calls control_run(), usually the main one, beside the shards and never in their way: it
+ * reads their counters, and asks them questions that they answer in bounded pieces between two turns. It knows the
+ * router only through struct control_config.
+ *
+ * Signals: SIGTERM and SIGINT drain (a second one stops at once), SIGHUP reloads, SIGUSR1 reopens the log.
+ *
+ * Thread:  control_block_signals, control_new and control_free on the main thread, before and after all others;
+ *          control_answered and control_quit on any; hooks are called on the thread of control_run.
+ * Bounds:  CONTROL_CONSOLES connections; a line, the waiting output and the asks of each are bounded; one that does not
+ *          read its answer is closed.
+ */
+#include "core/base/counters.h"
+#include "core/base/err.h"
+#include "core/base/span.h"
+
+#include <sys/types.h>
+
+struct config;
+struct control;
+struct store;
+
+#define CONTROL_CONSOLES 32u
+#define CONTROL_ASK_ROOM 16384u /* bytes of rows in one answer */
+#define CONTROL_ASK_SCAN 2000u  /* sessions that a shard looks at for one ask: about 100 us */
+
+/* A question to a shard, owned by control; the shard's from hooks.ask() to control_answered(). */
+enum control_ask_kind {
+    ASK_SESSIONS, /* walk the sessions from position on: control_ask_session() for each, CONTROL_ASK_SCAN at most */
+};
+
+struct control_ask {
+    enum control_ask_kind kind;
+    unsigned shard;
+    /* Kept by the shard from one ask to the next of the same question: where it is in its table. Starts at 0. Sessions
+     * that come or go in between may be missed or listed twice. */
+    uint32_t position;
+    bool is_done; /* the shard sets it: nothing is left behind position */
+    struct control_ask_private *private;
+};
+
+/* One session as a shard describes it. Empty strings and NULL are left out of the answer. */
+struct control_session {
+    struct span jid;
+    const char *address;
+    const char *tls; /* "TLSv1.3" */
+    const char *cipher;
+    const char *mechanism; /* SASL */
+    bool is_available;     /* has sent initial presence */
+    int priority;
+    uint64_t age_ms;
+    uint64_t queued; /* bytes that wait for it */
+};
+
+/* On the shard: adds the session if the question wants it. False when the answer is full: the session was not added,
+ * so position must stay at it, and the shard answers now. */
+bool control_ask_session(struct control_ask *ask, const struct control_session *session);
+/* Any thread: the ask is control's again. */
+void control_answered(struct control *control, struct control_ask *ask);
+
+enum control_account_change { ACCOUNT_DELETED, ACCOUNT_PASSWORD };
+
+struct control_hooks {
+    /* Posts the ask to its shard; false when that is not possible now (a full link): it is tried again soon. */
+    bool (*ask)(void *context, struct control_ask *ask);
+    /* Loads the file again and exchanges it whole, or changes nothing. notice: what a person should know all the same,
+     * like keys that need a restart; empty if nothing. */
+    bool (*reload)(void *context, struct err *notice, struct err *err);
+    /* drain: end all streams in order, then end. Otherwise at once. May come twice. control_quit() when all is over. */
+    void (*stop)(void *context, bool drain);
+    /* A durable change was made to that account (prepared bare JID). May be NULL. */
+    void (*account_changed)(void *context, struct span jid, enum control_account_change change);
+    /* The configuration in force; valid until the next call of reload. */
+    const struct config *(*config)(void *context);
+};
+
+/* A line of `show info` that the router knows: version, listeners. */
+struct control_fact {
+    const char *name;
+    const char *value;
+};
+
+struct control_config {
+    const char *socket_path; /* NULL or empty: no socket, signals only */
+    mode_t socket_mode;
+    unsigned shard_count;
+    struct counters *const *counters; /* one per shard */
+    struct store *store;              /* NULL: no account commands */
+    unsigned store_client;            /* the index of control's client */
+    const struct control_fact *facts;
+    unsigned fact_count;
+    bool takes_signals; /* control_block_signals() was called */
+    struct control_hooks hooks;
+    void *context;
+};
+
+/* Before any thread: the signals above come to control only, SIGPIPE to nobody. */
+void control_block_signals(void);
+/* Opens the socket. A socket file left over is removed only if nobody listens on it. */
+struct control *control_new(const struct control_config *config, struct err *err);
+/* Until control_quit(). */
+void control_run(struct control *control);
+void control_quit(struct control *control);
+/* After the shards have ended. */
+void control_free(struct control *control);
