@@ -96,22 +96,9 @@ void peer_end(struct peer *peer)
 void peer_reset(struct peer *peer)
 {
     struct world *world = peer->world;
-    struct span received = peer_received(peer);
-    char *kept_bytes = NULL;
-    /* What has been received stays readable for the oracle of the test. */
-    if (received.size > 0) {
-        kept_bytes = malloc(received.size);
-        SL_CHECK(kept_bytes != NULL);
-        memcpy(kept_bytes, received.ptr, received.size);
-    }
     /* Linux lets a socket read what had arrived before the RST; how much had is chance. */
     size_t kept = world->chaos.delay ? (size_t)dice_below(&world->dice, peer->wire->flow[ROUTER].size + 1) : SIZE_MAX;
     wire_reset(peer->wire, PEER, kept);
-    if (kept_bytes != NULL) {
-        struct flow *flow = &peer->wire->flow[PEER];
-        flow->bytes = kept_bytes;
-        flow->size = flow->capacity = received.size;
-    }
 }
 
 bool peer_is_ended(const struct peer *peer)

@@ -245,8 +245,10 @@ void sim_conn_receive(struct sim_conn *conn)
     /* Nothing had been completed ahead and a callback of this batch stopped the reading: the bytes stay unread. */
     if (conn->completed == 0 && !conn->end_completed && !is_reading(conn))
         return;
-    if (conn->completed == 0)
-        conn->completed = flow->size;
+    if (conn->completed == 0) {
+        size_t most = conn->io->config.buffer_size;
+        conn->completed = flow->size < most ? flow->size : most;
+    }
     if (conn->completed > 0) {
         size_t size = piece_size(conn->io, conn->completed);
         /* Without delay nothing is ahead of the callback. */

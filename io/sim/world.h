@@ -34,7 +34,7 @@ enum world_far {
 /* chaos may be NULL: none. */
 struct world *world_new(uint64_t seed, const struct world_chaos *chaos);
 /* Every io of the world has been freed; peers left are freed here. io_free() checks that the pool of the shard has all
- * its chunks back; connections that were open then are reported here. */
+ * its chunks back; connections that were open then, without io_stop(), are reported here on standard error. */
 void world_free(struct world *world);
 /* The group to hand to io_new(); io_group_new() is not used in a simulation. Each call makes another group: several
  * routers can meet in one world, told apart by the addresses they listen on. The world owns it. */
