@@ -10,7 +10,7 @@
 
 /* "," server-first behind client-first: ",r=" nonce ",s=" base64(salt) ",i=" iterations, and a NUL of snprintf. */
 #define SERVER_FIRST_ROOM                                                                                              \
-    (SCRAM_CLIENT_NONCE_MAX + SCRAM_NONCE_SIZE + BASE64_ENCODED_SIZE(ACCOUNT_SALT_MAX) + sizeof ",r=,s=,i=4294967295")
+    (SCRAM_CLIENT_NONCE_MAX + SCRAM_NONCE_MAX + BASE64_ENCODED_SIZE(ACCOUNT_SALT_MAX) + sizeof ",r=,s=,i=4294967295")
 #define TEXT_ROOM (SCRAM_MESSAGE_MAX + SERVER_FIRST_ROOM)
 
 _Static_assert(SERVER_FIRST_ROOM <= SCRAM_MESSAGE_MAX, "server-first fits the caller's buffer");
@@ -234,16 +234,22 @@ static void text_append(struct scram *scram, struct span bytes)
 size_t scram_challenge(struct scram *scram, const struct account *account, const char nonce[SCRAM_NONCE_SIZE],
                        char out[SCRAM_MESSAGE_MAX])
 {
+    return scram_challenge_with(scram, account, span_of(nonce, SCRAM_NONCE_SIZE), out);
+}
+
+size_t scram_challenge_with(struct scram *scram, const struct account *account, struct span nonce,
+                            char out[SCRAM_MESSAGE_MAX])
+{
     SL_CHECK(scram->step == SCRAM_WANT_ACCOUNT);
     SL_CHECK(account->salt_size > 0 && account->salt_size <= ACCOUNT_SALT_MAX && account->iterations > 0);
-    SL_CHECK(nonce_is_valid(span_of(nonce, SCRAM_NONCE_SIZE)));
+    SL_CHECK(nonce.size <= SCRAM_NONCE_MAX && nonce_is_valid(nonce));
     scram->account = *account;
     text_append(scram, SPAN(",r="));
     size_t nonce_offset = scram->text_size;
     text_append(scram, span_of(scram->text + scram->nonce_offset, scram->nonce_size));
-    text_append(scram, span_of(nonce, SCRAM_NONCE_SIZE));
+    text_append(scram, nonce);
     scram->nonce_offset = nonce_offset;
-    scram->nonce_size += SCRAM_NONCE_SIZE;
+    scram->nonce_size += nonce.size;
 
     char salt[BASE64_ENCODED_SIZE(ACCOUNT_SALT_MAX)];
     size_t salt_size = base64_encode(span_of(account->salt, account->salt_size), salt);

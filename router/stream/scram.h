@@ -35,6 +35,7 @@ enum scram_status {
 
 #define SCRAM_MESSAGE_MAX      2048u /* a client message longer than this is malformed */
 #define SCRAM_NONCE_SIZE       24u   /* characters of ours behind the client's */
+#define SCRAM_NONCE_MAX        64u
 #define SCRAM_CLIENT_NONCE_MAX 1024u /* keeps server-first below SCRAM_MESSAGE_MAX; clients send 20 to 64 */
 #define SCRAM_NAME_MAX         1024u
 
@@ -65,6 +66,9 @@ enum scram_status scram_first(struct scram *scram, struct span message, char use
 /* nonce: SCRAM_NONCE_SIZE printable characters, no comma. Writes server-first. */
 size_t scram_challenge(struct scram *scram, const struct account *account, const char nonce[SCRAM_NONCE_SIZE],
                        char out[SCRAM_MESSAGE_MAX]);
+/* The same with a nonce of 1 to SCRAM_NONCE_MAX characters, for the published vectors, whose nonces vary. */
+size_t scram_challenge_with(struct scram *scram, const struct account *account, struct span nonce,
+                            char out[SCRAM_MESSAGE_MAX]);
 /* binding: the channel binding data of the type the client named; empty without. Writes server-final. The work is the
  * same for a right and a wrong proof. */
 enum scram_status scram_final(struct scram *scram, struct span message, struct span binding,
