@@ -30,8 +30,8 @@ void engine_free(struct engine *engine);
 /* Client: writes the ClientHello. Server: nothing to do. */
 enum engine_status engine_start(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool);
 /* Takes all of wire. Handshake answers go to wire_out; plain bytes to the function, in order. */
-enum engine_status engine_feed(struct engine *engine, struct span wire, struct chain *wire_out,
-                               struct chunk_pool *pool, engine_plain_fn plain, void *plain_context);
+enum engine_status engine_feed(struct engine *engine, struct span wire, struct chain *wire_out, struct chunk_pool *pool,
+                               engine_plain_fn plain, void *plain_context);
 /* Encrypts and consumes up to size_max bytes of plain, in records filled as far as they go. Only when ready. */
 enum engine_status engine_write(struct engine *engine, struct chain *plain, size_t size_max, struct chain *wire_out,
                                 struct chunk_pool *pool);

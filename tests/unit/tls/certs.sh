@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes the certificates of the TLS tests in the folder $1: an authority, and leaves NAME.pem, NAME.key.
+set -eu
+out=$1
+mkdir -p "$out"
+cd "$out"
+
+key() { # name algorithm...
+    name=$1
+    shift
+    openssl genpkey -quiet "$@" -out "$name.key" 2>/dev/null || openssl genpkey "$@" -out "$name.key" 2>/dev/null
+}
+
+sign() { # name domain days digest extra-arguments...
+    name=$1 domain=$2 days=$3 digest=$4
+    shift 4
+    printf 'subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n' "$domain" >"$name.ext"
+    openssl req -new -key "$name.key" -subj "/CN=$name" -out "$name.csr" 2>/dev/null
+    openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days "$days" "-$digest" \
+        -extfile "$name.ext" -out "$name.leaf" "$@" 2>/dev/null
+    cat "$name.leaf" ca.pem >"$name.pem"
+    openssl x509 -in "$name.leaf" -outform DER -out "$name.der"
+}
+
+key ca -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+openssl req -x509 -new -key ca.key -subj '/CN=Sluice test authority' -days 3650 -out ca.pem \
+    -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
+
+key a -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+sign a a.example 3650 sha256
+key b -algorithm RSA -pkeyopt rsa_keygen_bits:2048
+sign b b.example 3650 sha384
+key c -algorithm ED25519
+sign c c.example 3650 sha512
+key wild -algorithm EC -pkeyopt ec_paramgen_curve:P-384
+sign wild '*.wild.example' 3650 sha256
+# xn--mller-kva.example is the A-label of müller.example.
+key idn -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+sign idn xn--mller-kva.example 3650 sha256
+cp a.key old.key
+sign old a.example -1 sha256
+# Signed by an RSA authority of its own: RSASSA-PSS with SHA-384, RSA with SHA-1, and Ed25519.
+key rsa -algorithm RSA -pkeyopt rsa_keygen_bits:2048
+for kind in pss sha1; do
+    case $kind in
+    pss) set -- -sha384 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:48 ;;
+    sha1) set -- -sha1 ;;
+    esac
+    openssl req -x509 -new -key rsa.key -subj "/CN=$kind" -days 3650 "$@" -outform DER -out "$kind.der" 2>/dev/null
+done
+openssl req -x509 -new -key c.key -subj /CN=ed -days 3650 -outform DER -out ed.der 2>/dev/null
+for name in a b c pss sha1; do
+    for digest in sha256 sha384 sha512; do
+        openssl dgst "-$digest" -binary "$name.der" >"$name.$digest"
+    done
+done
+echo 'this is no PEM' >garbage.pem
+: >empty.pem
+touch ../stamp

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Context, as its engines see it.
+ */
+#include "tls/certificate_priv.h"
+#include "tls/context.h"
+
+#include <stdatomic.h>
+
+struct WOLFSSL;
+struct WOLFSSL_CTX;
+
+/* A domain of a server, or the one nameless party of a client. */
+struct party {
+    char *name;    /* as configured */
+    char *a_label; /* lower case, as SNI has it */
+    struct WOLFSSL_CTX *library;
+    struct ticket_keys *ticket_keys;
+    uint8_t end_point_size;
+    uint8_t end_point[CERTIFICATE_HASH_MAX]; /* tls-server-end-point of the certificate */
+};
+
+struct context {
+    atomic_uint references;
+    enum context_role role;
+    char *alpn; /* comma-separated; NULL: none */
+    unsigned party_count;
+    struct party parties[];
+};
+
+/* Where the library calls back; engine.c has them. */
+int engine_receive(struct WOLFSSL *library, char *buffer, int size, void *engine);
+int engine_send(struct WOLFSSL *library, char *buffer, int size, void *engine);
+/* The peer's certificates, leaf first, in a client. */
+int engine_see_certificate(void *engine, struct span leaf);
+
+/* The party with this name, compared as host names are; NULL: none. */
+const struct party *context_find(const struct context *context, struct span a_label);
+/* The A-label form, to be freed; NULL when it is no domain (an address literal, say). */
+char *context_a_label(struct span name);

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: MIT */
+#include "tls/engine.h"
+
+#include "core/base/check.h"
+#include "tls/context_priv.h"
+#include "tls/digest.h"
+#include "tls/hello_priv.h"
+
+#include <wolfssl/options.h>
+
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+
+#include <stdlib.h>
+
+#define RECORD_PLAIN_MAX 16384u /* RFC 8446 s5.1 */
+#define RECORD_HEAD      5u
+
+/* Records that carry no application data cost a turn of the cipher, and a KeyUpdate two key derivations; a peer has no
+ * reason to send many (its only ones are tickets, a KeyUpdate per 2^24 records, and close_notify). Each takes
+ * IDLE_RECORD_COST, each record with data gives one back, and over IDLE_BUDGET is a flood: 32 in a row. */
+#define IDLE_RECORD_COST 16u
+#define IDLE_BUDGET      512u
+/* A handshake with a long chain in small records stays below this. */
+#define HANDSHAKE_RECORDS_MAX 128u
+
+_Static_assert(HELLO_SIZE_MAX <= RECORD_PLAIN_MAX, "the hello is collected in plain_in");
+
+#define EXPORTER_SIZE 32u /* RFC 9266 s2 */
+
+enum phase {
+    PHASE_HELLO,     /* the peer's hello is incomplete */
+    PHASE_HANDSHAKE, /* the library runs it */
+    PHASE_READY,
+    PHASE_CLOSED, /* by the peer */
+    PHASE_FAILED,
+};
+
+struct engine {
+    struct context *context;
+    const struct party *party; /* server: whose certificate answers; client: the context's only one */
+    WOLFSSL *library;          /* server: NULL until the hello is read */
+    /* The peer's first bytes while its hello is incomplete. */
+    char *early;
+    uint32_t early_size;
+    /* Borrowed during a call. */
+    struct span in;
+    struct chain *out;
+    struct chunk_pool *pool;
+
+    const char *error;
+    uint8_t *peer_end_point; /* client: CERTIFICATE_HASH_MAX bytes */
+    uint8_t peer_end_point_size;
+    uint8_t phase; /* enum phase */
+    bool has_closed;
+    bool has_extended_master_secret; /* TLS 1.2: offered (server) or agreed (client) */
+    bool has_exporter;
+    /* The records of the wire, followed to count those without data. */
+    uint8_t record_head[RECORD_HEAD];
+    uint8_t record_head_size;
+    uint16_t record_left;
+    uint16_t records_read; /* since the last plain bytes, or in the handshake */
+    uint16_t idle_cost;
+    uint8_t exporter[EXPORTER_SIZE];
+};
+
+/* Room for the plain bytes of one record on their way in, and out: two, since the plain function may write. No call
+ * holds them when it returns. */
+static _Thread_local char plain_in[RECORD_PLAIN_MAX];
+static _Thread_local char plain_out[RECORD_PLAIN_MAX];
+
+/* ---- what the library calls ----------------------------------------------------------------------------------- */
+
+static void follow_records(struct engine *engine, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        if (engine->record_left > 0) {
+            size_t step = size < engine->record_left ? size : engine->record_left;
+            engine->record_left = (uint16_t)(engine->record_left - step);
+            bytes += step;
+            size -= step;
+            continue;
+        }
+        engine->record_head[engine->record_head_size++] = (uint8_t)*bytes++;
+        size--;
+        if (engine->record_head_size < RECORD_HEAD)
+            continue;
+        engine->record_head_size = 0;
+        engine->record_left = (uint16_t)(engine->record_head[3] << 8 | engine->record_head[4]);
+        if (engine->records_read < UINT16_MAX)
+            engine->records_read++;
+    }
+}
+
+int engine_receive(WOLFSSL *library, char *buffer, int size, void *context)
+{
+    struct engine *engine = context;
+    (void)library;
+    if (engine->in.size == 0)
+        return WOLFSSL_CBIO_ERR_WANT_READ;
+    size_t count = engine->in.size < (size_t)size ? engine->in.size : (size_t)size;
+    memcpy(buffer, engine->in.ptr, count);
+    follow_records(engine, buffer, count);
+    engine->in = span_skip(engine->in, count);
+    return (int)count;
+}
+
+int engine_send(WOLFSSL *library, char *buffer, int size, void *context)
+{
+    struct engine *engine = context;
+    (void)library;
+    /* The library may only write while the caller has lent a chain. */
+    SL_CHECK(engine->out != NULL);
+    chain_append(engine->out, engine->pool, span_of(buffer, (size_t)size));
+    return size;
+}
+
+int engine_see_certificate(void *context, struct span leaf)
+{
+    struct engine *engine = context;
+    if (engine->peer_end_point == NULL)
+        engine->peer_end_point = malloc(CERTIFICATE_HASH_MAX);
+    if (engine->peer_end_point != NULL)
+        engine->peer_end_point_size = (uint8_t)certificate_hash(leaf, engine->peer_end_point);
+    return 0;
+}
+
+/* ---- failing --------------------------------------------------------------------------------------------------- */
+
+struct alert_row {
+    int code;
+    const char *text;
+};
+
+/* RFC 8446 s6, RFC 5246 s7.2, RFC 7301 s3.2. */
+static const struct alert_row alert_rows[] = {
+    {10, "the peer's alert: unexpected_message"},
+    {20, "the peer's alert: bad_record_mac"},
+    {22, "the peer's alert: record_overflow"},
+    {40, "the peer's alert: handshake_failure"},
+    {42, "the peer's alert: bad_certificate"},
+    {43, "the peer's alert: unsupported_certificate"},
+    {44, "the peer's alert: certificate_revoked"},
+    {45, "the peer's alert: certificate_expired"},
+    {46, "the peer's alert: certificate_unknown"},
+    {47, "the peer's alert: illegal_parameter"},
+    {48, "the peer's alert: unknown_ca"},
+    {49, "the peer's alert: access_denied"},
+    {50, "the peer's alert: decode_error"},
+    {51, "the peer's alert: decrypt_error"},
+    {70, "the peer's alert: protocol_version"},
+    {71, "the peer's alert: insufficient_security"},
+    {80, "the peer's alert: internal_error"},
+    {86, "the peer's alert: inappropriate_fallback"},
+    {90, "the peer's alert: user_canceled"},
+    {109, "the peer's alert: missing_extension"},
+    {110, "the peer's alert: unsupported_extension"},
+    {112, "the peer's alert: unrecognized_name"},
+    {113, "the peer's alert: bad_certificate_status_response"},
+    {116, "the peer's alert: certificate_required"},
+    {120, "the peer's alert: no_application_protocol"},
+};
+
+static const char *alert_text(int code)
+{
+    for (size_t i = 0; i < sizeof(alert_rows) / sizeof(alert_rows[0]); i++) {
+        if (alert_rows[i].code == code)
+            return alert_rows[i].text;
+    }
+    return "the peer's alert: one without a name";
+}
+
+static enum engine_status fail(struct engine *engine, const char *text)
+{
+    engine->phase = PHASE_FAILED;
+    engine->error = text;
+    return ENGINE_FAILED;
+}
+
+static enum engine_status fail_library(struct engine *engine, int code)
+{
+    WOLFSSL_ALERT_HISTORY alerts;
+    bool is_alert = code == FATAL_ERROR || code == WOLFSSL_ERROR_SSL;
+    if (is_alert && wolfSSL_get_alert_history(engine->library, &alerts) == WOLFSSL_SUCCESS && alerts.last_rx.code > 0)
+        return fail(engine, alert_text(alerts.last_rx.code));
+    return fail(engine, wolfSSL_ERR_reason_error_string((unsigned long)code));
+}
+
+/* ---- making ---------------------------------------------------------------------------------------------------- */
+
+static bool open_library(struct engine *engine)
+{
+    WOLFSSL *library = wolfSSL_new(engine->party->library);
+    if (library == NULL)
+        return false;
+    engine->library = library;
+    wolfSSL_SetIOReadCtx(library, engine);
+    wolfSSL_SetIOWriteCtx(library, engine);
+    wolfSSL_SetCertCbCtx(library, engine);
+    /* Until the exporter has been read, 0.8 KiB. */
+    wolfSSL_KeepArrays(library);
+    return true;
+}
+
+static bool offer_protocols(struct engine *engine)
+{
+    char *alpn = engine->context->alpn;
+    if (alpn == NULL)
+        return true;
+    return wolfSSL_UseALPN(engine->library, alpn, (unsigned)strlen(alpn), WOLFSSL_ALPN_FAILED_ON_MISMATCH) ==
+           WOLFSSL_SUCCESS;
+}
+
+static bool use_server_name(struct engine *engine, struct span name)
+{
+    return wolfSSL_UseSNI(engine->library, WOLFSSL_SNI_HOST_NAME, name.ptr, (word16)name.size) == WOLFSSL_SUCCESS;
+}
+
+static bool open_client(struct engine *engine, struct span name)
+{
+    if (!open_library(engine) || !offer_protocols(engine))
+        return false;
+    char *a_label = context_a_label(name);
+    bool is_good = a_label == NULL || use_server_name(engine, span_str(a_label));
+    free(a_label);
+    return is_good;
+}
+
+struct engine *engine_new(struct context *context, struct span name)
+{
+    struct engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL)
+        return NULL;
+    engine->context = context_ref(context);
+    engine->party = &context->parties[0];
+    if (context->role == CONTEXT_CLIENT) {
+        if (open_client(engine, name))
+            return engine;
+        engine_free(engine);
+        return NULL;
+    }
+    if (name.size > 0) {
+        char *a_label = context_a_label(name);
+        const struct party *party = a_label == NULL ? NULL : context_find(context, span_str(a_label));
+        if (party != NULL)
+            engine->party = party;
+        free(a_label);
+    }
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL)
+        return;
+    /* Nothing may be written any more: the library would only send an alert here if it were asked to. */
+    if (engine->library != NULL)
+        wolfSSL_free(engine->library);
+    context_unref(engine->context);
+    free(engine->early);
+    free(engine->peer_end_point);
+    digest_wipe(engine, sizeof(*engine));
+    free(engine);
+}
+
+/* ---- the handshake ----------------------------------------------------------------------------------------------- */
+
+/* The bindings are read while the library still holds what they are made of. */
+static void read_exporter(struct engine *engine)
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    bool is_unique = wolfSSL_version(engine->library) >= TLS1_3_VERSION || engine->has_extended_master_secret;
+    /* Without extended master secret the exporter of TLS 1.2 is not bound to the connection (RFC 9266 s4.2). RFC 9266
+     * s2 wants no context value, which is not the same as an empty one in TLS 1.2 (RFC 5705 s4). */
+    engine->has_exporter =
+        is_unique && wolfSSL_export_keying_material(engine->library, engine->exporter, EXPORTER_SIZE, label,
+                                                    sizeof(label) - 1, NULL, 0, 0) == WOLFSSL_SUCCESS;
+}
+
+static enum engine_status negotiate(struct engine *engine)
+{
+    int result = wolfSSL_negotiate(engine->library);
+    if (result == WOLFSSL_SUCCESS) {
+        engine->phase = PHASE_READY;
+        engine->records_read = 0;
+        read_exporter(engine);
+        wolfSSL_FreeArrays(engine->library);
+        return ENGINE_OK;
+    }
+    int code = wolfSSL_get_error(engine->library, result);
+    if (code != WOLFSSL_ERROR_WANT_READ)
+        return fail_library(engine, code);
+    if (engine->records_read > HANDSHAKE_RECORDS_MAX)
+        return fail(engine, "a handshake in too many records");
+    return ENGINE_OK;
+}
+
+/* A name that is served chooses the certificate and is told to the library, which then refuses to have read another
+ * one. A name that is not served gets the fallback's certificate, without an acknowledgement, and the client judges
+ * (RFC 6066 s3: "continue the handshake"). */
+static bool open_server(struct engine *engine, const struct hello *hello)
+{
+    const struct party *party = context_find(engine->context, hello->server_name);
+    bool is_named = party != NULL && hello->server_name.size > 0;
+    if (is_named)
+        engine->party = party;
+    return open_library(engine) && (!is_named || use_server_name(engine, hello->server_name)) &&
+           (!hello->has_alpn || offer_protocols(engine));
+}
+
+static bool keep_early(struct engine *engine, struct span wire)
+{
+    if (wire.size == 0)
+        return true;
+    char *early = realloc(engine->early, engine->early_size + wire.size);
+    if (early == NULL)
+        return false;
+    memcpy(early + engine->early_size, wire.ptr, wire.size);
+    engine->early = early;
+    engine->early_size += (uint32_t)wire.size;
+    return true;
+}
+
+/* Reads the peer's hello, from the wire or from what was kept of it. On ENGINE_OK the phase tells whether it is over;
+ * then *wire is all that came so far. */
+static enum engine_status take_hello(struct engine *engine, struct span *wire)
+{
+    struct hello hello;
+    /* Even at one byte a feed this is cheap: only record heads are looked at until the message is complete. */
+    if (engine->early_size > 0) {
+        if (!keep_early(engine, *wire))
+            return fail(engine, "out of memory");
+        *wire = span_of(engine->early, engine->early_size);
+    }
+    if (hello_read(*wire, plain_in, &hello) == HELLO_MORE) {
+        if (engine->early_size == 0 && !keep_early(engine, *wire))
+            return fail(engine, "out of memory");
+        return ENGINE_OK;
+    }
+    engine->has_extended_master_secret = hello.has_extended_master_secret;
+    if (engine->library == NULL && !open_server(engine, &hello))
+        return fail(engine, "out of memory");
+    engine->phase = PHASE_HANDSHAKE;
+    return ENGINE_OK;
+}
+
+static void lend(struct engine *engine, struct chain *out, struct chunk_pool *pool)
+{
+    engine->out = out;
+    engine->pool = pool;
+}
+
+enum engine_status engine_start(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool)
+{
+    if (engine->context->role == CONTEXT_SERVER)
+        return ENGINE_OK;
+    lend(engine, wire_out, pool);
+    int result = wolfSSL_negotiate(engine->library);
+    int code = wolfSSL_get_error(engine->library, result);
+    lend(engine, NULL, NULL);
+    if (result != WOLFSSL_SUCCESS && code == WOLFSSL_ERROR_WANT_READ)
+        return ENGINE_OK;
+    return fail_library(engine, code);
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------------
+ */
+
+/* Charges the records since the last plain bytes, of which data is one that carried some. */
+static bool charge_idle_records(struct engine *engine, unsigned data)
+{
+    unsigned idle = engine->records_read > data ? engine->records_read - data : 0;
+    unsigned cost = engine->idle_cost + idle * IDLE_RECORD_COST;
+    engine->records_read = 0;
+    cost -= cost > data ? data : cost;
+    engine->idle_cost = (uint16_t)(cost > UINT16_MAX ? UINT16_MAX : cost);
+    return cost <= IDLE_BUDGET;
+}
+
+static enum engine_status read_records(struct engine *engine, engine_plain_fn plain, void *plain_context)
+{
+    for (;;) {
+        int count = wolfSSL_read(engine->library, plain_in, RECORD_PLAIN_MAX);
+        if (count > 0) {
+            if (!charge_idle_records(engine, 1))
+                return fail(engine, "too many records without data");
+            plain(plain_context, span_of(plain_in, (size_t)count));
+            if (engine->phase != PHASE_READY)
+                return engine->phase == PHASE_FAILED ? ENGINE_FAILED : ENGINE_CLOSED;
+            continue;
+        }
+        int code = wolfSSL_get_error(engine->library, count);
+        switch (code) {
+        case WOLFSSL_ERROR_WANT_READ:
+            /* The head of a record whose rest is still to come is not charged yet. */
+            if (engine->record_left == 0 && engine->record_head_size == 0 && !charge_idle_records(engine, 0))
+                return fail(engine, "too many records without data");
+            return ENGINE_OK;
+        case WOLFSSL_ERROR_ZERO_RETURN:
+            engine->phase = PHASE_CLOSED;
+            return ENGINE_CLOSED;
+        default:
+            return fail_library(engine, code);
+        }
+    }
+}
+
+static enum engine_status feed(struct engine *engine, struct span wire, engine_plain_fn plain, void *plain_context)
+{
+    enum engine_status status = ENGINE_OK;
+    if (engine->phase == PHASE_HELLO)
+        status = take_hello(engine, &wire);
+    if (status != ENGINE_OK || engine->phase == PHASE_HELLO)
+        return status;
+    engine->in = wire;
+    if (engine->phase == PHASE_HANDSHAKE)
+        status = negotiate(engine);
+    if (status == ENGINE_OK && engine->phase == PHASE_READY)
+        status = read_records(engine, plain, plain_context);
+    engine->in = SPAN_NONE;
+    free(engine->early);
+    engine->early = NULL;
+    engine->early_size = 0;
+    return status;
+}
+
+enum engine_status engine_feed(struct engine *engine, struct span wire, struct chain *wire_out, struct chunk_pool *pool,
+                               engine_plain_fn plain, void *plain_context)
+{
+    if (engine->phase == PHASE_FAILED)
+        return ENGINE_FAILED;
+    /* Whatever follows the closure alert is ignored (RFC 8446 s6.1). */
+    if (engine->phase == PHASE_CLOSED)
+        return ENGINE_CLOSED;
+    SL_CHECK(engine->out == NULL); /* not from inside the plain function */
+    lend(engine, wire_out, pool);
+    enum engine_status status = feed(engine, wire, plain, plain_context);
+    lend(engine, NULL, NULL);
+    return status;
+}
+
+/* The next bytes for one record: where they lie when one chunk holds them all, else gathered. The copy of 16 KiB takes
+ * less than the three records that it saves. */
+static struct span next_plain(const struct chain *plain, size_t size_max)
+{
+    struct span front = chain_front(plain);
+    size_t size = plain->size < size_max ? plain->size : size_max;
+    if (size > RECORD_PLAIN_MAX)
+        size = RECORD_PLAIN_MAX;
+    if (front.size >= size)
+        return span_of(front.ptr, size);
+    size_t filled = 0;
+    for (const struct chunk *chunk = plain->head; chunk != NULL && filled < size; chunk = chunk->next) {
+        size_t step = chunk->end - chunk->start;
+        if (step > size - filled)
+            step = size - filled;
+        memcpy(plain_out + filled, chunk->bytes + chunk->start, step);
+        filled += step;
+    }
+    return span_of(plain_out, filled);
+}
+
+enum engine_status engine_write(struct engine *engine, struct chain *plain, size_t size_max, struct chain *wire_out,
+                                struct chunk_pool *pool)
+{
+    if (engine->phase == PHASE_FAILED)
+        return ENGINE_FAILED;
+    SL_CHECK(engine_is_ready(engine) && !engine->has_closed);
+    /* The plain function may write back while a feed has lent its own chain. */
+    struct chain *outer_out = engine->out;
+    struct chunk_pool *outer_pool = engine->pool;
+    enum engine_status status = engine->phase == PHASE_CLOSED ? ENGINE_CLOSED : ENGINE_OK;
+    lend(engine, wire_out, pool);
+    while (size_max > 0 && !chain_is_empty(plain)) {
+        struct span record = next_plain(plain, size_max);
+        int count = wolfSSL_write(engine->library, record.ptr, (int)record.size);
+        if (count <= 0) {
+            status = fail_library(engine, wolfSSL_get_error(engine->library, count));
+            break;
+        }
+        chain_consume(plain, pool, (size_t)count);
+        size_max -= (size_t)count;
+    }
+    lend(engine, outer_out, outer_pool);
+    return status;
+}
+
+void engine_close(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool)
+{
+    if (engine->has_closed || !engine_is_ready(engine))
+        return;
+    struct chain *outer_out = engine->out;
+    struct chunk_pool *outer_pool = engine->pool;
+    engine->has_closed = true;
+    lend(engine, wire_out, pool);
+    (void)wolfSSL_shutdown(engine->library);
+    lend(engine, outer_out, outer_pool);
+}
+
+/* ---- facts ----------------------------------------------------------------------------------------------------------
+ */
+
+bool engine_is_ready(const struct engine *engine)
+{
+    return engine->phase == PHASE_READY || engine->phase == PHASE_CLOSED;
+}
+
+const char *engine_error(const struct engine *engine)
+{
+    return engine->error == NULL ? "no error" : engine->error;
+}
+
+const char *engine_version(const struct engine *engine)
+{
+    return engine_is_ready(engine) ? wolfSSL_get_version(engine->library) : "";
+}
+
+const char *engine_cipher(const struct engine *engine)
+{
+    return engine_is_ready(engine) ? wolfSSL_get_cipher(engine->library) : "";
+}
+
+struct span engine_alpn(const struct engine *engine)
+{
+    char *name = NULL;
+    word16 size = 0;
+    if (!engine_is_ready(engine) || wolfSSL_ALPN_GetProtocol(engine->library, &name, &size) != WOLFSSL_SUCCESS)
+        return SPAN_NONE;
+    return span_of(name, size);
+}
+
+struct span engine_server_name(const struct engine *engine)
+{
+    if (engine->context->role == CONTEXT_SERVER)
+        return span_str(engine->party->name);
+    return SPAN_NONE;
+}
+
+bool engine_is_resumed(const struct engine *engine)
+{
+    return engine_is_ready(engine) && wolfSSL_session_reused(engine->library) != 0;
+}
+
+/* The first Finished message: the client's, but the server's in an abbreviated handshake (RFC 5929 s3.1). */
+static size_t read_unique(struct engine *engine, char *out)
+{
+    if (wolfSSL_version(engine->library) >= TLS1_3_VERSION || !engine->has_extended_master_secret)
+        return 0;
+    bool is_server = engine->context->role == CONTEXT_SERVER;
+    bool is_ours = is_server == engine_is_resumed(engine);
+    return is_ours ? wolfSSL_get_finished(engine->library, out, ENGINE_BINDING_MAX)
+                   : wolfSSL_get_peer_finished(engine->library, out, ENGINE_BINDING_MAX);
+}
+
+static size_t copy_binding(const uint8_t *bytes, size_t size, char *out)
+{
+    if (size > 0)
+        memcpy(out, bytes, size);
+    return size;
+}
+
+size_t engine_binding(struct engine *engine, enum engine_binding kind, char out[ENGINE_BINDING_MAX])
+{
+    if (!engine_is_ready(engine))
+        return 0;
+    switch (kind) {
+    case BINDING_EXPORTER:
+        return copy_binding(engine->exporter, engine->has_exporter ? EXPORTER_SIZE : 0, out);
+    case BINDING_UNIQUE:
+        return read_unique(engine, out);
+    case BINDING_END_POINT:
+        if (engine->context->role == CONTEXT_SERVER)
+            return copy_binding(engine->party->end_point, engine->party->end_point_size, out);
+        return copy_binding(engine->peer_end_point, engine->peer_end_point_size, out);
+    }
+    return 0;
+}
