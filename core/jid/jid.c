@@ -3,8 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/jid/ascii_priv.h"
-#include "core/jid/idna_priv.h"
-#include "core/jid/precis_priv.h"
+#include "core/jid/part_priv.h"
 
 const char *jid_status_text(enum jid_status status)
 {
@@ -42,44 +41,13 @@ static enum jid_status status_of(enum part part, enum part_result result)
     return statuses[part][result];
 }
 
-/* RFC 7622 s3.3.1. Asked after the mappings: U+FF20 is '@' by then. */
-static bool is_excluded_from_local(uint32_t code_point)
-{
-    return code_point < 0x80 && memchr("\"&'/:<>@", (int)code_point, 8) != NULL;
-}
-
-static enum part_result prepare_local(struct span text, char *out, size_t *size, struct jid_reason *reason)
-{
-    struct points points;
-    enum part_result result = points_decode(text, &points);
-    if (result == PART_OK)
-        result = precis_username(&points, reason);
-    if (result != PART_OK)
-        return result;
-    for (size_t i = 0; i < points.count; i++) {
-        if (is_excluded_from_local(points.at[i]))
-            return part_forbidden(reason, points.at[i], "is excluded from localparts (RFC 7622 s3.3.1)");
-    }
-    return points_encode(points.at, points.count, out, JID_PART_MAX, size);
-}
-
-static enum part_result prepare_opaque(struct span text, char *out, size_t out_size, size_t *size,
-                                       struct jid_reason *reason)
-{
-    struct points points;
-    enum part_result result = points_decode(text, &points);
-    if (result == PART_OK)
-        result = precis_opaque(&points, reason);
-    return result == PART_OK ? points_encode(points.at, points.count, out, out_size, size) : result;
-}
-
 enum jid_status jid_prepare_local(struct span text, char *out, size_t *size)
 {
     struct jid_reason reason;
     *size = text.size;
     if (ascii_prepare_local(text, out))
         return JID_OK;
-    return status_of(PART_LOCAL, prepare_local(text, out, size, &reason));
+    return status_of(PART_LOCAL, part_prepare_local(text, out, size, &reason));
 }
 
 enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size)
@@ -88,7 +56,7 @@ enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size)
     *size = text.size;
     if (ascii_prepare_domain(text, out))
         return JID_OK;
-    return status_of(PART_DOMAIN, idna_prepare(text, out, size, &reason));
+    return status_of(PART_DOMAIN, part_prepare_domain(text, out, size, &reason));
 }
 
 enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size)
@@ -97,7 +65,7 @@ enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size)
     *size = text.size;
     if (ascii_prepare_opaque(text, JID_PART_MAX, out))
         return JID_OK;
-    return status_of(PART_RESOURCE, prepare_opaque(text, out, JID_PART_MAX, size, &reason));
+    return status_of(PART_RESOURCE, part_prepare_opaque(text, out, JID_PART_MAX, size, &reason));
 }
 
 enum jid_status jid_prepare_password(struct span text, char *out, size_t out_size, size_t *size)
@@ -106,7 +74,7 @@ enum jid_status jid_prepare_password(struct span text, char *out, size_t out_siz
     *size = text.size;
     if (ascii_prepare_opaque(text, out_size, out))
         return JID_OK;
-    return status_of(PART_RESOURCE, prepare_opaque(text, out, out_size, size, &reason));
+    return status_of(PART_RESOURCE, part_prepare_opaque(text, out, out_size, size, &reason));
 }
 
 /* An address cut at its separators; nothing is judged yet. */
@@ -178,12 +146,20 @@ enum jid_status jid_explain(struct span text, struct jid_buffer *buffer, struct 
     struct cut cut = cut_at_separators(text);
     char scratch[JID_PART_MAX];
     size_t size = 0;
-    enum part_result result = cut.has_local ? prepare_local(cut.local, scratch, &size, reason) : PART_OK;
-    if (result == PART_OK)
-        result = idna_prepare(cut.domain, scratch, &size, reason);
-    if (result == PART_OK)
-        result = prepare_opaque(cut.resource, scratch, JID_PART_MAX, &size, reason);
+    enum part_result result = PART_OK;
+    struct span blamed = cut.local;
+    if (cut.has_local)
+        result = part_prepare_local(cut.local, scratch, &size, reason);
+    if (result == PART_OK) {
+        blamed = cut.domain;
+        result = part_prepare_domain(cut.domain, scratch, &size, reason);
+    }
+    if (result == PART_OK) {
+        blamed = cut.resource;
+        result = part_prepare_opaque(cut.resource, scratch, JID_PART_MAX, &size, reason);
+    }
     SL_CHECK(result != PART_OK);
+    part_blame_original(blamed, reason);
     return status;
 }
 

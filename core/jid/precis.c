@@ -63,32 +63,31 @@ static const char *const bidi_rules[] = {
     [6] = "left-to-right text ends in neither a left-to-right letter nor a digit (Bidi Rule 6, RFC 5893 s2)",
 };
 
-/* Preparation (RFC 8265 s3.3.2), then enforcement (s3.3.3), each rule in the order given there. */
+/*
+ * The order is that of RFC 8264 s7, with the class asked last. RFC 8265 s3.3.2 asks it as well before the case and the
+ * normal form are mapped; then U+212B, A-RING's other code point, would be refused where U+00C5 is taken, though the
+ * two are canonically equivalent. Both published sets of vectors ask once, at the end, and so do we.
+ */
 static enum part_result username_pass(struct points *points, struct jid_reason *reason)
 {
     points_map_width(points);
-    enum part_result result = check_class(points, CLASS_IDENTIFIER, reason);
-    if (result != PART_OK)
-        return result;
     if (!points_map_lower(points) || !points_map_nfc(points))
         return PART_LONG;
-    if (!bidi_rule_applies(points->at, points->count))
-        return PART_OK;
+    enum part_result result = check_class(points, CLASS_IDENTIFIER, reason);
+    if (result != PART_OK || !bidi_rule_applies(points->at, points->count))
+        return result;
     unsigned condition = bidi_rule_broken(points->at, points->count);
     return condition == 0 ? PART_OK : part_forbidden(reason, JID_NO_CODE_POINT, bidi_rules[condition]);
 }
 
-/* RFC 8265 s4.2.1 and s4.2.2: neither width nor case is touched, every space becomes U+0020. */
+/* RFC 8265 s4.2.2, in the same order: neither width nor case is touched, every space becomes U+0020. */
 static enum part_result opaque_pass(struct points *points, struct jid_reason *reason)
 {
-    enum part_result result = check_class(points, CLASS_FREEFORM, reason);
-    if (result != PART_OK)
-        return result;
     for (size_t i = 0; i < points->count; i++) {
         if (codepoint_is_space(points->at[i]))
             points->at[i] = ' ';
     }
-    return points_map_nfc(points) ? PART_OK : PART_LONG;
+    return points_map_nfc(points) ? check_class(points, CLASS_FREEFORM, reason) : PART_LONG;
 }
 
 typedef enum part_result (*pass_fn)(struct points *points, struct jid_reason *reason);
