@@ -139,16 +139,20 @@ static const struct console_task password_task = {.line = password_line, .reply 
 void command_account_add(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
-    if (take_jid(console, words[0]))
-        console->task = &password_task;
+    if (!take_jid(console, words[0]))
+        return;
+    console->task = &password_task;
+    console_more(console, "the password");
 }
 
 void command_account_passwd(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
     console->state.replaces = true;
-    if (take_jid(console, words[0]))
-        console->task = &password_task;
+    if (!take_jid(console, words[0]))
+        return;
+    console->task = &password_task;
+    console_more(console, "the password");
 }
 
 /* ---- del ---- */
@@ -397,5 +401,6 @@ void command_account_import(struct console *console, const struct span *words, u
     }
     console->state.replaces = count > 0;
     console->task = &import_task;
+    console_more(console, "accounts, then a dot");
     answer_rows(&console->out);
 }

@@ -53,6 +53,11 @@ void console_finish(struct console *console)
     answer_append(&console->out, SPAN("OK\n\n"));
 }
 
+void console_more(struct console *console, const char *what)
+{
+    answer_format(&console->out, "MORE %s\n\n", what);
+}
+
 void console_fail(struct console *console, const char *format, ...)
 {
     va_list args;

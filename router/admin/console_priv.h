@@ -3,7 +3,11 @@
 /*
  * Console: one connection to the stats socket: lines in, answers out, one command at a time.
  *
- *   answer := body line* , status line ("OK" or "ERROR reason"), empty line
+ *   answer := body line* , status line, empty line
+ *   status := "OK" | "ERROR reason" | "MORE what"
+ *
+ * After MORE the command waits for lines (a password, accounts) and then answers once more. A client that waits for it
+ * can never have such a line taken for a command, and so written to the log, because the command was refused.
  *
  * A command that cannot end at once leaves a task: it gets the lines that follow, the store's replies, the shards'
  * answers, and a call when the output has drained.
@@ -85,4 +89,6 @@ size_t console_waiting(const struct console *console);
 
 /* The command is over: its status line. A NULL task before means it was over at once. */
 void console_finish(struct console *console);
+/* The command's task takes the lines that follow. */
+void console_more(struct console *console, const char *what);
 void console_fail(struct console *console, const char *format, ...) __attribute__((format(printf, 2, 3)));
