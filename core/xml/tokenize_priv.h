@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tokenize: the hot path from '<' to the end of a top-level element, compiled once per scanner.
+ *
+ * A template: the including file defines TOKENIZE (the function's name) and the scanner, before including this:
+ *   scan_text(low, p, end)          first byte of p..end that is not plain character data, or end
+ *   scan_value(low, p, end, quote)  first byte that is not plain in an attribute value quoted so, or end
+ *   scan_name(low, p, end)          size of the run of ASCII name characters at p and the colons in it
+ *   scan_is_equal(low, a, b, n, end)
+ * A scanner may stop early anywhere; it never passes a byte that is not plain. low is the first readable byte.
+ *
+ * Every function takes the next byte and returns the byte to go on with, or NULL after a verdict (suspended at the end
+ * of the bytes, refused, done). State is written on suspension only.
+ */
+#define HOT static inline __attribute__((always_inline))
+
+/* The name that starts at token: returns the byte behind it. */
+HOT const char *take_name(struct xml_scan *t, const char *p, const char *end, enum xml_state state)
+{
+    struct scan_name_result name = scan_name(t->bytes, p, end);
+    t->token = (uint32_t)(p - t->bytes);
+    t->colon = 0;
+    const char *stop = p + name.size;
+    bool is_plain = name.size < SCAN_NAME_MAX && stop < end && (uint8_t)*stop < 0x80 &&
+                    name.size <= t->limits->name_size_max && (xml_class[(uint8_t)*p] & CLASS_NAME_START);
+    if (__builtin_expect(is_plain, 1)) {
+        if (__builtin_expect(name.colons == 0, 1))
+            return stop;
+        unsigned colon = (unsigned)__builtin_ctz(name.colons);
+        if ((name.colons & (name.colons - 1)) == 0 && (xml_class[(uint8_t)p[colon + 1]] & CLASS_NAME_START)) {
+            t->colon = (uint16_t)colon;
+            return stop;
+        }
+    }
+    return xml_careful_name(t, p, end, state);
+}
+
+HOT const char *take_text(struct xml_scan *t, const char *p, const char *end)
+{
+    for (;;) {
+        p = scan_text(t->bytes, p, end);
+        if (p == end)
+            return xml_suspend(t, p, STATE_CONTENT);
+        if (__builtin_expect(*p == '<', 1))
+            return p;
+        if (*p == '&')
+            p = xml_careful_reference(t, p + 1, end, STATE_REF);
+        else
+            p = xml_careful_char(t, p, end, STATE_CONTENT);
+        if (!p)
+            return NULL;
+    }
+}
+
+/* The rest of a CDATA section: it ends at "]]>", and the two brackets are always its own (XML s2.7). */
+static const char *take_cdata(struct xml_scan *t, const char *p, const char *end)
+{
+    for (;;) {
+        p = scan_text(t->bytes, p, end);
+        if (p == end)
+            return xml_suspend(t, p, STATE_CDATA);
+        if (*p == '>' && p[-1] == ']' && p[-2] == ']')
+            return p + 1;
+        if (*p == '<' || *p == '&' || *p == '>')
+            p++;
+        else
+            p = xml_careful_char(t, p, end, STATE_CDATA);
+        if (!p)
+            return NULL;
+    }
+}
+
+/* --- end of an element ---------------------------------------------------------------------------------------------
+ */
+
+/* p is behind the end tag's '>'. */
+HOT const char *close_element(struct xml_scan *t, const char *p)
+{
+    const struct xml_open *open = &t->arrays.open[--t->depth];
+    uint32_t end = (uint32_t)(p - t->bytes);
+    t->binding_count = open->bindings;
+    if (__builtin_expect(t->trail != NULL, 0)) {
+        if (!xml_trail_end(t->trail, open->name_size, t->tag, end))
+            return xml_refuse(t, p - 1, XML_MEMORY);
+    } else {
+        struct xml_element *e = &t->arrays.elements[open->index];
+        e->tail = t->tag;
+        e->end = end;
+        e->next = t->element_count;
+    }
+    if (t->depth == 0)
+        return xml_done(t, p, VERDICT_STANZA);
+    t->default_ns = open[-1].default_ns;
+    return p;
+}
+
+/* p is behind "</". */
+HOT const char *take_end_tag(struct xml_scan *t, const char *p, const char *end)
+{
+    if (__builtin_expect(t->depth == 0, 0))
+        return xml_careful_close(t, p, end);
+    const struct xml_open *open = &t->arrays.open[t->depth - 1];
+    size_t size = open->name_size;
+    if (__builtin_expect((size_t)(end - p) > size && p[size] == '>', 1) &&
+        scan_is_equal(t->bytes + open->start + 1, p, size, end))
+        return close_element(t, p + size + 1);
+    t->token = (uint32_t)(p - t->bytes);
+    p = xml_careful_close(t, p, end);
+    return p ? close_element(t, p) : NULL;
+}
+
+/* --- start tags ----------------------------------------------------------------------------------------------------
+ */
+
+/* p is at the tag's '>'. */
+HOT const char *finish_tag(struct xml_scan *t, const char *p, bool is_empty)
+{
+    uint16_t ns = t->default_ns;
+    uint16_t bindings = t->binding_count;
+    uint16_t outer_default = t->default_ns;
+    if ((t->tag_flags | t->tag_prefix_size) != 0) {
+        enum xml_error error = xml_tag_resolve(t, &ns);
+        if (error != XML_OK)
+            return xml_refuse(t, p, error);
+    }
+    uint16_t attributes = (uint16_t)(t->attribute_count - t->tag_attribute);
+    struct xml_element noted;
+    struct xml_element *e = &noted;
+    if (__builtin_expect(t->trail == NULL, 1)) {
+        if (t->element_count == t->arrays.element_room && !xml_grow_elements(t))
+            return xml_refuse(t, p, XML_MEMORY);
+        e = &t->arrays.elements[t->element_count];
+    }
+    uint32_t body = (uint32_t)(p + 1 - t->bytes);
+    *e = (struct xml_element){t->tag,
+                              body,
+                              body,
+                              body,
+                              t->tag_attribute,
+                              t->element_count + 1,
+                              attributes,
+                              t->tag_name_size,
+                              t->tag_prefix_size,
+                              t->depth,
+                              ns};
+    if (__builtin_expect(t->trail != NULL, 0)) {
+        uint16_t parent_ns = t->depth ? t->arrays.open[t->depth - 1].ns : (uint16_t)NS_NONE;
+        if (!xml_trail_start(t->trail, e, parent_ns, is_empty, t->arrays.attributes))
+            return xml_refuse(t, p, XML_MEMORY);
+        t->attribute_count = 0;
+    }
+    t->attribute_total += attributes;
+    uint32_t index = t->element_count++;
+    if (is_empty || __builtin_expect(!t->header, 0)) {
+        if (!t->header)
+            return xml_done(t, p + 1, VERDICT_HEADER);
+        t->binding_count = bindings;
+        t->default_ns = outer_default;
+        return t->depth ? p + 1 : xml_done(t, p + 1, VERDICT_STANZA);
+    }
+    if (t->depth == t->arrays.open_room && !xml_grow_open(t))
+        return xml_refuse(t, p, XML_MEMORY);
+    t->arrays.open[t->depth++] = (struct xml_open){t->tag, index, t->tag_name_size, ns, t->default_ns, bindings};
+    return p + 1;
+}
+
+HOT const char *take_value(struct xml_scan *t, const char *p, const char *end)
+{
+    struct xml_attribute *a = &t->arrays.attributes[t->attribute_count];
+    for (;;) {
+        p = scan_value(t->bytes, p, end, (char)t->quote);
+        if (p == end)
+            return xml_suspend(t, p, STATE_VALUE);
+        if (__builtin_expect(*p == (char)t->quote, 1)) {
+            a->value_size = (uint32_t)(p - t->bytes) - a->value;
+            t->attribute_count++;
+            return p + 1;
+        }
+        if (*p == '&')
+            p = xml_careful_reference(t, p + 1, end, STATE_REF);
+        else
+            p = xml_careful_char(t, p, end, STATE_VALUE);
+        if (!p)
+            return NULL;
+    }
+}
+
+HOT const char *take_quote(struct xml_scan *t, const char *p, const char *end)
+{
+    while (p < end && xml_is_space(*p))
+        p++;
+    if (p == end)
+        return xml_suspend(t, p, STATE_QUOTE);
+    if (*p != '\'' && *p != '"')
+        return xml_refuse_byte(t, p);
+    t->back = STATE_VALUE;
+    t->quote = (uint8_t)*p++;
+    t->arrays.attributes[t->attribute_count].value = (uint32_t)(p - t->bytes);
+    return take_value(t, p, end);
+}
+
+HOT const char *take_equals(struct xml_scan *t, const char *p, const char *end)
+{
+    while (p < end && xml_is_space(*p))
+        p++;
+    if (p == end)
+        return xml_suspend(t, p, STATE_EQUALS);
+    if (*p != '=')
+        return xml_refuse_byte(t, p);
+    return take_quote(t, p + 1, end);
+}
+
+/* p is behind the attribute's name. */
+HOT const char *finish_attr_name(struct xml_scan *t, const char *p, const char *end)
+{
+    struct xml_attribute *a = &t->arrays.attributes[t->attribute_count];
+    const char *name = t->bytes + t->token;
+    uint32_t size = (uint32_t)(p - name);
+    a->name = t->token;
+    a->name_size = (uint16_t)size;
+    a->prefix_size = t->colon;
+    a->ns = NS_NONE;
+    a->flags = 0;
+    unsigned tag_flags = t->tag_flags;
+    if (t->colon)
+        tag_flags |= TAG_PREFIXED;
+    if (*name == 'x' && size >= 5 && memcmp(name, "xmlns", 5) == 0 && (size == 5 || t->colon == 5)) {
+        a->flags = XML_ATTR_DECLARATION;
+        tag_flags |= TAG_DECLARES;
+    }
+    /* Different bits prove different names; only a shared bit makes tag.c compare. */
+    uint64_t bit = 1ull << (((uint8_t)name[0] + 5u * (uint8_t)name[size - 1] + 9u * size) & 63u);
+    if (t->tag_seen & bit)
+        tag_flags |= TAG_SUSPECT;
+    t->tag_seen |= bit;
+    t->tag_flags = (uint8_t)tag_flags;
+    return take_equals(t, p, end);
+}
+
+HOT const char *take_attribute(struct xml_scan *t, const char *p, const char *end)
+{
+    if (t->attribute_count - t->tag_attribute >= t->limits->attribute_max)
+        return xml_refuse(t, p, XML_LIMIT_ATTRIBUTES);
+    if (t->attribute_count == t->arrays.attribute_room && !xml_grow_attributes(t))
+        return xml_refuse(t, p, XML_MEMORY);
+    p = take_name(t, p, end, STATE_ATTR_NAME);
+    return p ? finish_attr_name(t, p, end) : NULL;
+}
+
+HOT const char *take_empty(struct xml_scan *t, const char *p, const char *end)
+{
+    if (p == end)
+        return xml_suspend(t, p, STATE_EMPTY);
+    if (*p != '>')
+        return xml_refuse_byte(t, p);
+    return finish_tag(t, p, true);
+}
+
+/* p is behind the element's name or an attribute. */
+HOT const char *take_tag_rest(struct xml_scan *t, const char *p, const char *end, bool is_spaced)
+{
+    while (p) {
+        if (p < end && xml_is_space(*p)) {
+            is_spaced = true;
+            p++;
+            while (p < end && __builtin_expect(xml_is_space(*p), 0))
+                p++;
+        }
+        if (p == end)
+            return xml_suspend(t, p, is_spaced ? STATE_SPACED : STATE_AFTER);
+        if (*p == '>')
+            return finish_tag(t, p, false);
+        if (*p == '/')
+            return take_empty(t, p + 1, end);
+        if (!is_spaced)
+            return xml_refuse_byte(t, p);
+        p = take_attribute(t, p, end);
+        is_spaced = false;
+    }
+    return NULL;
+}
+
+HOT const char *finish_start_name(struct xml_scan *t, const char *p)
+{
+    t->tag_name_size = (uint16_t)((uint32_t)(p - t->bytes) - t->token);
+    t->tag_prefix_size = t->colon;
+    return p;
+}
+
+HOT const char *take_start_tag(struct xml_scan *t, const char *p, const char *end)
+{
+    if (t->depth >= t->limits->depth_max)
+        return xml_refuse(t, p, XML_LIMIT_DEPTH);
+    if (t->element_count >= t->limits->element_max)
+        return xml_refuse(t, p, XML_LIMIT_ELEMENTS);
+    t->tag_attribute = t->attribute_count;
+    t->tag_seen = 0;
+    t->tag_flags = 0;
+    p = take_name(t, p, end, STATE_START_NAME);
+    return p ? take_tag_rest(t, finish_start_name(t, p), end, false) : NULL;
+}
+
+/* p is behind '<'. */
+HOT const char *take_markup(struct xml_scan *t, const char *p, const char *end)
+{
+    if (p == end)
+        return xml_suspend(t, p, STATE_MARKUP);
+    t->tag = (uint32_t)(p - 1 - t->bytes);
+    if (*p == '/')
+        return take_end_tag(t, p + 1, end);
+    if (__builtin_expect(*p == '?', 0))
+        return xml_careful_pi(t, p + 1, end);
+    if (__builtin_expect(*p == '!', 0)) {
+        t->matched = 0;
+        p = xml_careful_bang(t, p + 1, end);
+        return p ? take_cdata(t, p, end) : NULL;
+    }
+    return take_start_tag(t, p, end);
+}
+
+/* Ends the token in which the bytes ran out. */
+static const char *resume_reference(struct xml_scan *t, const char *p, const char *end)
+{
+    p = xml_careful_reference(t, p, end, (enum xml_state)t->state);
+    if (!p || t->back == STATE_CONTENT)
+        return p;
+    p = take_value(t, p, end);
+    return p ? take_tag_rest(t, p, end, false) : NULL;
+}
+
+static const char *resume_tag(struct xml_scan *t, const char *p, const char *end)
+{
+    enum xml_state state = (enum xml_state)t->state;
+    if (state == STATE_ATTR_NAME) {
+        p = xml_careful_name(t, p, end, STATE_ATTR_NAME);
+        if (p)
+            p = finish_attr_name(t, p, end);
+    } else if (state == STATE_START_NAME) {
+        p = xml_careful_name(t, p, end, STATE_START_NAME);
+        if (p)
+            p = finish_start_name(t, p);
+    } else if (state == STATE_EQUALS) {
+        p = take_equals(t, p, end);
+    } else if (state == STATE_QUOTE) {
+        p = take_quote(t, p, end);
+    } else if (state == STATE_VALUE) {
+        p = take_value(t, p, end);
+    }
+    return p ? take_tag_rest(t, p, end, state == STATE_SPACED) : NULL;
+}
+
+static const char *resume_close(struct xml_scan *t, const char *p, const char *end)
+{
+    if (t->state == STATE_CLOSE_NAME)
+        p = xml_careful_close(t, p, end);
+    else
+        p = xml_careful_close_end(t, p, end);
+    return p ? close_element(t, p) : NULL;
+}
+
+static const char *resume(struct xml_scan *t, const char *p, const char *end)
+{
+    switch ((enum xml_state)t->state) {
+    case STATE_CONTENT:
+        return p;
+    case STATE_MARKUP:
+        return take_markup(t, p, end);
+    case STATE_EMPTY:
+        return take_empty(t, p, end);
+    case STATE_CLOSE_NAME:
+    case STATE_CLOSE_END:
+        return resume_close(t, p, end);
+    case STATE_BANG:
+        p = xml_careful_bang(t, p, end);
+        return p ? take_cdata(t, p, end) : NULL;
+    case STATE_CDATA:
+        return take_cdata(t, p, end);
+    case STATE_PI:
+        return xml_careful_pi(t, p, end);
+    case STATE_DECLARATION:
+        return xml_careful_declaration(t, p, end);
+    case STATE_REF:
+    case STATE_REF_NAME:
+    case STATE_REF_NUMBER:
+    case STATE_REF_DECIMAL:
+    case STATE_REF_HEX:
+        return resume_reference(t, p, end);
+    case STATE_START_NAME:
+    case STATE_AFTER:
+    case STATE_SPACED:
+    case STATE_ATTR_NAME:
+    case STATE_EQUALS:
+    case STATE_QUOTE:
+    case STATE_VALUE:
+        return resume_tag(t, p, end);
+    }
+    return NULL;
+}
+
+void TOKENIZE(struct xml_scan *t, const char *end)
+{
+    const char *p = resume(t, t->bytes + t->at, end);
+    while (p) {
+        t->back = STATE_CONTENT;
+        p = take_text(t, p, end);
+        if (p)
+            p = take_markup(t, p + 1, end);
+    }
+}
