@@ -98,7 +98,10 @@ static bool table_rebuild(struct table *table)
 bool table_add(struct table *table, void *object)
 {
     SL_CHECK(object != NULL);
-    if (((uint64_t)table->used + 1) * 4 > (uint64_t)table->slot_count * 3 && !table_rebuild(table))
+    /* It shrinks here and not in table_remove(), which may be called in the middle of a walk. */
+    bool is_full = ((uint64_t)table->used + 1) * 4 > (uint64_t)table->slot_count * 3;
+    bool is_sparse = table->slot_count > SLOT_COUNT_MIN && ((uint64_t)table->count + 1) * 8 < table->slot_count;
+    if ((is_full || is_sparse) && !table_rebuild(table) && is_full)
         return false;
     struct span key = table->key_of(object);
     uint64_t hash = hash_siphash13(&table->key, key);

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Table: a hash table of pointers to objects of the caller, found by bytes. Open addressing, power-of-two slots,
- * grows at 3/4 full in one step, shrinks never below its first size.
+ * grows at 3/4 full in one step; shrinks, when something is added while less than 1/8 is taken, never below its first
+ * size. An empty new table holds no memory.
  *
  * The caller's object holds its own key; key_of() reads it. An object must not change its key while it is in.
  *
