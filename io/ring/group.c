@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The group of a process's shards: what they know of each other, and their meeting before the first turn.
+ */
+#include "io/ring/ring_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct io_group *io_group_new(unsigned shard_count, struct err *err)
+{
+    if (shard_count == 0 || shard_count > SHARD_MAX) {
+        err_set(err, "%u shards: from 1 to %u are possible", shard_count, SHARD_MAX);
+        return NULL;
+    }
+    size_t size = sizeof(struct io_group) + shard_count * sizeof(struct member);
+    struct io_group *group = aligned_alloc(_Alignof(struct io_group), size);
+    if (group == NULL) {
+        err_set(err, "%u shards: out of memory", shard_count);
+        return NULL;
+    }
+    memset(group, 0, size);
+    group->shard_count = shard_count;
+    (void)pthread_mutex_init(&group->lock, NULL);
+    (void)pthread_cond_init(&group->changed, NULL);
+    for (unsigned i = 0; i < shard_count; i++) {
+        group->members[i].ring_fd = -1;
+        group->members[i].event_fd = -1;
+    }
+    for (unsigned i = 0; i < shard_count; i++) {
+        group->members[i].event_fd = eventfd(0, EFD_CLOEXEC);
+        if (group->members[i].event_fd >= 0)
+            continue;
+        err_set(err, "eventfd of shard %u: %s", i, strerror(errno));
+        io_group_free(group);
+        return NULL;
+    }
+    return group;
+}
+
+static void free_passages(struct passage *passage)
+{
+    while (passage != NULL) {
+        struct passage *next = passage->next;
+        free(passage);
+        passage = next;
+    }
+}
+
+void io_group_free(struct io_group *group)
+{
+    if (group == NULL)
+        return;
+    for (unsigned i = 0; i < group->shard_count; i++) {
+        struct member *member = &group->members[i];
+        listener_close_shard(group, i);
+        if (member->ring_fd >= 0)
+            io_uring_queue_exit(&member->ring);
+        if (member->event_fd >= 0)
+            (void)close(member->event_fd);
+        free_passages(member->passages);
+    }
+    (void)pthread_cond_destroy(&group->changed);
+    (void)pthread_mutex_destroy(&group->lock);
+    free(group);
+}
+
+bool io_ready(struct io *io)
+{
+    struct io_group *group = io->group;
+    (void)pthread_mutex_lock(&group->lock);
+    group->ready_count++;
+    (void)pthread_cond_broadcast(&group->changed);
+    while (group->ready_count < group->shard_count && !group->is_abandoned)
+        (void)pthread_cond_wait(&group->changed, &group->lock);
+    bool is_ready = !group->is_abandoned;
+    (void)pthread_mutex_unlock(&group->lock);
+    return is_ready;
+}
+
+void io_abandon(struct io_group *group)
+{
+    (void)pthread_mutex_lock(&group->lock);
+    group->is_abandoned = true;
+    (void)pthread_cond_broadcast(&group->changed);
+    (void)pthread_mutex_unlock(&group->lock);
+}
