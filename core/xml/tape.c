@@ -73,8 +73,7 @@ struct span xml_value(const struct xml_stanza *s, const struct xml_attribute *at
 /* --- text -----------------------------------------------------------------------------------------------------------
  */
 
-static const char cdata_start[] = "<![CDATA[";
-#define CDATA_START_SIZE (sizeof cdata_start - 1)
+#define CDATA_START_SIZE 9u /* "<![CDATA[" */
 
 /* A run of character data without child elements: CDATA sections opened, references resolved. */
 static char *text_run(struct span raw, char *out)

@@ -46,7 +46,10 @@ void xml_close(struct xml_writer *w);
 /* <name xmlns='uri'/> and <name xmlns='uri'>text</name> in one call. */
 void xml_empty(struct xml_writer *w, const char *name, const char *uri);
 void xml_text_element(struct xml_writer *w, const char *name, const char *uri, struct span text);
+/* Elements (the first byte is '<'), or, while the start tag is still open, attributes with their own quotes. */
 void xml_write_verbatim(struct xml_writer *w, struct span bytes);
+/* What stood between the tags of an accepted element (xml_inner), text first or not. */
+void xml_write_content(struct xml_writer *w, struct span bytes);
 /* Leaves the start tag open for good (a stream header): writes its '>' and forgets the element. */
 void xml_leave_open(struct xml_writer *w);
 
