@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * micro-xml: the tokenizer beside expat in namespace mode and libxml2's SAX2 push parser, on the same bytes in the same
+ * run, rounds interleaved. Budget: at least 10x expat and 3x libxml2 on stanza traffic, at any chunking.
+ *
+ *   micro-xml [--json] [--rounds N] [--size MIB]
+ */
+#include "core/xml/reader.h"
+
+#include <expat.h>
+#include <libxml/parser.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ROUNDS_MAX 64
+
+struct traffic {
+    const char *name;
+    char *bytes;
+    size_t size, room;
+    uint64_t stanzas;
+    uint64_t seed;
+};
+
+struct rival {
+    const char *name;
+    uint64_t (*parse)(const struct traffic *traffic, size_t chunk); /* elements seen */
+};
+
+/* --- traffic --------------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t dice(struct traffic *t, uint32_t sides)
+{
+    uint64_t z = t->seed += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return (uint32_t)((z ^ z >> 31) % sides);
+}
+
+static void add(struct traffic *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct traffic *t, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    t->size += (size_t)vsnprintf(t->bytes + t->size, t->room - t->size, format, arguments);
+    va_end(arguments);
+}
+
+/* Words, now and then an escaped character, every tenth body in Russian or German. */
+static void add_body(struct traffic *t, size_t size)
+{
+    static const char *const ascii[] = {
+        "the",      "meeting", "is",   "at",      "noon", "and",     "we",
+        "should",   "bring",   "some", "slides,", "I'll", "be",      "late",
+        "anyway.",  "See",     "you",  "there!",  "ok",   "really?", "https://example.org/a/b?c=d",
+        "a &lt; b", "Q&amp;A"};
+    static const char *const other[] = {"встреча", "в", "полдень", "größer", "schön", "и", "принеси", "слайды", "über"};
+    bool is_other = dice(t, 10) == 0;
+    size_t end = t->size + size;
+    while (t->size < end)
+        add(t, "%s ", is_other ? other[dice(t, 9)] : ascii[dice(t, 23)]);
+}
+
+static void add_message(struct traffic *t, size_t body_size)
+{
+    add(t, "<message from='user%u@example.com/phone.%x' to='friend%u@example.net' id='%08x' type='chat'%s><body>",
+        dice(t, 10000), dice(t, 1u << 30), dice(t, 10000), dice(t, 1u << 30), dice(t, 2) ? " xml:lang='en'" : "");
+    add_body(t, body_size);
+    add(t, "</body>");
+    if (dice(t, 2))
+        add(t, "<active xmlns='http://jabber.org/protocol/chatstates'/>");
+    if (dice(t, 2))
+        add(t, "<request xmlns='urn:xmpp:receipts'/><origin-id xmlns='urn:xmpp:sid:0' id='%08x'/>", dice(t, 1u << 30));
+    add(t, "</message>");
+}
+
+static void add_presence(struct traffic *t)
+{
+    add(t,
+        "<presence from='user%u@example.com/phone.%x'><show>away</show><status>Back at "
+        "%u</status><priority>5</priority>"
+        "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='http://example.org/client' "
+        "ver='q07IKJEyjvHSyhy//CH0CxmKi8w='/></presence>",
+        dice(t, 10000), dice(t, 1u << 30), dice(t, 24));
+}
+
+static void add_iq(struct traffic *t)
+{
+    switch (dice(t, 3)) {
+    case 0:
+        add(t, "<iq type='get' id='%08x' to='example.com'><ping xmlns='urn:xmpp:ping'/></iq>", dice(t, 1u << 30));
+        break;
+    case 1:
+        add(t, "<iq type='result' id='%08x' from='user%u@example.com/x'/>", dice(t, 1u << 30), dice(t, 10000));
+        break;
+    default:
+        add(t,
+            "<iq type=\"result\" id=\"%08x\" to=\"user%u@example.com/x\"><query "
+            "xmlns=\"http://jabber.org/protocol/disco#info\"><identity category=\"client\" type=\"pc\" "
+            "name=\"Client %u\"/><feature var=\"http://jabber.org/protocol/caps\"/><feature "
+            "var=\"urn:xmpp:ping\"/></query></iq>",
+            dice(t, 1u << 30), dice(t, 10000), dice(t, 100));
+    }
+}
+
+static void open_traffic(struct traffic *t, size_t size)
+{
+    t->room = size + 65536;
+    t->bytes = malloc(t->room);
+    t->seed = 1;
+    add(t, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
+           "xmlns:stream='http://etherx.jabber.org/streams' to='example.com' version='1.0'>");
+}
+
+static struct traffic mixed_traffic(size_t size)
+{
+    struct traffic t = {.name = "stanzas"};
+    open_traffic(&t, size);
+    for (; t.size < size; t.stanzas++) {
+        uint32_t kind = dice(&t, 10);
+        if (kind < 6)
+            add_message(&t, 100 + dice(&t, 924));
+        else if (kind < 8)
+            add_presence(&t);
+        else
+            add_iq(&t);
+    }
+    return t;
+}
+
+static struct traffic short_traffic(size_t size)
+{
+    struct traffic t = {.name = "short"};
+    open_traffic(&t, size);
+    for (; t.size < size; t.stanzas++)
+        add_message(&t, 20 + dice(&t, 80));
+    return t;
+}
+
+static struct traffic long_traffic(size_t size)
+{
+    struct traffic t = {.name = "16k-bodies"};
+    open_traffic(&t, size);
+    for (; t.size < size; t.stanzas++)
+        add_message(&t, 16384);
+    return t;
+}
+
+/* --- parsers --------------------------------------------------------------------------------------------------------
+ */
+
+static void stop(const char *what)
+{
+    fprintf(stderr, "micro-xml: %s refused the traffic\n", what);
+    exit(1);
+}
+
+static uint64_t parse_sluice(const struct traffic *traffic, size_t chunk)
+{
+    struct xml_scratch *scratch = xml_scratch_new(&xml_limits_default);
+    struct xml_reader reader;
+    xml_reader_init(&reader, &xml_limits_default);
+    uint64_t seen = 0;
+    for (size_t at = 0; at < traffic->size; at += chunk) {
+        size_t size = traffic->size - at < chunk ? traffic->size - at : chunk;
+        struct span in = span_of(traffic->bytes + at, size);
+        struct xml_stanza stanza;
+        enum xml_event event;
+        while ((event = xml_reader_next(&reader, scratch, &in, &stanza)) != XML_MORE) {
+            if (event == XML_REFUSED)
+                stop("sluice");
+            seen += stanza.element_count;
+        }
+    }
+    xml_reader_fini(&reader);
+    xml_scratch_free(scratch);
+    return seen;
+}
+
+static void expat_start(void *seen, const XML_Char *name, const XML_Char **attributes)
+{
+    (void)name;
+    (void)attributes;
+    ++*(uint64_t *)seen;
+}
+
+static void expat_end(void *seen, const XML_Char *name)
+{
+    (void)seen;
+    (void)name;
+}
+
+static void expat_text(void *seen, const XML_Char *text, int size)
+{
+    (void)seen;
+    (void)text;
+    (void)size;
+}
+
+static uint64_t parse_expat(const struct traffic *traffic, size_t chunk)
+{
+    XML_Parser parser = XML_ParserCreateNS(NULL, '\n');
+    uint64_t seen = 0;
+    XML_SetUserData(parser, &seen);
+    XML_SetElementHandler(parser, expat_start, expat_end);
+    XML_SetCharacterDataHandler(parser, expat_text);
+    for (size_t at = 0; at < traffic->size; at += chunk) {
+        size_t size = traffic->size - at < chunk ? traffic->size - at : chunk;
+        if (XML_Parse(parser, traffic->bytes + at, (int)size, 0) != XML_STATUS_OK)
+            stop("expat");
+    }
+    XML_ParserFree(parser);
+    return seen;
+}
+
+static void libxml_start(void *seen, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int ns_count,
+                         const xmlChar **namespaces, int count, int defaulted, const xmlChar **attributes)
+{
+    (void)name;
+    (void)prefix;
+    (void)uri;
+    (void)ns_count;
+    (void)namespaces;
+    (void)count;
+    (void)defaulted;
+    (void)attributes;
+    ++*(uint64_t *)seen;
+}
+
+static void libxml_end(void *seen, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
+{
+    (void)seen;
+    (void)name;
+    (void)prefix;
+    (void)uri;
+}
+
+static void libxml_text(void *seen, const xmlChar *text, int size)
+{
+    (void)seen;
+    (void)text;
+    (void)size;
+}
+
+static uint64_t parse_libxml(const struct traffic *traffic, size_t chunk)
+{
+    xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
+                         .startElementNs = libxml_start,
+                         .endElementNs = libxml_end,
+                         .characters = libxml_text};
+    uint64_t seen = 0;
+    xmlParserCtxtPtr parser = xmlCreatePushParserCtxt(&sax, &seen, NULL, 0, NULL);
+    xmlCtxtUseOptions(parser, XML_PARSE_HUGE | XML_PARSE_NONET);
+    for (size_t at = 0; at < traffic->size; at += chunk) {
+        size_t size = traffic->size - at < chunk ? traffic->size - at : chunk;
+        if (xmlParseChunk(parser, traffic->bytes + at, (int)size, 0) != 0)
+            stop("libxml2");
+    }
+    xmlFreeParserCtxt(parser);
+    return seen;
+}
+
+/* --- measuring ------------------------------------------------------------------------------------------------------
+ */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static const struct rival rivals[] = {{"sluice", parse_sluice}, {"expat", parse_expat}, {"libxml2", parse_libxml}};
+#define RIVALS 3
+
+struct result {
+    double median, least, most; /* MB/s */
+};
+
+static void measure(const struct traffic *traffic, size_t chunk, unsigned rounds, struct result results[RIVALS])
+{
+    double rates[RIVALS][ROUNDS_MAX];
+    uint64_t seen[RIVALS];
+    for (unsigned round = 0; round < rounds; round++) {
+        for (unsigned r = 0; r < RIVALS; r++) {
+            double start = now();
+            seen[r] = rivals[r].parse(traffic, chunk);
+            rates[r][round] = (double)traffic->size / (now() - start) / 1e6;
+        }
+    }
+    for (unsigned r = 0; r < RIVALS; r++) {
+        if (seen[r] != seen[0])
+            stop("two parsers counted different elements: one");
+        qsort(rates[r], rounds, sizeof(double), by_value);
+        results[r] = (struct result){rates[r][rounds / 2], rates[r][0], rates[r][rounds - 1]};
+    }
+}
+
+static void report(const struct traffic *traffic, size_t chunk, const struct result *r, bool is_json, bool is_first)
+{
+    double to_expat = r[0].median / r[1].median;
+    double to_libxml = r[0].median / r[2].median;
+    if (is_json) {
+        printf("%s{\"traffic\":\"%s\",\"chunk\":%zu", is_first ? "" : ",", traffic->name, chunk);
+        for (unsigned i = 0; i < RIVALS; i++)
+            printf(",\"%s\":{\"mb_s\":%.1f,\"min\":%.1f,\"max\":%.1f}", rivals[i].name, r[i].median, r[i].least,
+                   r[i].most);
+        printf(",\"to_expat\":%.2f,\"to_libxml2\":%.2f}", to_expat, to_libxml);
+        return;
+    }
+    printf("%-11s %6zu ", traffic->name, chunk);
+    for (unsigned i = 0; i < RIVALS; i++)
+        printf(" %7.1f (%.1f..%.1f)", r[i].median, r[i].least, r[i].most);
+    printf("  %5.1fx %5.1fx\n", to_expat, to_libxml);
+}
+
+int main(int argc, char **argv)
+{
+    bool is_json = false;
+    unsigned rounds = 7;
+    size_t size = 2u << 20;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            is_json = true;
+        else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+            rounds = (unsigned)atoi(argv[++i]);
+        else if (strcmp(argv[i], "--size") == 0 && i + 1 < argc)
+            size = (size_t)atoi(argv[++i]) << 20;
+        else {
+            fprintf(stderr, "usage: micro-xml [--json] [--rounds N] [--size MIB]\n");
+            return 2;
+        }
+    }
+    if (rounds < 1 || rounds > ROUNDS_MAX)
+        rounds = 7;
+    static const size_t chunks[] = {64, 1024, 8192, 65536};
+    struct traffic all[] = {mixed_traffic(size), short_traffic(size), long_traffic(size)};
+    if (is_json)
+        printf("{\"bench\":\"micro-xml\",\"scanner\":\"%s\",\"rounds\":%u,\"runs\":[", xml_scan_name(), rounds);
+    else
+        printf("MB/s, median (min..max) of %u rounds, scanner %s\n%-11s %6s  %-24s %-22s %-22s %s\n", rounds,
+               xml_scan_name(), "traffic", "chunk", "sluice", "expat-NS", "libxml2 SAX2", "to expat, to libxml2");
+    for (unsigned t = 0; t < 3; t++) {
+        for (unsigned c = 0; c < 4; c++) {
+            struct result results[RIVALS];
+            measure(&all[t], chunks[c], rounds, results);
+            report(&all[t], chunks[c], results, is_json, t == 0 && c == 0);
+            fflush(stdout);
+        }
+        free(all[t].bytes);
+    }
+    if (is_json)
+        printf("]}\n");
+    return 0;
+}
