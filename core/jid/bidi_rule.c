@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/jid/bidi_rule_priv.h"
 
+#include "core/base/check.h"
+
 #include <unictype.h>
 
 static unsigned bit_of(uint32_t code_point)
@@ -31,8 +33,7 @@ bool bidi_rule_applies(const uint32_t *at, size_t count)
 
 unsigned bidi_rule_broken(const uint32_t *at, size_t count)
 {
-    if (count == 0)
-        return 1;
+    SL_CHECK(count > 0);
     unsigned first = bit_of(at[0]);
     bool is_rtl = (first & BIT_STRONG_RTL) != 0;
     if (!is_rtl && first != 1u << UC_BIDI_L)

@@ -9,5 +9,5 @@
 
 /* Whether the text has a right-to-left code point (R, AL or AN), so that the rule applies at all. */
 bool bidi_rule_applies(const uint32_t *at, size_t count);
-/* 0 when the label satisfies the rule, else the number of the condition that it breaks, 1 to 6. */
+/* The label is not empty. 0 when it satisfies the rule, else the number of the condition that it breaks, 1 to 6. */
 unsigned bidi_rule_broken(const uint32_t *at, size_t count);

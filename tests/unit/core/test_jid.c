@@ -202,7 +202,17 @@ static void jid_prepare__ip_literal__one_form_by_rfc5952(void **state)
         {"[1.2.3.4]", JID_DOMAIN_FORBIDDEN, NULL},
         {"[::00001]", JID_DOMAIN_FORBIDDEN, NULL},
         {"[1::2::3]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[fe80::1%25a-b_c.D~9%C3%bc]", JID_OK, "[fe80::1%25a-b_c.D~9%C3%bc]"},
+        {"[1:2:3:4:5:6:7:8%25z]", JID_OK, "[1:2:3:4:5:6:7:8%25z]"},
         {"[fe80::1%eth0]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[%25eth0]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[fe80::1%25a%4]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[fe80::1%25a%4g]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[fe80::1%25a!]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[fe80::1%25\u00E9]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[fe80::1%25aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa]", JID_DOMAIN_FORBIDDEN, NULL},
+        {"[::g]", JID_DOMAIN_FORBIDDEN, NULL},
         {"[fe80::1%25]", JID_DOMAIN_FORBIDDEN, NULL},
         {"[fe80::1%25a%zz]", JID_DOMAIN_FORBIDDEN, NULL},
         {"[v1.fe80]", JID_DOMAIN_FORBIDDEN, NULL},
@@ -245,7 +255,7 @@ static void jid_prepare__resourcepart__opaque(void **state)
 static struct span repeated(const char *unit, size_t count)
 {
     size_t size = strlen(unit);
-    char *text = malloc(size * count ? size * count : 1);
+    char *text = malloc(size * count + 1);
     assert_non_null(text);
     for (size_t i = 0; i < count; i++)
         memcpy(text + i * size, unit, size);
