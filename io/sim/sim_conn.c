@@ -135,7 +135,9 @@ static bool collect_receive(struct sim_conn *conn)
     } else if (is_ready && world->chaos.delay) {
         complete_ahead(conn);
     }
-    if (!is_ready && conn->completed == 0 && !conn->end_completed)
+    /* On its way to another shard the FIN is not told: it is met again there. */
+    bool is_end_due = conn->end_completed && conn->state == SIM_OPEN;
+    if (!is_ready && conn->completed == 0 && !is_end_due)
         return conn->starved_until > world->step;
     sim_want(io, SIM_RECEIVE, conn, &conn->receive_due);
     return true;
@@ -158,8 +160,7 @@ static bool collect_send(struct sim_conn *conn)
 
 static bool is_quiet(const struct sim_conn *conn)
 {
-    return conn->completed == 0 && !conn->end_completed && chain_is_empty(&conn->sending) &&
-           (!conn->shutdown || conn->shut);
+    return conn->completed == 0 && chain_is_empty(&conn->sending) && (!conn->shutdown || conn->shut);
 }
 
 bool sim_conn_collect(struct sim_conn *conn)
@@ -263,7 +264,7 @@ void sim_conn_receive(struct sim_conn *conn)
         sim_conn_break(conn, ECONNRESET);
         return;
     }
-    if (!flow->ended)
+    if (!flow->ended || conn->state != SIM_OPEN)
         return;
     conn->end_completed = false;
     conn->ended = true;
@@ -330,7 +331,8 @@ bool io_can_send(const struct io_conn *conn)
     const struct sim_conn *sim = (const struct sim_conn *)(const void *)conn;
     SL_CHECK(sim->magic == SIM_CONN_MAGIC);
     sim_enter(sim->io);
-    return sim->state == SIM_OPEN && !sim->shutdown && chain_is_empty(&sim->sending);
+    bool is_open = sim->state == SIM_OPEN || sim->state == SIM_HANDING;
+    return is_open && !sim->shutdown && chain_is_empty(&sim->sending);
 }
 
 /* The links and the sum must agree, and a pool cannot have fewer chunks out than one of its chains holds. */
@@ -357,18 +359,24 @@ void io_send(struct io *io, struct io_conn *conn, struct chain *bytes)
     sim_conn_stir(sim);
 }
 
+/* A broken connection may still be used, the router cannot know; one that it closed or gave away may not. */
+static void check_usable(const struct sim_conn *conn)
+{
+    SL_CHECK(conn->state == SIM_OPEN || conn->state == SIM_HANDING || conn->state == SIM_BROKEN ||
+             conn->state == SIM_DIALLING);
+}
+
 void io_pause(struct io *io, struct io_conn *conn)
 {
     struct sim_conn *sim = sim_conn_of(io, conn);
-    SL_CHECK(sim->state == SIM_OPEN || sim->state == SIM_HANDING || sim->state == SIM_BROKEN ||
-             sim->state == SIM_DIALLING);
+    check_usable(sim);
     sim->paused = true;
 }
 
 void io_resume(struct io *io, struct io_conn *conn)
 {
     struct sim_conn *sim = sim_conn_of(io, conn);
-    SL_CHECK(sim->state == SIM_OPEN || sim->state == SIM_BROKEN || sim->state == SIM_DIALLING);
+    check_usable(sim);
     sim->paused = false;
     sim_conn_stir(sim);
 }
@@ -376,7 +384,8 @@ void io_resume(struct io *io, struct io_conn *conn)
 void io_shutdown(struct io *io, struct io_conn *conn)
 {
     struct sim_conn *sim = sim_conn_of(io, conn);
-    SL_CHECK(sim->state == SIM_OPEN || sim->state == SIM_BROKEN);
+    check_usable(sim);
+    SL_CHECK(sim->state != SIM_DIALLING);
     sim->shutdown = true;
     sim_conn_stir(sim);
 }
@@ -385,11 +394,13 @@ static void close_with(struct io *io, struct io_conn *conn, bool abort)
 {
     struct sim_conn *sim = sim_conn_of(io, conn);
     SL_CHECK(sim->state != SIM_TRANSIT && sim->state != SIM_RETURNING);
-    sim->abort |= abort;
     if (sim->state == SIM_CLOSING)
         return;
+    /* One that broke before the router closed it may tell either. */
+    if (sim->state != SIM_BROKEN || !io->world->chaos.delay || dice_one_in(&io->world->dice, 2))
+        sim->error = 0;
     sim->state = SIM_CLOSING;
-    sim->error = 0;
+    sim->abort = abort;
     sim->due = 0;
     sim_conn_stir(sim);
 }

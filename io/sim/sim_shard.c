@@ -195,9 +195,10 @@ uint64_t io_ref(const struct io_conn *conn)
     return (uint64_t)sim->io->slots[sim->slot].generation << 32 | (sim->slot + 1u);
 }
 
+/* Until closed; one that is closing is found, as in the real one, and is not to be used. */
 static bool is_findable(enum sim_state state)
 {
-    return state == SIM_DIALLING || state == SIM_OPEN || state == SIM_HANDING || state == SIM_BROKEN;
+    return state != SIM_TRANSIT && state != SIM_RETURNING && state != SIM_CLOSED;
 }
 
 struct io_conn *io_find(struct io *io, uint64_t ref)

@@ -21,8 +21,13 @@ static void leave(struct echo_shard *shard)
 static void flush(struct echo_session *session)
 {
     struct io *io = session->shard->io;
-    if (session->is_closing || session->is_moving)
+    if (session->is_closing)
         return;
+    if (session->is_moving) {
+        if (session->shard->echo->sends_while_moving && !chain_is_empty(&session->out) && io_can_send(session->conn))
+            io_send(io, session->conn, &session->out);
+        return;
+    }
     if (session->is_paused && session->out.size < ECHO_BACKLOG) {
         session->is_paused = false;
         io_resume(io, session->conn);
@@ -109,7 +114,6 @@ static void on_received(void *context, struct io_conn *conn, struct span bytes)
         if (session->until_move == 0) {
             session->is_moving = true;
             io_handoff(shard->io, conn, (io_shard(shard->io) + 1) % shard->echo->shard_count, session);
-            assert_false(io_can_send(conn));
         }
     }
     leave(shard);
@@ -130,7 +134,7 @@ static void on_sent(void *context, struct io_conn *conn)
     struct echo_shard *shard = enter(context);
     struct echo_session *session = conn->owner;
     assert_false(session->is_closing);
-    assert_true(session->is_moving || io_can_send(conn));
+    assert_true(io_can_send(conn));
     flush(session);
     leave(shard);
 }
@@ -140,7 +144,7 @@ static void on_closed(void *context, struct io_conn *conn, int error)
     struct echo_shard *shard = enter(context);
     struct echo_session *session = conn->owner;
     assert_ptr_equal(session->shard, shard);
-    assert_true(session->is_closing == (error == 0));
+    assert_true(session->is_closing || error > 0);
     assert_null(io_find(shard->io, io_ref(conn)));
     chain_clear(&session->out, io_pool(shard->io));
     session_unlink(session);

@@ -44,6 +44,7 @@ struct echo {
     uint16_t port;
     size_t move_every; /* bytes; 0: never */
     bool answers_fin;  /* FIN for FIN, then waits for the peer's reset or the test; else closes */
+    bool sends_while_moving;
     unsigned opened, closed, closed_with_error, moves, moves_failed;
     int last_error;
 };

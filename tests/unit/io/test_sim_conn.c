@@ -273,6 +273,7 @@ static void reset__by_the_router__peer_sees_a_reset(void **state)
     probe_init(&probe, 1, NULL, NULL);
     struct peer *peer = probe_connect(&probe);
     io_reset(probe.ios[0], probe.conn);
+    io_close(probe.ios[0], probe.conn); /* no second thoughts */
     probe_settle(&probe);
     assert_true(peer_is_reset(peer) && peer_is_closed(peer));
     assert_false(peer_is_ended(peer));

@@ -74,6 +74,7 @@ static uint64_t run(uint64_t seed, const struct world_chaos *chaos, unsigned sha
     struct talker talkers[PEERS];
     echo_init(&echo, seed, chaos, shards, NULL);
     echo.move_every = move_every;
+    echo.sends_while_moving = seed & 1;
     for (unsigned i = 0; i < PEERS; i++) {
         talkers[i] = (struct talker){
             .peer = peer_connect(echo.world, (unsigned)dice_below(&dice, shards), ECHO_TAG),

@@ -238,7 +238,6 @@ static void handoff__quiet__departs_and_arrives_paused(void **state)
     struct io_conn *old = probe.conn;
     uint64_t ref = io_ref(old);
     io_handoff(probe.ios[0], old, 2, &probe);
-    assert_false(io_can_send(old));
     peer_send(peer, SPAN("on the way"));
     probe_settle(&probe);
     assert_int_equal(probe.events[1].kind, DEPARTING);
@@ -274,6 +273,90 @@ static void handoff__send_in_flight__sent_before_departing(void **state)
     assert_int_equal(probe.events[2].kind, DEPARTING);
     assert_int_equal(probe.events[3].kind, ARRIVED);
     probe_fini(&probe);
+}
+
+static void send_once_more(struct probe *p, const struct probe_event *event)
+{
+    if (event->kind != SENT || probe_count(p, SENT) > 1)
+        return;
+    assert_true(io_can_send(event->conn));
+    probe_send(p, 0, event->conn, SPAN("two"));
+}
+
+static void handoff__sends_while_waiting__departs_behind_them(void **state)
+{
+    (void)state;
+    probe_init(&probe, 1, NULL, NULL);
+    struct peer *peer = probe_connect(&probe);
+    probe.hook = send_once_more;
+    probe_send(&probe, 0, probe.conn, SPAN("one "));
+    io_handoff(probe.ios[0], probe.conn, 1, &probe);
+    probe_settle(&probe);
+    assert_true(span_equal(peer_received(peer), SPAN("one two")));
+    assert_int_equal(probe.events[2].kind, SENT);
+    assert_int_equal(probe.events[3].kind, DEPARTING);
+    probe_fini(&probe);
+}
+
+/* received and sent may come before departing, ended may not: the FIN is told on the other shard. */
+static void handoff__fin_under_way__told_after_arrival(void **state)
+{
+    (void)state;
+    struct world_chaos chaos = {.delay = true};
+    unsigned received_late = 0;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        probe_init(&probe, seed, &chaos, NULL);
+        struct peer *peer = probe_connect(&probe);
+        peer_send(peer, SPAN("last words"));
+        peer_end(peer);
+        for (uint64_t i = 0; i < seed % 6; i++)
+            world_step(probe.world);
+        bool is_told = probe_count(&probe, ENDED) > 0;
+        size_t size = probe.size;
+        io_handoff(probe.ios[0], probe.conn, 1, &probe);
+        probe_settle(&probe);
+        received_late += probe.size > size; /* before departing: the other end is not reading yet */
+        assert_int_equal(probe_last(&probe)->kind, ARRIVED);
+        assert_int_equal(probe_count(&probe, ENDED), is_told);
+        io_resume(probe.ios[1], probe.conn);
+        probe_settle(&probe);
+        assert_int_equal(probe.size, 10);
+        assert_int_equal(probe_count(&probe, ENDED), 1);
+        probe_fini(&probe);
+    }
+    assert_true(received_late > 3);
+}
+
+static void hand_off_when_sent(struct probe *p, const struct probe_event *event)
+{
+    if (event->kind == SENT)
+        io_handoff(p->ios[0], event->conn, 1, p);
+}
+
+/* The send and the FIN complete in one batch, in this order or the other. */
+static void handoff__in_the_batch_of_the_fin__told_once(void **state)
+{
+    (void)state;
+    struct world_chaos chaos = {.delay = true};
+    unsigned told_there = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        probe_init(&probe, seed, &chaos, NULL);
+        struct peer *peer = probe_connect(&probe);
+        probe.hook = hand_off_when_sent;
+        probe_send(&probe, 0, probe.conn, SPAN("x"));
+        peer_end(peer);
+        probe_settle(&probe);
+        assert_int_equal(probe_last(&probe)->kind, ARRIVED);
+        bool is_told = probe_count(&probe, ENDED) > 0;
+        for (unsigned i = 0; is_told && probe.events[i].kind != ENDED; i++)
+            assert_true(probe.events[i].kind != SENT);
+        io_resume(probe.ios[1], probe.conn);
+        probe_settle(&probe);
+        assert_int_equal(probe_count(&probe, ENDED), 1);
+        told_there += !is_told;
+        probe_fini(&probe);
+    }
+    assert_true(told_there > 10 && told_there < 90);
 }
 
 static void handoff__delayed__in_flight_stage_is_seen(void **state)
@@ -412,6 +495,9 @@ int main(void)
         cmocka_unit_test(dial__no_slot__null),
         cmocka_unit_test(handoff__quiet__departs_and_arrives_paused),
         cmocka_unit_test(handoff__send_in_flight__sent_before_departing),
+        cmocka_unit_test(handoff__sends_while_waiting__departs_behind_them),
+        cmocka_unit_test(handoff__fin_under_way__told_after_arrival),
+        cmocka_unit_test(handoff__in_the_batch_of_the_fin__told_once),
         cmocka_unit_test(handoff__delayed__in_flight_stage_is_seen),
         cmocka_unit_test(handoff__target_full__failed_and_usable_for_close),
         cmocka_unit_test(handoff__fault_injected__failed),

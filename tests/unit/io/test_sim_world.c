@@ -4,6 +4,7 @@
 #include "tests/unit/io/sim_probe.h"
 
 #include <arpa/inet.h>
+#include <pthread.h>
 
 static struct probe probe;
 
@@ -110,6 +111,31 @@ static void wake__delayed__never_lost(void **state)
         assert_true(probe.turns[2] > before);
         probe_fini(&probe);
     }
+}
+
+static void *notify_often(void *io)
+{
+    for (unsigned i = 0; i < 2000; i++)
+        io_notify(io);
+    return NULL;
+}
+
+static void notify__from_another_thread__turn_after_the_last(void **state)
+{
+    (void)state;
+    probe_init(&probe, 1, NULL, NULL);
+    probe_settle(&probe);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, notify_often, probe.ios[1]), 0);
+    for (unsigned i = 0; i < 200; i++)
+        world_step(probe.world);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    unsigned before = probe.turns[1];
+    io_notify(probe.ios[1]);
+    assert_true(world_step(probe.world));
+    assert_int_equal(probe.turns[1], before + 1);
+    assert_int_equal(probe.turns[0], 1);
+    probe_fini(&probe);
 }
 
 static void clock__wall__starts_in_2026_moves_and_jumps(void **state)
@@ -245,6 +271,7 @@ int main(void)
         cmocka_unit_test(timer__deadline_passes__turn_in_the_next_step),
         cmocka_unit_test(wake__twice_in_a_turn__one_turn_there),
         cmocka_unit_test(wake__delayed__never_lost),
+        cmocka_unit_test(notify__from_another_thread__turn_after_the_last),
         cmocka_unit_test(clock__wall__starts_in_2026_moves_and_jumps),
         cmocka_unit_test(random__same_seed__same_bytes_whatever_the_shard_does),
         cmocka_unit_test(stop__open_connections__last_turn_then_no_callbacks),
