@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/router/control_probe.h"
+
+#include "core/base/clock.h"
+#include "router/admin/socket_path.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ANSWER_MAX (8u << 20)
+
+static bool ask(void *context, struct control_ask *ask)
+{
+    struct probe *probe = context;
+    if (atomic_load(&probe->asks_are_refused))
+        return false;
+    pthread_mutex_lock(&probe->lock);
+    bool ok = probe->ask_count < 64;
+    if (ok)
+        probe->asks[probe->ask_count++] = ask;
+    pthread_cond_signal(&probe->asked);
+    pthread_mutex_unlock(&probe->lock);
+    return ok;
+}
+
+static bool reload(void *context, struct err *notice, struct err *err)
+{
+    struct probe *probe = context;
+    atomic_fetch_add(&probe->reloads, 1);
+    if (atomic_load(&probe->reload_fails)) {
+        err_set(err, "sluice.conf:7: shards: \"x\" is not a number");
+        return false;
+    }
+    err_set(notice, "shards needs a restart");
+    return true;
+}
+
+static void stop(void *context, bool drain)
+{
+    struct probe *probe = context;
+    atomic_fetch_add(drain ? &probe->drains : &probe->stops, 1);
+}
+
+static void account_changed(void *context, struct span jid, enum control_account_change change)
+{
+    struct probe *probe = context;
+    snprintf(probe->changed, sizeof(probe->changed), "%s %.*s", change == ACCOUNT_DELETED ? "deleted" : "password",
+             SPAN_ARG(jid));
+    atomic_fetch_add(&probe->changes, 1); /* after the text: read by the test's thread behind the answer */
+}
+
+static const struct config *config(void *context)
+{
+    return ((struct probe *)context)->config;
+}
+
+static void answer_sessions(const struct probe *probe, struct control_ask *ask)
+{
+    unsigned looked = 0;
+    while (ask->position < probe->sessions && looked < probe->scan) {
+        char jid[64];
+        int size = snprintf(jid, sizeof(jid), "s%uu%05u@localhost/r \"%u\"", ask->shard, ask->position, ask->position);
+        struct control_session session = {.jid = span_of(jid, (size_t)size),
+                                          .address = "127.0.0.1",
+                                          .tls = "TLSv1.3",
+                                          .mechanism = "SCRAM-SHA-256-PLUS",
+                                          .is_available = true,
+                                          .priority = -1,
+                                          .age_ms = 61000};
+        if (!control_ask_session(ask, &session))
+            return;
+        ask->position++;
+        looked++;
+    }
+    ask->is_done = ask->position == probe->sessions;
+}
+
+static void *shard_main(void *context)
+{
+    struct probe *probe = context;
+    pthread_mutex_lock(&probe->lock);
+    while (!probe->is_over) {
+        if (probe->ask_count == 0 || probe->is_held) {
+            pthread_cond_wait(&probe->asked, &probe->lock);
+            continue;
+        }
+        struct control_ask *next = probe->asks[--probe->ask_count];
+        pthread_mutex_unlock(&probe->lock);
+        answer_sessions(probe, next);
+        control_answered(probe->control, next);
+        pthread_mutex_lock(&probe->lock);
+    }
+    pthread_mutex_unlock(&probe->lock);
+    return NULL;
+}
+
+static void *control_main(void *context)
+{
+    control_run(((struct probe *)context)->control);
+    return NULL;
+}
+
+void probe_start(struct probe *probe)
+{
+    static const char *const overrides[] = {"sasl.iterations=4096"};
+    static const struct control_fact facts[] = {{"version", "0.0-test"}, {"tls", "none at all"}};
+    struct err err = {""};
+    memset(probe, 0, sizeof(*probe));
+    strcpy(probe->folder, "/tmp/sluice-control-XXXXXX");
+    assert_non_null(mkdtemp(probe->folder));
+    snprintf(probe->socket_path, sizeof(probe->socket_path), "%s/stats.sock", probe->folder);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/sluice.conf", probe->folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("tls.required = false\ndomain localhost {}\ndomain xn--bcher-kva.example {}\n", file);
+    fclose(file);
+    probe->config = config_load(path, overrides, 1, &err);
+    if (probe->config == NULL)
+        fail_msg("%s", err.text);
+    unlink(path);
+    probe->sessions = 3;
+    probe->scan = 1000;
+    for (unsigned i = 0; i < PROBE_SHARDS; i++) {
+        probe->counters[i] = aligned_alloc(64, sizeof(struct counters));
+        assert_non_null(probe->counters[i]);
+        memset(probe->counters[i], 0, sizeof(struct counters));
+        counter_set(probe->counters[i], COUNTER_ACCEPTED, 10 * (i + 1));
+        counter_set(probe->counters[i], COUNTER_CONNECTIONS, i + 1);
+    }
+    probe->store = store_open(probe->folder, 1, &err);
+    assert_non_null(probe->store);
+    pthread_mutex_init(&probe->lock, NULL);
+    pthread_cond_init(&probe->asked, NULL);
+    const struct control_config control_config = {
+        .socket_path = probe->socket_path,
+        .socket_mode = 0600,
+        .shard_count = PROBE_SHARDS,
+        .counters = probe->counters,
+        .store = probe->store,
+        .facts = facts,
+        .fact_count = 2,
+        .hooks = {.ask = ask, .reload = reload, .stop = stop, .account_changed = account_changed, .config = config},
+        .context = probe,
+    };
+    probe->control = control_new(&control_config, &err);
+    if (probe->control == NULL)
+        fail_msg("%s", err.text);
+    assert_int_equal(pthread_create(&probe->thread, NULL, control_main, probe), 0);
+    assert_int_equal(pthread_create(&probe->shard, NULL, shard_main, probe), 0);
+}
+
+void probe_stop(struct probe *probe)
+{
+    control_quit(probe->control);
+    pthread_join(probe->thread, NULL);
+    pthread_mutex_lock(&probe->lock);
+    probe->is_over = true;
+    pthread_cond_signal(&probe->asked);
+    pthread_mutex_unlock(&probe->lock);
+    pthread_join(probe->shard, NULL);
+    control_free(probe->control);
+    store_close(probe->store);
+    config_unref(probe->config);
+    for (unsigned i = 0; i < PROBE_SHARDS; i++)
+        free(probe->counters[i]);
+    pthread_mutex_destroy(&probe->lock);
+    pthread_cond_destroy(&probe->asked);
+    assert_int_not_equal(access(probe->socket_path, F_OK), 0); /* control took its file away */
+    rmdir(probe->folder);
+}
+
+int probe_connect(const struct probe *probe)
+{
+    struct socket_path path;
+    struct err err;
+    assert_true(socket_path_open(&path, probe->socket_path, &err));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&path.address, sizeof(path.address)), 0);
+    socket_path_close(&path);
+    return fd;
+}
+
+void probe_send(int fd, const char *text)
+{
+    size_t size = strlen(text);
+    while (size > 0) {
+        ssize_t sent = send(fd, text, size, MSG_NOSIGNAL);
+        assert_true(sent > 0);
+        text += sent;
+        size -= (size_t)sent;
+    }
+}
+
+/* How many of the bytes still belong to the answer whose text ends in last. */
+static size_t within_answer(char last, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; last = bytes[i++]) {
+        if (bytes[i] == '\n' && last == '\n')
+            return i + 1;
+    }
+    return size;
+}
+
+char *probe_answer(int fd)
+{
+    char *text = malloc(ANSWER_MAX);
+    assert_non_null(text);
+    size_t size = 0;
+    uint64_t deadline_ms = clock_mono_ms() + 20000;
+    while (size < 2 || memcmp(text + size - 2, "\n\n", 2) != 0) {
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        poll(&wait, 1, 1000);
+        /* Looked at first: what follows belongs to the next answer. */
+        ssize_t got = recv(fd, text + size, ANSWER_MAX - size - 1, MSG_DONTWAIT | MSG_PEEK);
+        if (got == 0 || clock_mono_ms() > deadline_ms || size + 1 == ANSWER_MAX) {
+            free(text);
+            return NULL;
+        }
+        if (got < 0)
+            continue;
+        size_t taken = within_answer(size > 0 ? text[size - 1] : 0, text + size, (size_t)got);
+        assert_int_equal(recv(fd, text + size, taken, MSG_DONTWAIT), taken);
+        size += taken;
+    }
+    text[size] = 0;
+    return text;
+}
+
+char *probe_ask(int fd, const char *line)
+{
+    probe_send(fd, line);
+    probe_send(fd, "\n");
+    return probe_answer(fd);
+}
+
+void probe_expect(const struct probe *probe, const char *line, const char *expected)
+{
+    int fd = probe_connect(probe);
+    char *answer = probe_ask(fd, line);
+    assert_non_null(answer);
+    assert_string_equal(answer, expected);
+    free(answer);
+    close(fd);
+}

@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "router/admin/command_priv.h"
+#include "router/store/account.h"
+#include "tests/unit/router/control_probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct probe probe;
+
+static int start(void **state)
+{
+    (void)state;
+    probe_start(&probe);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    probe_stop(&probe);
+    return 0;
+}
+
+static void add_account(int fd, const char *jid, const char *password)
+{
+    char line[512];
+    snprintf(line, sizeof(line), "account add %s", jid);
+    char *answer = probe_ask(fd, line);
+    assert_string_equal(answer, "MORE the password\n\n");
+    free(answer);
+    answer = probe_ask(fd, password);
+    assert_string_equal(answer, "OK\n\n");
+    free(answer);
+}
+
+/* ---- the protocol ---- */
+
+static void command__that_is_unknown__is_an_error(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "dance", "ERROR unknown command \"dance\": see help\n\n");
+    probe_expect(&probe, "show", "ERROR unknown command \"show\": see help\n\n");
+    probe_expect(&probe, "show infos", "ERROR unknown command \"show\": see help\n\n");
+    probe_expect(&probe, "json", "ERROR json stands before a command\n\n");
+    probe_expect(&probe, "json json show info", "ERROR unknown command \"json\": see help\n\n");
+    probe_expect(&probe, "help dance", "ERROR no such command\n\n");
+    probe_expect(&probe, "\x01\x02", "ERROR unknown command \"??\": see help\n\n");
+}
+
+static void command__with_wrong_arguments__tells_its_usage(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "account add", "ERROR usage: account add JID\n\n");
+    probe_expect(&probe, "account add a b", "ERROR usage: account add JID\n\n");
+    probe_expect(&probe, "reload now", "ERROR usage: reload\n\n");
+    probe_expect(&probe, "show sessions 1 2 3", "ERROR usage: show sessions [N] [PREFIX]\n\n");
+    probe_expect(&probe, "show sessions x y", "ERROR the first word is not a number up to 1000000\n\n");
+    probe_expect(&probe, "log level loud", "ERROR usage: log level error|warn|info|debug\n\n");
+    probe_expect(&probe, "account import now", "ERROR usage: account import [replace]\n\n");
+    probe_expect(&probe, "1 2 3 4 5 6 7 8 9", "ERROR a quote that is not closed, or more than 8 words\n\n");
+    probe_expect(&probe, "account del \"a", "ERROR a quote that is not closed, or more than 8 words\n\n");
+}
+
+static void commands__sent_at_once__are_answered_in_order(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    probe_send(fd, "\n\nreload\r\nnonsense\nlog level error\n");
+    char *first = probe_answer(fd), *second = probe_answer(fd), *third = probe_answer(fd);
+    assert_string_equal(first, "notice: \"shards needs a restart\"\nOK\n\n");
+    assert_string_equal(second, "ERROR unknown command \"nonsense\": see help\n\n");
+    assert_string_equal(third, "OK\n\n");
+    free(first);
+    free(second);
+    free(third);
+    close(fd);
+}
+
+static void line__cut_anywhere__is_put_together(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    static const char text[] = "show sessions 1\nreload\n";
+    for (const char *c = text; *c != 0; c++) {
+        char one[2] = {*c, 0};
+        probe_send(fd, one);
+        usleep(200);
+    }
+    char *first = probe_answer(fd), *second = probe_answer(fd);
+    assert_non_null(strstr(first, "s0u00000@localhost"));
+    assert_non_null(strstr(second, "OK\n"));
+    free(first);
+    free(second);
+    close(fd);
+}
+
+static void line__beyond_the_bound__closes_the_connection(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char text[9001];
+    memset(text, 'a', sizeof(text));
+    text[sizeof(text) - 1] = 0;
+    probe_send(fd, text);
+    char *answer = probe_answer(fd);
+    assert_string_equal(answer, "ERROR the line is longer than 8192 bytes\n\n");
+    free(answer);
+    assert_null(probe_answer(fd));
+    close(fd);
+}
+
+static void help__lists__every_command(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "help"), *json = probe_ask(fd, "json help"), *some = probe_ask(fd, "help account");
+    for (unsigned i = 0; i < command_count; i++) {
+        assert_non_null(strstr(answer, commands[i].name));
+        assert_non_null(strstr(answer, commands[i].text));
+        assert_non_null(strstr(json, commands[i].text));
+        assert_int_equal(strstr(some, commands[i].text) != NULL, strncmp(commands[i].name, "account", 7) == 0);
+    }
+    free(answer);
+    free(json);
+    free(some);
+    close(fd);
+}
+
+static void quit__closes__behind_its_answer(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "quit");
+    assert_string_equal(answer, "OK\n\n");
+    free(answer);
+    assert_null(probe_answer(fd));
+    close(fd);
+}
+
+/* ---- show ---- */
+
+static void show_info__tells__facts_and_sums(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *text = probe_ask(fd, "show info"), *json = probe_ask(fd, "json show info");
+    assert_non_null(strstr(text, "version: 0.0-test\ntls: \"none at all\"\npid: "));
+    assert_non_null(strstr(text, "\nconnections: 3\n"));
+    assert_true(strncmp(json, "{\"version\":\"0.0-test\",\"tls\":\"none at all\",\"pid\":", 46) == 0);
+    assert_non_null(strstr(json, "}\nOK\n\n"));
+    free(text);
+    free(json);
+    close(fd);
+}
+
+static void show_stats__sums__the_shards(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *text = probe_ask(fd, "show stats"), *json = probe_ask(fd, "json show stats");
+    assert_non_null(strstr(text, "connections_accepted total=30 shards=[10,20]\n"));
+    assert_non_null(strstr(text, "\nconnections total=3 shards=[1,2]\n"));
+    assert_non_null(strstr(json, "{\"name\":\"connections_accepted\",\"total\":30,\"shards\":[10,20]}"));
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        assert_non_null(strstr(text, counter_infos[i].name));
+    free(text);
+    free(json);
+    text = probe_ask(fd, "show stats manual");
+    assert_non_null(strstr(text, "connections kind=gauge text=\"Connections open on this shard now.\"\n"));
+    free(text);
+    text = probe_ask(fd, "show metrics");
+    assert_non_null(strstr(text, "# TYPE sluice_connections_accepted_total counter\n"
+                                 "sluice_connections_accepted_total{shard=\"0\"} 10\n"
+                                 "sluice_connections_accepted_total{shard=\"1\"} 20\n"));
+    assert_non_null(strstr(text, "sluice_connections{shard=\"1\"} 2\n"));
+    free(text);
+    text = probe_ask(fd, "show shards");
+    assert_non_null(strstr(text, "1 connections=2 connections_accepted=20 handoffs_in=0 "));
+    free(text);
+    close(fd);
+}
+
+static void show_config__has__keys_and_sources(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *text = probe_ask(fd, "show config"), *json = probe_ask(fd, "json show limits");
+    assert_non_null(strstr(text, "\ntls.required value=false line=1\n"));
+    assert_non_null(strstr(text, "\nsasl.iterations value=4096 from=--set\n"));
+    assert_non_null(strstr(text, "domain value=xn--bcher-kva.example") != NULL ? text : strstr(text, "domain value="));
+    assert_non_null(strstr(json, "{\"key\":\"limits.queue_hard\",\"value\":\"1MiB\",\"from\":\"default\"}"));
+    assert_null(strstr(json, "sasl."));
+    free(text);
+    free(json);
+    close(fd);
+}
+
+static void show_sessions__of_all_shards__in_pieces(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *text = probe_ask(fd, "show sessions");
+    static const char first[] = "\"s0u00000@localhost/r \\\"0\\\"\" shard=0 address=127.0.0.1 tls=TLSv1.3 "
+                                "mechanism=SCRAM-SHA-256-PLUS available=true priority=-1 age_s=61 queued=0\n";
+    assert_memory_equal(text, first, sizeof(first) - 1);
+    unsigned lines = 0;
+    for (char *c = text; *c != 0; c++)
+        lines += *c == '\n';
+    assert_int_equal(lines, 6 + 2);
+    free(text);
+    text = probe_ask(fd, "json show sessions 2 s1u");
+    assert_true(text[0] == '[' && strstr(text, "s1u00000") != NULL && strstr(text, "s1u00001") != NULL);
+    assert_null(strstr(text, "s1u00002"));
+    assert_null(strstr(text, "s0u"));
+    assert_non_null(strstr(text, "}]\nOK\n\n"));
+    free(text);
+    text = probe_ask(fd, "json show sessions nobody");
+    assert_string_equal(text, "[]\nOK\n\n");
+    free(text);
+    text = probe_ask(fd, "show sessions 0");
+    assert_string_equal(text, "OK\n\n");
+    free(text);
+    close(fd);
+}
+
+/* More rows than one ask has room for, and more than CONSOLE_OUT_HIGH: both bounds are passed many times. */
+static void show_sessions__of_thousands__is_complete(void **state)
+{
+    (void)state;
+    probe.sessions = 4000;
+    probe.scan = 300;
+    int fd = probe_connect(&probe);
+    char *text = probe_ask(fd, "show sessions 100000");
+    assert_non_null(text);
+    const char *at = text;
+    for (unsigned i = 0; i < 8000; i++) {
+        char jid[64];
+        snprintf(jid, sizeof(jid), "\"s%uu%05u@", i / 4000, i % 4000);
+        assert_true(strncmp(at, jid, strlen(jid)) == 0);
+        at = strchr(at, '\n') + 1;
+    }
+    assert_string_equal(at, "OK\n\n");
+    free(text);
+    close(fd);
+    probe.sessions = 3;
+    probe.scan = 1000;
+}
+
+static void show_sessions__while_links_are_full__comes_later(void **state)
+{
+    (void)state;
+    atomic_store(&probe.asks_are_refused, true);
+    int fd = probe_connect(&probe);
+    probe_send(fd, "show sessions\n");
+    usleep(30000);
+    atomic_store(&probe.asks_are_refused, false);
+    char *text = probe_answer(fd);
+    assert_non_null(strstr(text, "s1u00002"));
+    free(text);
+    close(fd);
+}
+
+static void show_sessions__of_client_that_leaves__is_let_go(void **state)
+{
+    (void)state;
+    pthread_mutex_lock(&probe.lock);
+    probe.is_held = true;
+    pthread_mutex_unlock(&probe.lock);
+    for (unsigned i = 0; i < 5; i++) {
+        int fd = probe_connect(&probe);
+        probe_send(fd, "show sessions\n");
+        usleep(5000);
+        shutdown(fd, SHUT_RDWR);
+        close(fd);
+    }
+    probe_expect(&probe, "log level error", "OK\n\n"); /* others are served meanwhile */
+    pthread_mutex_lock(&probe.lock);
+    assert_true(probe.ask_count > 0);
+    probe.is_held = false;
+    pthread_cond_signal(&probe.asked);
+    pthread_mutex_unlock(&probe.lock);
+    int fd = probe_connect(&probe);
+    char *text = probe_ask(fd, "show sessions");
+    assert_non_null(strstr(text, "s1u00002"));
+    free(text);
+    close(fd);
+}
+
+/* ---- the process ---- */
+
+static void process__commands__reach_the_hooks(void **state)
+{
+    (void)state;
+    unsigned reloads = atomic_load(&probe.reloads);
+    probe_expect(&probe, "json reload", "{\"notice\":\"shards needs a restart\"}\nOK\n\n");
+    assert_int_equal(atomic_load(&probe.reloads), reloads + 1);
+    atomic_store(&probe.reload_fails, true);
+    probe_expect(&probe, "reload", "ERROR sluice.conf:7: shards: \"x\" is not a number\n\n");
+    atomic_store(&probe.reload_fails, false);
+    probe_expect(&probe, "drain", "OK\n\n");
+    assert_int_equal(atomic_load(&probe.drains), 1);
+    probe_expect(&probe, "stop", "OK\n\n");
+    assert_int_equal(atomic_load(&probe.stops), 1);
+    probe_expect(&probe, "log reopen", "OK\n\n");
+    probe_expect(&probe, "log level error", "OK\n\n");
+}
+
+/* ---- accounts ---- */
+
+static void account__of_its_life__is_added_listed_and_deleted(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    add_account(fd, "Romeo@LOCALHOST", "secret");
+    assert_string_equal(probe.changed, "password romeo@localhost");
+    char *answer = probe_ask(fd, "account list 10 romeo@");
+    assert_string_equal(answer, "romeo@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    free(answer);
+    /* The keys are those of the password: the exported line says so. */
+    answer = probe_ask(fd, "account export romeo@");
+    struct span line = span_of(answer, strcspn(answer, "\n")), jid;
+    struct account account;
+    const char *why = NULL;
+    assert_true(account_from_line(line, &jid, &account, &why));
+    assert_true(span_is(jid, "romeo@localhost"));
+    assert_true(account_verify(&account, SPAN("secret")));
+    assert_false(account_verify(&account, SPAN("Secret")));
+    free(answer);
+    free(probe_ask(fd, "account passwd romeo@localhost"));
+    answer = probe_ask(fd, "another \xc2\xa0one");
+    assert_string_equal(answer, "OK\n\n");
+    free(answer);
+    answer = probe_ask(fd, "account export romeo@");
+    assert_true(account_from_line(span_of(answer, strcspn(answer, "\n")), &jid, &account, &why));
+    assert_true(account_verify(&account, SPAN("another  one"))); /* RFC 8265 s4.2.2: blanks become ASCII */
+    free(answer);
+    answer = probe_ask(fd, "account del romeo@localhost");
+    assert_string_equal(answer, "OK\n\n");
+    free(answer);
+    assert_string_equal(probe.changed, "deleted romeo@localhost");
+    answer = probe_ask(fd, "json account list");
+    assert_string_equal(answer, "[]\nOK\n\n");
+    free(answer);
+    close(fd);
+}
+
+static void account__that_cannot_be__is_refused(void **state)
+{
+    (void)state;
+    unsigned changes = atomic_load(&probe.changes);
+    int fd = probe_connect(&probe);
+    add_account(fd, "taken@localhost", "x");
+    free(probe_ask(fd, "account add taken@localhost"));
+    char *answer = probe_ask(fd, "y");
+    assert_string_equal(answer, "ERROR the account exists already\n\n");
+    free(answer);
+    free(probe_ask(fd, "account passwd missing@localhost"));
+    answer = probe_ask(fd, "y");
+    assert_string_equal(answer, "ERROR there is no such account\n\n");
+    free(answer);
+    free(probe_ask(fd, "account add empty@localhost"));
+    answer = probe_ask(fd, "");
+    assert_string_equal(answer, "ERROR the password is empty\n\n");
+    free(answer);
+    free(probe_ask(fd, "account add control@localhost"));
+    answer = probe_ask(fd, "a\tb");
+    assert_string_equal(answer, "ERROR the password has characters that are not allowed (RFC 8265 s4.2)\n\n");
+    free(answer);
+    free(probe_ask(fd, "account del taken@localhost"));
+    close(fd);
+    assert_int_equal(atomic_load(&probe.changes), changes + 2);
+    probe_expect(&probe, "account del missing@localhost", "ERROR there is no such account\n\n");
+    probe_expect(&probe, "account add a@elsewhere.example", "ERROR the domain is not served here\n\n");
+    probe_expect(&probe, "account add localhost", "ERROR an account is named user@domain\n\n");
+    probe_expect(&probe, "account add a@localhost/r", "ERROR an account is named user@domain\n\n");
+    char line[700], expected[] = "ERROR the address is too long for the store\n\n";
+    snprintf(line, sizeof(line), "account add %0500d@localhost", 1);
+    probe_expect(&probe, line, expected);
+    snprintf(line, sizeof(line), "account list %0500d", 1);
+    probe_expect(&probe, line, "ERROR the prefix is too long\n\n");
+}
+
+/* A password never becomes a command, whatever came before it. */
+static void account__refused_before_its_password__takes_no_line(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "account add a@b@c");
+    assert_true(strncmp(answer, "ERROR ", 6) == 0);
+    free(answer);
+    close(fd);
+}
+
+static struct account shared_account;
+
+static char *export_lines(unsigned count, const char *name)
+{
+    char *text = malloc(count * 300u), *at = text;
+    char jid[64], line[ACCOUNT_LINE_MAX];
+    assert_non_null(text);
+    for (unsigned i = 0; i < count; i++) {
+        int size = snprintf(jid, sizeof(jid), "%s%05u@localhost", name, i);
+        size_t line_size = account_to_line(span_of(jid, (size_t)size), &shared_account, line);
+        assert_true(line_size < 299);
+        memcpy(at, line, line_size);
+        at += line_size;
+        *at++ = '\n';
+    }
+    *at = 0;
+    return text;
+}
+
+static void import__of_ten_thousand__takes_less_than_a_second(void **state)
+{
+    (void)state;
+    account_derive(&shared_account, SPAN("secret"), SPAN("salt"), 4096);
+    char *text = export_lines(10000, "user");
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "account import");
+    assert_string_equal(answer, "MORE accounts, then a dot\n\n");
+    free(answer);
+    uint64_t start_ms = clock_mono_ms();
+    probe_send(fd, text);
+    answer = probe_ask(fd, ".");
+    uint64_t spent_ms = clock_mono_ms() - start_ms;
+    assert_string_equal(answer, "summary imported=10000 refused=0\nOK\n\n");
+    free(answer);
+    print_message("10,000 accounts imported in %llu ms\n", (unsigned long long)spent_ms);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_true(spent_ms < 1000);
+#endif
+    /* What went in comes out, in the order of the names. */
+    answer = probe_ask(fd, "account export user");
+    assert_non_null(answer);
+    size_t size = strlen(text);
+    assert_int_equal(strlen(answer), size + 4);
+    assert_memory_equal(answer, text, size);
+    free(answer);
+    /* And a second time nothing does, unless told to replace. */
+    free(probe_ask(fd, "account import"));
+    probe_send(fd, text);
+    answer = probe_ask(fd, ".");
+    assert_non_null(strstr(answer, "refused jid=user00019@localhost reason=\"the account exists already\"\n"
+                                   "summary imported=0 refused=10000\nERROR 10000 of 10000 lines were refused\n\n"));
+    free(answer);
+    free(probe_ask(fd, "json account import replace"));
+    probe_send(fd, text);
+    answer = probe_ask(fd, ".");
+    assert_string_equal(answer, "[{\"result\":\"summary\",\"imported\":10000,\"refused\":0}]\nOK\n\n");
+    free(answer);
+    close(fd);
+    free(text);
+}
+
+static void import__with_bad_lines__names_them(void **state)
+{
+    (void)state;
+    char *text = export_lines(1, "single");
+    int fd = probe_connect(&probe);
+    free(probe_ask(fd, "account import"));
+    probe_send(fd, "# a comment\n\n");
+    probe_send(fd, "nonsense\n");
+    probe_send(fd, text);
+    char *at = strchr(text, '@');
+    probe_send(fd, "single@elsewhere");
+    probe_send(fd, strchr(at, '\t'));
+    char *answer = probe_ask(fd, ".");
+    assert_true(strncmp(answer, "refused line=1 jid=", 19) == 0);
+    assert_non_null(strstr(answer, "\nrefused line=3 jid=single@elsewhere reason=\"the domain is not served here\"\n"
+                                   "summary imported=1 refused=2\nERROR 2 of 3 lines were refused\n\n"));
+    free(answer);
+    free(text);
+    close(fd);
+}
+
+static void import__cut_off__ends_with_its_client(void **state)
+{
+    (void)state;
+    char *text = export_lines(50, "cut");
+    int fd = probe_connect(&probe);
+    free(probe_ask(fd, "account import"));
+    probe_send(fd, text);
+    shutdown(fd, SHUT_WR);
+    assert_null(probe_answer(fd));
+    close(fd);
+    free(text);
+    int other = probe_connect(&probe);
+    char *answer = probe_ask(other, "account list 100 cut");
+    unsigned lines = 0;
+    for (char *c = answer; *c != 0; c++)
+        lines += *c == '\n';
+    assert_int_equal(lines, 50 + 2); /* what was whole is there */
+    free(answer);
+    close(other);
+}
+
+static void list__with_prefix__has_only_those(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    add_account(fd, "m@localhost", "x");
+    add_account(fd, "ma@localhost", "x");
+    add_account(fd, "n@localhost", "x");
+    char *answer = probe_ask(fd, "account list m");
+    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true\n"
+                                "ma@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    free(answer);
+    answer = probe_ask(fd, "account list 1 m");
+    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    free(answer);
+    answer = probe_ask(fd, "account list m@localhost");
+    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    free(answer);
+    answer = probe_ask(fd, "account list 0");
+    assert_string_equal(answer, "OK\n\n");
+    free(answer);
+    close(fd);
+}
+
+/* ---- many and slow clients ---- */
+
+static void clients__beyond_the_bound__are_told(void **state)
+{
+    (void)state;
+    int fds[CONTROL_CONSOLES];
+    for (unsigned i = 0; i < CONTROL_CONSOLES; i++) {
+        fds[i] = probe_connect(&probe);
+        char *answer = probe_ask(fds[i], "log level error");
+        assert_string_equal(answer, "OK\n\n");
+        free(answer);
+    }
+    int one_more = probe_connect(&probe);
+    char *answer = probe_answer(one_more);
+    assert_string_equal(answer, "ERROR too many connections to this socket\n\n");
+    free(answer);
+    close(one_more);
+    for (unsigned i = 0; i < CONTROL_CONSOLES; i++)
+        close(fds[i]);
+    usleep(50000);
+    probe_expect(&probe, "log level error", "OK\n\n");
+}
+
+/* A client that reads nothing holds up itself only: its commands are not even taken, others are answered at once. */
+static void client__that_does_not_read__holds_up_nobody(void **state)
+{
+    (void)state;
+    int slow = probe_connect(&probe);
+    fcntl(slow, F_SETFL, O_NONBLOCK);
+    size_t sent = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        ssize_t size = send(slow, "show stats manual\n", 18, MSG_NOSIGNAL);
+        if (size < 0 && errno == EAGAIN)
+            break;
+        assert_true(size > 0);
+        sent += (size_t)size;
+        if (i % 1000 == 0)
+            usleep(1000);
+    }
+    assert_true(sent < 19000 * 18); /* it was stopped: the rest waits in its own buffers */
+    uint64_t start_ms = clock_mono_ms();
+    probe_expect(&probe, "log level error", "OK\n\n");
+    assert_true(clock_mono_ms() - start_ms < 500);
+    close(slow);
+}
+
+/* ---- the socket's file ---- */
+
+static struct control_config bare_config(const char *path)
+{
+    return (struct control_config){.socket_path = path, .socket_mode = 0640, .context = &probe};
+}
+
+static void socket__left_over__is_replaced(void **state)
+{
+    (void)state;
+    char path[160];
+    struct err err = {""};
+    snprintf(path, sizeof(path), "%s/left.sock", probe.folder);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    close(fd);
+    struct control_config config = bare_config(path);
+    struct control *control = control_new(&config, &err);
+    if (control == NULL)
+        fail_msg("%s", err.text);
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0640);
+    control_free(control);
+    assert_int_not_equal(stat(path, &status), 0);
+}
+
+static void socket__in_use__is_left_alone(void **state)
+{
+    (void)state;
+    struct err err = {""};
+    struct control_config config = bare_config(probe.socket_path);
+    assert_null(control_new(&config, &err));
+    char expected[256];
+    snprintf(expected, sizeof(expected), "admin.socket: another process listens on %s", probe.socket_path);
+    assert_string_equal(err.text, expected);
+    probe_expect(&probe, "log level error", "OK\n\n");
+}
+
+static void socket__where_a_file_is__is_refused(void **state)
+{
+    (void)state;
+    char path[160], expected[256];
+    struct err err = {""};
+    snprintf(path, sizeof(path), "%s/file", probe.folder);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    struct control_config config = bare_config(path);
+    assert_null(control_new(&config, &err));
+    snprintf(expected, sizeof(expected), "admin.socket: %s exists and is not a socket", path);
+    assert_string_equal(err.text, expected);
+    unlink(path);
+    config.socket_path = "/nonexistent/x.sock";
+    assert_null(control_new(&config, &err));
+    assert_string_equal(err.text, "admin.socket: /nonexistent/x.sock: No such file or directory");
+}
+
+static void socket__of_long_path__works(void **state)
+{
+    (void)state;
+    char folder[300], path[320];
+    struct err err = {""};
+    snprintf(folder, sizeof(folder), "%s/%0200d", probe.folder, 1);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(path, sizeof(path), "%s/stats.sock", folder);
+    struct control_config config = bare_config(path);
+    struct control *control = control_new(&config, &err);
+    if (control == NULL)
+        fail_msg("%s", err.text);
+    assert_int_equal(access(path, F_OK), 0);
+    control_free(control);
+    assert_int_not_equal(access(path, F_OK), 0);
+    rmdir(folder);
+}
+
+/* ---- signals: a process of its own, since they are the process's ---- */
+
+static bool reload_and_wait(void *context, struct err *notice, struct err *err)
+{
+    (void)notice;
+    (void)err;
+    atomic_fetch_add(&((struct probe *)context)->reloads, 1);
+    kill(getpid(), SIGTERM);
+    return true;
+}
+
+static void stop_by_signal(void *context, bool drain)
+{
+    struct probe *own = context;
+    atomic_fetch_add(drain ? &own->drains : &own->stops, 1);
+    if (drain)
+        kill(getpid(), SIGINT);
+    else
+        control_quit(own->control);
+}
+
+static void signals__in_order__reload_drain_and_stop(void **state)
+{
+    (void)state;
+    struct probe own = {0};
+    struct err err = {""};
+    sigset_t before;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    control_block_signals();
+    struct control_config config = {
+        .takes_signals = true, .hooks = {.reload = reload_and_wait, .stop = stop_by_signal}, .context = &own};
+    own.control = control_new(&config, &err);
+    assert_non_null(own.control);
+    kill(getpid(), SIGUSR1);
+    kill(getpid(), SIGHUP);
+    control_run(own.control);
+    control_free(own.control);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    assert_int_equal(atomic_load(&own.reloads), 1);
+    assert_int_equal(atomic_load(&own.drains), 1);
+    assert_int_equal(atomic_load(&own.stops), 1);
+}
+
+/* ---- documentation ---- */
+
+static void admin_page__of_docs__names_every_command(void **state)
+{
+    (void)state;
+    char name[512];
+    snprintf(name, sizeof(name), "%s/docs/ADMIN.md", getenv("SL_SOURCE_ROOT"));
+    FILE *file = fopen(name, "r");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 18);
+    assert_true(fread(text, 1, (1 << 18) - 1, file) > 0);
+    fclose(file);
+    for (unsigned i = 0; i < command_count; i++) {
+        snprintf(name, sizeof(name), "| `%s%s%s` | %s |", commands[i].name, commands[i].args[0] != 0 ? " " : "",
+                 commands[i].args, commands[i].text);
+        /* A bar ends a cell of a table. */
+        char escaped[1024], *to = escaped;
+        for (const char *c = name + 2; *c != 0; c++) {
+            if (*c == '|' && c[1] != ' ' && c[1] != 0)
+                *to++ = '\\';
+            *to++ = *c;
+        }
+        *to = 0;
+        if (strstr(text, escaped) == NULL)
+            fail_msg("docs/ADMIN.md lacks: | %s", escaped);
+    }
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest alone[] = {
+        cmocka_unit_test(signals__in_order__reload_drain_and_stop),
+        cmocka_unit_test(admin_page__of_docs__names_every_command),
+    };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(command__that_is_unknown__is_an_error),
+        cmocka_unit_test(command__with_wrong_arguments__tells_its_usage),
+        cmocka_unit_test(commands__sent_at_once__are_answered_in_order),
+        cmocka_unit_test(line__cut_anywhere__is_put_together),
+        cmocka_unit_test(line__beyond_the_bound__closes_the_connection),
+        cmocka_unit_test(help__lists__every_command),
+        cmocka_unit_test(quit__closes__behind_its_answer),
+        cmocka_unit_test(show_info__tells__facts_and_sums),
+        cmocka_unit_test(show_stats__sums__the_shards),
+        cmocka_unit_test(show_config__has__keys_and_sources),
+        cmocka_unit_test(show_sessions__of_all_shards__in_pieces),
+        cmocka_unit_test(show_sessions__of_thousands__is_complete),
+        cmocka_unit_test(show_sessions__while_links_are_full__comes_later),
+        cmocka_unit_test(show_sessions__of_client_that_leaves__is_let_go),
+        cmocka_unit_test(process__commands__reach_the_hooks),
+        cmocka_unit_test(account__of_its_life__is_added_listed_and_deleted),
+        cmocka_unit_test(account__that_cannot_be__is_refused),
+        cmocka_unit_test(account__refused_before_its_password__takes_no_line),
+        cmocka_unit_test(import__of_ten_thousand__takes_less_than_a_second),
+        cmocka_unit_test(import__with_bad_lines__names_them),
+        cmocka_unit_test(import__cut_off__ends_with_its_client),
+        cmocka_unit_test(list__with_prefix__has_only_those),
+        cmocka_unit_test(clients__beyond_the_bound__are_told),
+        cmocka_unit_test(client__that_does_not_read__holds_up_nobody),
+        cmocka_unit_test(socket__left_over__is_replaced),
+        cmocka_unit_test(socket__in_use__is_left_alone),
+        cmocka_unit_test(socket__where_a_file_is__is_refused),
+        cmocka_unit_test(socket__of_long_path__works),
+    };
+    log_set_level(LOG_ERROR);
+    int failed = cmocka_run_group_tests_name("control, alone", alone, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("control", tests, start, end);
+}
