@@ -7,6 +7,7 @@
 #include "tests/unit/router/store_rig.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -405,6 +406,37 @@ static void poll__reply_function_asks_again__answered_later(void **state)
     fixture_close(&f);
 }
 
+static void count_reply(void *context, const struct store_reply *reply)
+{
+    SL_CHECK(reply->status == STORE_MISSING);
+    ++*(unsigned *)context;
+}
+
+/* A client that never sleeps asks anew while the worker is on its way to bed: the moment in which a wake-up could be
+ * missed. */
+static void flush__while_the_worker_falls_asleep__is_heard(void **state)
+{
+    (void)state;
+    uint64_t dice = dice_seed(__func__);
+    struct fixture f;
+    fixture_open(&f, 1);
+    struct store_client *client = store_client(f.store, 0, NULL, NULL);
+    unsigned answered = 0;
+    for (unsigned asked = 1; asked <= 10000; asked++) {
+        for (volatile unsigned spin = dice_below(&dice, 2000); spin > 0; spin--) {
+        }
+        assert_true(store_post(client, STORE_GET, STORE_ACCOUNTS, 0, SPAN("k"), SPAN_NONE));
+        store_flush(client);
+        time_t start = time(NULL);
+        while (answered < asked) {
+            if (store_poll(client, count_reply, &answered) == 0)
+                sched_yield();
+            assert_true(time(NULL) - start < 20);
+        }
+    }
+    fixture_close(&f);
+}
+
 static void poll__before_flush__nothing(void **state)
 {
     (void)state;
@@ -510,6 +542,7 @@ int main(void)
         cmocka_unit_test(post__beyond_the_bound__refused_and_nothing_lost),
         cmocka_unit_test(post__beyond_the_bytes__refused_until_answered),
         cmocka_unit_test(poll__reply_function_asks_again__answered_later),
+        cmocka_unit_test(flush__while_the_worker_falls_asleep__is_heard),
         cmocka_unit_test(poll__before_flush__nothing),
         cmocka_unit_test(list__many_records__each_once_in_order),
         cmocka_unit_test(close__with_open_requests_and_replies__releases_all),
