@@ -4,8 +4,8 @@
  * Mail: the only thing that crosses shards, over one link per ordered pair.
  *
  * A letter is one routed stanza: prepared addresses, decoded id, and the payload, the stanza's bytes as a local
- * recipient must see them. On the way to another shard a payload up to MAIL_INLINE_MAX is copied into the link, a larger
- * one travels as its chain of chunks. Everything else that crosses is a notice.
+ * recipient must see them. On the way to another shard a payload up to MAIL_INLINE_MAX is copied into the link, a
+ * larger one travels as its chain of chunks. Everything else that crosses is a notice.
  *
  * A full link never blocks and never drops: the letter waits in the sender's overflow queue for that link, its sender's
  * stream is not read until it has moved on, and the queue goes before anything posted later.
@@ -17,6 +17,8 @@
 #include "core/base/chain.h"
 #include "router/route/stanza.h"
 
+struct link;
+struct overflow;
 struct shard;
 struct stream;
 struct policy;
@@ -33,7 +35,7 @@ struct letter {
     enum stanza_kind kind;
     enum stanza_type type;
     struct jid to;
-    struct jid from;       /* full, or the router's own address */
+    struct jid from; /* full, or the router's own address */
     struct span id;
     struct stream_ref sender; /* who is slowed down when the recipient does not read; none for the router's own */
     struct span payload_inline;
@@ -41,16 +43,17 @@ struct letter {
 };
 
 enum notice {
-    NOTICE_THROTTLE, /* to the sender's shard: this stream's recipient is slow: stop reading it once more */
-    NOTICE_RELEASE,  /* ... the recipient caught up: one reason less */
-    NOTICE_POLICY,   /* from control: exchange the policy for this one */
-    NOTICE_DRAIN,    /* from control: close everything and stop */
-    NOTICE_ASK,      /* from control: a question, answered in place */
+    NOTICE_THROTTLE,   /* to the sender's shard: this stream's recipient is slow: stop reading it once more */
+    NOTICE_RELEASE,    /* ... the recipient caught up: one reason less */
+    NOTICE_POLICY,     /* from control: exchange the policy for this one */
+    NOTICE_DRAIN,      /* from control: close everything and stop */
+    NOTICE_ASK,        /* from control: a question, answered in place */
     NOTICE_CLOSE_USER, /* from control: the account is gone: close its sessions */
 };
 
-/* Sends a letter to another shard than this one. payload's chain is empty afterwards. */
-void mail_post_letter(struct shard *shard, unsigned to, struct letter *letter);
+/* Sends a letter to another shard than this one. payload's chain is empty afterwards. False only when memory is
+ * refused: then nothing was sent. */
+bool mail_post_letter(struct shard *shard, unsigned to, struct letter *letter) __attribute__((warn_unused_result));
 void mail_post_notice(struct shard *shard, unsigned to, enum notice notice, struct stream_ref stream);
 /* From the control thread's own link; false when it is full. Publishes at once. */
 bool mail_post_control(struct link *link, enum notice notice, void *argument);
@@ -62,4 +65,6 @@ bool mail_retry(struct shard *shard);
 void mail_publish(struct shard *shard);
 /* Letters that wait for room in a link. */
 uint32_t mail_waiting(const struct shard *shard);
-void mail_clear(struct shard *shard);
+/* The overflow queues of a shard: part of its making and its end (what waits then is thrown away). */
+struct overflow *mail_overflow_new(unsigned shard_count);
+void mail_overflow_free(struct shard *shard);

@@ -30,15 +30,18 @@ struct shard {
     struct wheel *wheel;
     struct xml_scratch *scratch;
     struct store_client *store;
-    struct table users;          /* struct user by bare JID: router/route/session.h */
-    struct chain work;           /* the payload being routed; empty between two stanzas */
-    struct stream *dirty;        /* streams with something to flush, each once */
-    struct stream *streams;      /* all, doubly linked */
-    struct overflow *overflow;   /* per target shard */
-    uint64_t *wake_mask;         /* targets that got something this turn */
+    struct table users;       /* struct user by bare JID: router/route/session.h */
+    struct chain work;        /* the payload being routed; empty between two stanzas */
+    struct stream *dirty;     /* streams with something to flush, each once */
+    struct stream *runnable;  /* streams whose holds are gone, each once */
+    struct stream *streams;   /* all, doubly linked */
+    struct xml_limits limits; /* of the policy: readers point here */
+    struct xml_limits limits_unauthenticated;
+    struct overflow *overflow;                           /* per target shard */
+    uint64_t *wake_mask;                                 /* targets that got something this turn */
     void (*answer)(struct shard *shard, void *question); /* of NOTICE_ASK: set by sluiced.c */
-    struct stream *cursor;       /* a walk over streams that takes several turns (drain, policy) */
-    uint64_t drain_deadline_ms;  /* 0: not draining */
+    struct stream *cursor;      /* a walk over streams that takes several turns (drain, policy) */
+    uint64_t drain_deadline_ms; /* 0: not draining */
     bool is_stopping;
 };
 

@@ -29,13 +29,17 @@ static const struct type_row message_types[] = {
     {"headline", TYPE_HEADLINE}, {"error", TYPE_ERROR},   {NULL, TYPE_NORMAL},
 };
 static const struct type_row presence_types[] = {
-    {"unavailable", TYPE_UNAVAILABLE},   {"probe", TYPE_PROBE},
-    {"subscribe", TYPE_SUBSCRIPTION},    {"subscribed", TYPE_SUBSCRIPTION},
-    {"unsubscribe", TYPE_SUBSCRIPTION},  {"unsubscribed", TYPE_SUBSCRIPTION},
-    {"error", TYPE_ERROR},               {NULL, TYPE_AVAILABLE},
+    {"unavailable", TYPE_UNAVAILABLE},
+    {"probe", TYPE_PROBE},
+    {"subscribe", TYPE_SUBSCRIPTION},
+    {"subscribed", TYPE_SUBSCRIPTION},
+    {"unsubscribe", TYPE_SUBSCRIPTION},
+    {"unsubscribed", TYPE_SUBSCRIPTION},
+    {"error", TYPE_ERROR},
+    {NULL, TYPE_AVAILABLE},
 };
 static const struct type_row iq_types[] = {
-    {"get", TYPE_GET}, {"set", TYPE_SET}, {"result", TYPE_RESULT}, {"error", TYPE_ERROR}, {NULL, TYPE_ERROR},
+    {"get", TYPE_GET}, {"set", TYPE_SET}, {"result", TYPE_RESULT}, {"error", TYPE_ERROR}, {NULL, TYPE_GET},
 };
 static const struct type_row *const types_of[] = {message_types, presence_types, iq_types};
 

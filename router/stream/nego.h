@@ -13,7 +13,7 @@
 #include "core/jid/jid.h"
 #include "router/stream/stream.h"
 
-struct scram;
+struct sasl;
 struct store_reply;
 
 enum nego_event {
@@ -38,18 +38,13 @@ enum nego_event {
 };
 
 struct nego {
-    char stream_id[33];        /* of our header: 128 random bits, hexadecimal */
-    char address[48];          /* of the peer, for the log */
-    struct span domain;        /* the domain asked for, allocated; set by the first header for good */
-    char *lang;                /* xml:lang of the peer's header, allocated; NULL: none */
-    struct scram *scram;       /* while an exchange runs */
-    const struct mechanism *mechanism;
-    char *name;                /* prepared localpart while it runs, allocated */
-    struct span plain_password; /* PLAIN, while the account is fetched, allocated, wiped */
-    struct span jid;           /* authenticated bare JID, allocated; empty before */
-    uint8_t attempts;          /* failed logins */
-    bool scram_is_fake;        /* the account does not exist: the exchange must fail, at its end */
-    bool binding_was_offered;
+    char stream_id[33]; /* of our header: 128 random bits, hexadecimal */
+    struct span domain; /* set by the first header for good (then allocated); empty before */
+    char *lang;         /* xml:lang of the peer's header, allocated; NULL: none */
+    char *from;         /* bare JID of the peer's header, allocated; NULL: none */
+    struct sasl *sasl;  /* while an exchange runs: sasl.h */
+    struct span jid;    /* authenticated bare JID, allocated; empty before */
+    uint8_t attempts;   /* failed logins */
 };
 
 struct nego_row {
@@ -64,14 +59,9 @@ struct nego_row {
 extern const struct nego_row nego_rows[];
 extern const unsigned nego_row_count;
 
-bool nego_new(struct stream *stream, const struct sockaddr *peer);
+bool nego_new(struct stream *stream);
 void nego_free(struct stream *stream);
 /* A header or a top-level element before the stream is bound. */
 void nego_header(struct stream *stream, const struct xml_stanza *header);
 void nego_element(struct stream *stream, const struct xml_stanza *stanza);
 void nego_event(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza);
-/* The store's reply for a stream in STREAM_LOOKUP. */
-void nego_account(struct stream *stream, const struct store_reply *reply);
-
-/* Our stream header; idempotent per (re)start. */
-void nego_write_header(struct stream *stream, const struct xml_stanza *theirs);

@@ -25,6 +25,7 @@ struct engine;
 struct nego;
 struct session;
 struct shard;
+struct sockaddr;
 
 enum stream_state {
     STREAM_HEADER,  /* waits for the peer's first stream header */
@@ -53,27 +54,44 @@ struct throttled;
 struct stream {
     struct shard *shard;
     struct io_conn *conn;
-    struct engine *tls;     /* NULL: plain */
-    struct nego *nego;      /* until bound */
+    struct engine *tls;      /* NULL: plain */
+    struct nego *nego;       /* until bound */
     struct session *session; /* once bound */
     struct xml_reader reader;
     struct chain out;  /* plain XML to send: whole elements, oldest first */
+    struct chain wire; /* TLS records to send: handshake messages, alerts; otherwise empty between two turns */
     struct chain held; /* plain XML received while held */
     struct timer timer;
     struct stream *next_dirty;
-    struct stream *next, *previous;   /* all streams of the shard */
-    struct throttled *throttled;      /* senders that wait for this stream to be read by its peer */
-    uint64_t behind;                  /* bytes of the same receive behind the element being handled */
+    struct stream *next_runnable;
+    struct stream *next, *previous; /* all streams of the shard */
+    struct throttled *throttled;    /* senders that wait for this stream to be read by its peer: throttle.h */
+    uint64_t behind;                /* bytes of the same receive behind the element being handled */
     uint16_t holds;
     uint8_t state;
-    bool is_dirty;
-    bool is_direct_tls;
-    bool has_sent_header; /* our header is out on this (re)start */
-    bool has_footer;      /* the peer closed its stream */
-    bool is_shut;         /* FIN is out */
-    bool is_running;      /* inside stream_plain: no second entry */
-    bool is_moving;
+    bool is_dirty : 1;
+    bool is_runnable : 1;
+    bool is_running : 1; /* inside consume(): bytes that come meanwhile wait in held */
+    bool is_paused : 1;  /* the io does not read it */
+    bool is_moving : 1;  /* leaves for move_to as soon as out is sent */
+    bool is_direct_tls : 1;
+    bool has_sent_header : 1; /* our header is out on this (re)start */
+    bool has_footer : 1;      /* the peer closed its stream */
+    bool has_ended : 1;       /* the peer sent FIN */
+    bool has_notified : 1;    /* our TLS close_notify is out */
+    bool is_shut : 1;         /* our FIN is out */
+    bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
+    uint16_t move_to;
+    uint8_t mechanism;   /* that authenticated it: sasl_mechanism_name() */
+    uint8_t address[16]; /* of the peer; IPv4 mapped (RFC 4291 s2.5.5.2) */
+    uint64_t accepted_ms;
 };
+
+/* Frees a stream whose io has ended: nothing is sent, nobody is told. */
+void stream_drop(struct stream *stream);
+/* The peer's address as text. */
+#define STREAM_ADDRESS_SIZE 46u
+const char *stream_address(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);
 
 /* A connection was accepted; the stream lives until its connection has closed. */
 void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, const struct sockaddr *peer);
@@ -88,11 +106,15 @@ void stream_flush(struct stream *stream);
 /* Notes that out has something new: it is flushed at the end of the turn. */
 void stream_touch(struct stream *stream);
 
+/* Holds count; the last release puts the stream on the shard's runnable list, and the turn goes on with it. */
 void stream_hold(struct stream *stream);
 void stream_release(struct stream *stream);
+/* The turn's part: streams whose holds are gone, streams that have something to send. True: there is more to do now. */
+bool stream_run_all(struct shard *shard);
+void stream_flush_all(struct shard *shard);
 
-/* Ends the stream (RFC 6120 s4.4, s4.9): the error if there is one, inside a stream in any case (s4.9.1.2), the end tag,
- * TLS close_notify, FIN; the rest waits for the peer's end, but not long. Idempotent. text may be NULL. */
+/* Ends the stream (RFC 6120 s4.4, s4.9): the error if there is one, inside a stream in any case (s4.9.1.2), the end
+ * tag, TLS close_notify, FIN; the rest waits for the peer's end, but not long. Idempotent. text may be NULL. */
 void stream_close(struct stream *stream, enum stream_error error, const char *text);
 /* Without a word: the connection is of no further use. */
 void stream_abort(struct stream *stream);
@@ -109,12 +131,12 @@ void stream_departing(struct stream *stream);
 void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *stream);
 void stream_set_deadline(struct stream *stream, uint64_t ms); /* from now; 0: none */
 
+/* Books a stanza that the router wrote into out itself: born and delivered. */
+void stream_wrote_stanza(struct stream *stream);
+
 static inline struct xml_writer stream_writer(struct stream *stream, struct chunk_pool *pool)
 {
     return xml_writer_on(&stream->out, pool);
 }
 struct stream_ref stream_ref(const struct stream *stream);
 struct stream *stream_find(struct shard *shard, struct stream_ref ref);
-
-/* The recipient's queue is long: its sender waits (once per sender) until half of it is gone. */
-void stream_throttle_sender(struct stream *recipient, struct stream_ref sender);

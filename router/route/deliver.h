@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Deliver: what happens to a letter on the shard that owns its recipient (RFC 6121 s8.5), and the books: every stanza
+ * that was accepted ends in exactly one counter (RELIABILITY s2.2):
+ *
+ *   accepted + born = delivered + answered + refused + dropped by rule, when no mail is under way
+ *
+ * born counts copies (a message for several resources) and stanzas the router makes itself for a recipient (errors that
+ * travel back, presence on behalf of a session).
+ *
+ * Thread:  the recipient's owner shard.
+ */
+#include "router/route/mail.h"
+#include "router/route/reply.h"
+
+struct session;
+
+/* Takes the letter's payload chain, if it has one. */
+void deliver(struct shard *shard, struct letter *letter);
+/* To the owner of letter->to, here or elsewhere. */
+void deliver_anywhere(struct shard *shard, struct letter *letter);
+/* A letter that cannot be delivered goes back as an error, except errors and iq results (RFC 6120 s8.3.1). The letter
+ * counts as refused, or as dropped. */
+void deliver_bounce(struct shard *shard, const struct letter *letter, enum stanza_error error);
+/* One copy made by the router itself, to a session of this shard; counted as born and delivered. */
+void deliver_copy(struct shard *shard, struct session *session, struct span payload);

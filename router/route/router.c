@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/route/router.h"
+
+#include "core/base/check.h"
+#include "core/base/link.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Where the limits end that no key names: declarations in scope and the like are bounded by the reader itself. */
+static struct xml_limits limits_of(const struct config *config, uint32_t stanza_size, uint32_t elements)
+{
+    return (struct xml_limits){
+        .stanza_size_max = stanza_size,
+        .element_max = elements,
+        .depth_max = (uint16_t)config->limits_depth,
+        .attribute_max = (uint16_t)config->limits_attributes,
+        .name_size_max = (uint16_t)config->limits_name_size,
+        .namespace_max = (uint16_t)config->limits_namespaces,
+    };
+}
+
+static struct context *context_of(const struct config *config, struct ticket_keys *tickets, struct err *err,
+                                  struct err *warning)
+{
+    static const char *const alpn[] = {"xmpp-client", NULL};
+    struct context_domain *domains = calloc(config->domain_count, sizeof *domains);
+    SL_CHECK(domains);
+    unsigned count = 0;
+    for (unsigned i = 0; i < config->domain_count; i++)
+        if (config->domains[i].certificate[0])
+            domains[count++] = (struct context_domain){config->domains[i].name, config->domains[i].certificate,
+                                                       config->domains[i].key};
+    struct context_config context = {
+        .role = CONTEXT_SERVER,
+        .domains = domains,
+        .domain_count = count,
+        .alpn = alpn,
+        .ticket_keys = config->tls_tickets ? tickets : NULL,
+        .version_min = config->tls_version_min == CONFIG_TLS_1_3 ? 0x0304 : 0x0303,
+    };
+    struct context *result = context_new(&context, err, warning);
+    free(domains);
+    return result;
+}
+
+static bool has_certificate(const struct config *config)
+{
+    for (unsigned i = 0; i < config->domain_count; i++)
+        if (config->domains[i].certificate[0])
+            return true;
+    return false;
+}
+
+struct policy *policy_new(struct config *config, struct ticket_keys *tickets, struct err *err, struct err *warning)
+{
+    struct policy *policy = calloc(1, sizeof *policy);
+    SL_CHECK(policy);
+    atomic_init(&policy->references, 1);
+    policy->config = config;
+    policy->limits = limits_of(config, config->limits_stanza_size, config->limits_elements);
+    policy->limits_unauthenticated =
+        limits_of(config, config->limits_stanza_size_unauthenticated, config->limits_elements_unauthenticated);
+    if (!has_certificate(config))
+        return policy;
+    policy->tls = context_of(config, tickets, err, warning);
+    if (policy->tls)
+        return policy;
+    policy_unref(policy);
+    return NULL;
+}
+
+struct policy *policy_ref(struct policy *policy)
+{
+    atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed);
+    return policy;
+}
+
+void policy_unref(struct policy *policy)
+{
+    /* Release our reads before another thread's free; the last one acquires them all. */
+    if (!policy || atomic_fetch_sub_explicit(&policy->references, 1, memory_order_acq_rel) != 1)
+        return;
+    if (policy->tls)
+        context_unref(policy->tls);
+    config_unref(policy->config);
+    free(policy);
+}
+
+bool policy_has_domain(const struct policy *policy, struct span domain)
+{
+    return config_domain_find(policy->config, domain) != NULL;
+}
+
+struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_t seed[64], struct err *err)
+{
+    SL_CHECK(shard_count >= 1 && shard_count <= ROUTER_SHARDS_MAX);
+    struct router *router = calloc(1, sizeof *router);
+    SL_CHECK(router);
+    router->shard_count = shard_count;
+    memcpy(&router->hash_key, seed, 16);
+    memcpy(&router->owner_key, seed + 16, 16);
+    memcpy(router->fake_secret, seed + 32, 32);
+    unsigned count = shard_count + 1;
+    router->links = calloc((size_t)count * count, sizeof(struct link *));
+    SL_CHECK(router->links);
+    for (unsigned from = 0; from < count; from++) {
+        for (unsigned to = 0; to < shard_count; to++) {
+            if (from == to)
+                continue;
+            struct link *link = link_new(link_size);
+            router->links[from * count + to] = link;
+            if (link)
+                continue;
+            err_set(err, "no memory for the links between %u shards (limits.link_size is %u bytes)", shard_count,
+                    link_size);
+            router_free(router);
+            return NULL;
+        }
+    }
+    return router;
+}
+
+void router_free(struct router *router)
+{
+    if (!router)
+        return;
+    unsigned count = router->shard_count + 1;
+    for (unsigned i = 0; i < count * count; i++)
+        if (router->links[i])
+            link_free(router->links[i]);
+    free(router->links);
+    free(router);
+}
+
+unsigned router_owner(const struct router *router, struct span bare)
+{
+    /* The high bits, scaled: no division, no bias worth the name for 256 shards. */
+    uint64_t hash = hash_siphash13(&router->owner_key, bare);
+    return (unsigned)(((hash >> 32) * router->shard_count) >> 32);
+}
+
+struct link *router_link(const struct router *router, unsigned from, unsigned to)
+{
+    return router->links[from * (router->shard_count + 1) + to];
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/route/session.h"
+
+#include "core/base/check.h"
+#include "router/im/presence.h"
+#include "router/route/shard.h"
+#include "router/stream/stream.h"
+
+#include <stdlib.h>
+
+struct user *session_user(const struct shard *shard, struct span bare)
+{
+    return table_find(&shard->users, bare);
+}
+
+struct session *session_find(const struct user *user, struct span resource)
+{
+    for (struct session *session = user ? user->first : NULL; session; session = session->next) {
+        struct jid jid = session_jid(session);
+        if (span_equal(jid_resource(&jid), resource))
+            return session;
+    }
+    return NULL;
+}
+
+static struct user *user_get(struct shard *shard, struct span bare)
+{
+    struct user *user = session_user(shard, bare);
+    if (user)
+        return user;
+    user = malloc(sizeof *user + bare.size);
+    if (!user)
+        return NULL;
+    *user = (struct user){.bare_size = (uint16_t)bare.size};
+    memcpy(user->bare, bare.ptr, bare.size);
+    if (table_add(&shard->users, user))
+        return user;
+    free(user);
+    return NULL;
+}
+
+static void user_put(struct shard *shard, struct user *user)
+{
+    if (user->count)
+        return;
+    table_remove(&shard->users, user);
+    free(user);
+}
+
+struct session *session_new(struct shard *shard, struct stream *stream, struct span bare, struct span resource)
+{
+    struct user *user = user_get(shard, bare);
+    if (!user)
+        return NULL;
+    SL_CHECK(!session_find(user, resource));
+    struct session *session = malloc(sizeof *session + bare.size + 1 + resource.size);
+    if (!session) {
+        user_put(shard, user);
+        return NULL;
+    }
+    struct jid jid = jid_of_prepared(bare);
+    *session = (struct session){.next = user->first, .user = user, .stream = stream};
+    session->parts[0] = jid.local_size;
+    session->parts[1] = jid.domain_size;
+    session->parts[2] = (uint16_t)resource.size;
+    memcpy(session->full, bare.ptr, bare.size);
+    session->full[bare.size] = '/';
+    memcpy(session->full + bare.size + 1, resource.ptr, resource.size);
+    user->first = session;
+    user->count++;
+    shard_count(shard, COUNTER_SESSIONS, 1);
+    return session;
+}
+
+static void list_remove(struct session *session)
+{
+    struct session **link = &session->user->first;
+    while (*link != session)
+        link = &(*link)->next;
+    *link = session->next;
+    session->user->count--;
+}
+
+static void release(struct shard *shard, struct session *session)
+{
+    while (session->directed) {
+        struct directed *next = session->directed->next;
+        free(session->directed);
+        session->directed = next;
+    }
+    struct user *user = session->user;
+    free(session->presence);
+    free(session->lang);
+    free(session);
+    user_put(shard, user);
+    counter_sub(shard->counters, COUNTER_SESSIONS, 1);
+}
+
+void session_free(struct shard *shard, struct session *session)
+{
+    list_remove(session);
+    /* It is out of the list already: what presence_gone() sends reaches the others only. */
+    presence_gone(shard, session);
+    release(shard, session);
+}
+
+void session_discard(struct shard *shard, struct session *session)
+{
+    list_remove(session);
+    release(shard, session);
+}
+
+void session_close_user(struct shard *shard, struct span bare)
+{
+    /* stream_close() ends the session and with the last one frees the user, so it is looked up anew each time. */
+    for (struct user *user; (user = session_user(shard, bare));)
+        stream_close(user->first->stream, STREAM_NOT_AUTHORIZED_ERROR, "the account was removed");
+}
+
+int session_priority_max(const struct user *user)
+{
+    int max = -1;
+    for (const struct session *session = user->first; session; session = session->next)
+        if (session->is_available && session->priority > max)
+            max = session->priority;
+    return max;
+}
+
+bool session_any_available(const struct user *user)
+{
+    for (const struct session *session = user->first; session; session = session->next)
+        if (session->is_available)
+            return true;
+    return false;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Session: a bound c2s stream, a full JID; and the user (bare JID) it belongs to. Both live on the user's owner shard,
+ * so everything about one account is single-threaded.
+ *
+ * A user exists while it has a session. Sessions of a user are few (bind.sessions_max): a list.
+ *
+ * Thread:  the owner shard's.
+ */
+#include "core/jid/jid.h"
+
+#include <stdint.h>
+
+struct shard;
+struct stream;
+struct session;
+
+struct user {
+    struct session *first; /* newest first */
+    uint16_t count;
+    uint16_t bare_size;
+    char bare[];
+};
+
+/* Addresses to which a session has sent directed presence (RFC 6121 s4.6). */
+struct directed {
+    struct directed *next;
+    uint16_t parts[3];
+    char bytes[];
+};
+
+#define SESSION_DIRECTED_MAX 1000u
+
+struct session {
+    struct session *next;
+    struct user *user;
+    struct stream *stream;
+    struct directed *directed;
+    char *presence; /* the last available presence as others see it, allocated; NULL while unavailable */
+    uint32_t presence_size;
+    uint16_t directed_count;
+    int8_t priority;
+    bool is_available;
+    char *lang;        /* the stream's default language (RFC 6120 s4.7.4), allocated; NULL: none */
+    uint16_t parts[3]; /* sizes of local, domain, resource */
+    char full[];
+};
+
+static inline struct jid session_jid(const struct session *session)
+{
+    return (struct jid){session->full, session->parts[0], session->parts[1], session->parts[2]};
+}
+
+struct user *session_user(const struct shard *shard, struct span bare);
+struct session *session_find(const struct user *user, struct span resource);
+/* A new session of stream; no session of that full JID may exist. NULL when memory is refused. */
+struct session *session_new(struct shard *shard, struct stream *stream, struct span bare, struct span resource);
+/* Ends it: the user's other resources and those who got directed presence see it go (RFC 6121 s4.5, s4.6.3). */
+void session_free(struct shard *shard, struct session *session);
+/* Frees it without telling anybody, when the whole shard ends. */
+void session_discard(struct shard *shard, struct session *session);
+/* <conflict/> would be wrong: the account is gone (not-authorized). */
+void session_close_user(struct shard *shard, struct span bare);
+/* Highest non-negative priority among the available sessions; -1 if there is none. */
+int session_priority_max(const struct user *user);
+bool session_any_available(const struct user *user);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/intake.h"
+
+#include "core/base/log.h"
+#include "router/route/route.h"
+#include "router/route/session.h"
+#include "router/route/shard.h"
+#include "router/stream/stream.h"
+
+/* RFC 6120 s8.1.2.1: a client's 'from', if there is one, is its full or its bare JID. */
+static bool from_is_own(const struct stream *stream, const struct stanza_head *head)
+{
+    struct jid own = session_jid(stream->session);
+    if (!head->has_from)
+        return true;
+    struct span from = jid_full(&head->from);
+    return span_equal(from, jid_full(&own)) || span_equal(from, jid_bare(&own));
+}
+
+static void refuse(struct stream *stream, const struct stanza_head *head, enum stanza_fault fault)
+{
+    enum stanza_error error = ERROR_BAD_REQUEST;
+    const char *text = NULL;
+    switch (fault) {
+    case STANZA_BAD_TO:
+        error = ERROR_JID_MALFORMED;
+        break;
+    case STANZA_BAD_TYPE:
+        text = "this type is not defined";
+        break;
+    case STANZA_NO_ID:
+        text = "an iq needs an id";
+        break;
+    case STANZA_BAD_ID:
+        text = "the id is too long";
+        break;
+    case STANZA_BAD_PAYLOAD:
+        text = "an iq request has exactly one child element, a result at most one";
+        break;
+    case STANZA_FINE:
+    case STANZA_BAD_FROM:
+        break;
+    }
+    route_refuse(stream, head, error, text);
+}
+
+/* What is not a stanza: RFC 6120 s4.8.2 and s4.9.3.24, and the peer's own stream error (s4.9.1.1). */
+static void not_a_stanza(struct stream *stream, const struct xml_stanza *stanza)
+{
+    if (xml_is(stanza, 0, NS_STREAM, "error")) {
+        log_event(LOG_DEBUG, "stream.peer_error", "bytes=%u", stanza->size);
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+        return;
+    }
+    enum xml_ns ns = (enum xml_ns)stanza->elements[0].ns;
+    bool is_content_like = ns == NS_SERVER || ns == NS_NONE;
+    stream_close(stream, is_content_like ? STREAM_INVALID_NAMESPACE_ERROR : STREAM_UNSUPPORTED_STANZA_TYPE_ERROR, NULL);
+}
+
+void intake_element(struct stream *stream, const struct xml_stanza *stanza)
+{
+    struct shard *shard = stream->shard;
+    enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);
+    if (kind == STANZA_NONE) {
+        not_a_stanza(stream, stanza);
+        return;
+    }
+    shard_count(shard, COUNTER_STANZAS_IN, 1);
+    struct stanza_head head;
+    enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
+    if (fault == STANZA_BAD_FROM || !from_is_own(stream, &head)) {
+        shard_count(shard, COUNTER_REFUSED, 1);
+        stream_close(stream, STREAM_INVALID_FROM_ERROR, "'from' is not this stream's address");
+        return;
+    }
+    if (fault != STANZA_FINE) {
+        refuse(stream, &head, fault);
+        return;
+    }
+    route_stanza(stream, stanza, &head);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Intake: one top-level element of a bound stream: is it a stanza, whose is it, what is wrong with it; then it is
+ * stamped and routed (RFC 6120 s8, s10).
+ *
+ * Thread:  the stream's shard.
+ */
+#include "core/xml/tape.h"
+
+struct stream;
+
+void intake_element(struct stream *stream, const struct xml_stanza *stanza);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/nego.h"
+
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/stream/bind.h"
+#include "router/stream/stream_header.h"
+#include "router/stream/sasl.h"
+#include "tls/engine.h"
+
+#include <stdlib.h>
+
+static bool is_plain(const struct stream *stream)
+{
+    return !stream->tls;
+}
+
+static bool may_start_tls(const struct stream *stream)
+{
+    return !stream->tls && stream->shard->policy->tls;
+}
+
+/* Authentication is possible only where it was offered. */
+static bool may_authenticate(const struct stream *stream)
+{
+    return stream->tls || !stream->shard->policy->config->tls_required;
+}
+
+static bool is_home(const struct stream *stream)
+{
+    return router_owner(stream->shard->router, stream->nego->jid) == stream->shard->index;
+}
+
+static bool has_failed_too_often(const struct stream *stream)
+{
+    return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
+}
+
+/* RFC 6120 s5.4.1, s6.4.1: while TLS is mandatory nothing but STARTTLS is offered. */
+static enum nego_event offer(struct stream *stream, const struct xml_stanza *header)
+{
+    (void)header;
+    const struct shard *shard = stream->shard;
+    stream_header_write(stream);
+    struct xml_writer w = stream_writer(stream, shard->pool);
+    xml_open(&w, "stream:features");
+    if (!stream->tls && shard->policy->tls) {
+        xml_open(&w, "starttls");
+        xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-tls");
+        if (shard->policy->config->tls_required)
+            xml_open(&w, "required"), xml_close(&w);
+        xml_close(&w);
+    }
+    if (may_authenticate(stream)) {
+        sasl_write_features(stream, &w);
+        stream_header_write_limits(stream, &w);
+    }
+    xml_close(&w);
+    stream_touch(stream);
+    stream_set_deadline(stream, shard->policy->config->timeouts_login_ms);
+    return EV_NONE;
+}
+
+static enum nego_event offer_bind(struct stream *stream, const struct xml_stanza *header)
+{
+    (void)header;
+    stream_header_write(stream);
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_open(&w, "stream:features");
+    xml_empty(&w, "bind", "urn:ietf:params:xml:ns:xmpp-bind");
+    xml_open(&w, "session");
+    xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-session");
+    xml_open(&w, "optional"), xml_close(&w);
+    xml_close(&w);
+    stream_header_write_limits(stream, &w);
+    xml_close(&w);
+    stream_touch(stream);
+    return EV_NONE;
+}
+
+/* RFC 6120 s5.4.2.3 and RELIABILITY s3.3: bytes that came together with <starttls/> are plain text that would be taken
+ * for protected: the stream ends. */
+static enum nego_event start_tls(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    if (stream->behind) {
+        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "data behind <starttls/>");
+        return EV_CLOSED;
+    }
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_empty(&w, "proceed", "urn:ietf:params:xml:ns:xmpp-tls");
+    stream_touch(stream);
+    if (stream_start_tls(stream))
+        return EV_NONE;
+    stream_abort(stream);
+    return EV_CLOSED;
+}
+
+/* s5.4.2.2: TLS is not to be had here (any more): failure, and the stream ends. */
+static enum nego_event refuse_tls(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_empty(&w, "failure", "urn:ietf:params:xml:ns:xmpp-tls");
+    stream_close(stream, STREAM_NO_ERROR, NULL);
+    return EV_CLOSED;
+}
+
+static enum nego_event tls_ready(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    shard_count(stream->shard, engine_is_resumed(stream->tls) ? COUNTER_TLS_RESUMED : COUNTER_TLS_FULL, 1);
+    stream_set_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
+    return EV_NONE;
+}
+
+/* s6.3.2: both sides begin anew; s6.4.6. */
+static void authenticated(struct stream *stream)
+{
+    char address[STREAM_ADDRESS_SIZE];
+    log_event(LOG_INFO, "c2s.login", "jid=%s address=%s mechanism=%s tls=%s", log_quoted(stream->nego->jid).text,
+              stream_address(stream, address), sasl_mechanism_name(stream->mechanism),
+              stream->tls ? engine_version(stream->tls) : "none");
+    shard_count(stream->shard, COUNTER_LOGINS, 1);
+    stream->has_sent_header = false;
+    stream->reader.limits = &stream->shard->limits;
+    xml_reader_restart(&stream->reader);
+}
+
+static enum nego_event restart_here(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    authenticated(stream);
+    return EV_NONE;
+}
+
+static enum nego_event go_home(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    authenticated(stream);
+    stream_move(stream, router_owner(stream->shard->router, stream->nego->jid));
+    return EV_NONE;
+}
+
+/* s6.4.5: another attempt is allowed, but not for ever. */
+static enum nego_event give_up(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many failed logins");
+    return EV_CLOSED;
+}
+
+static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stream;
+    (void)stanza;
+    return EV_NONE;
+}
+
+const struct nego_row nego_rows[] = {
+    /* state          event         guard                 action         next            spec */
+    {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1, 6.4.1"},
+    {STREAM_OPEN, EV_STARTTLS, may_start_tls, start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
+    {STREAM_OPEN, EV_STARTTLS, is_plain, refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
+    {STREAM_TLS, EV_TLS_READY, NULL, tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_OPEN, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2"},
+    {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
+    {STREAM_LOOKUP, EV_CHALLENGE, NULL, nothing, STREAM_SASL, "RFC6120 6.4.3"},
+    {STREAM_SASL, EV_RESPONSE, NULL, sasl_response, STREAM_LOOKUP, "RFC6120 6.4.3"},
+    {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},
+    {STREAM_LOOKUP, EV_FAILURE, has_failed_too_often, give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_SUCCESS, is_home, restart_here, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_LOOKUP, EV_SUCCESS, NULL, go_home, STREAM_MOVE, "RFC6120 6.4.6"},
+    {STREAM_MOVE, EV_ARRIVED, NULL, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_RESTART, EV_HEADER, NULL, offer_bind, STREAM_BIND, "RFC6120 7.4"},
+    {STREAM_BIND, EV_IQ_BIND, NULL, bind_resource, STREAM_BOUND, "RFC6120 7.6, 7.7"},
+    {STREAM_BOUND, EV_FAILURE, NULL, nothing, STREAM_BIND, "RFC6120 7.6.2, 7.7.2"},
+};
+const unsigned nego_row_count = sizeof nego_rows / sizeof nego_rows[0];
+
+/* No row: what the peer did has no place here. */
+static void no_row(struct stream *stream, enum nego_event event)
+{
+    /* RFC 6120 s4.9.3.12: whatever is sent before authentication, or before binding (s7.1), except a second header. */
+    enum stream_error error = STREAM_NOT_AUTHORIZED_ERROR;
+    if (event == EV_HEADER)
+        error = STREAM_INVALID_XML_ERROR;
+    stream_close(stream, error, NULL);
+}
+
+static const struct nego_row *row_find(const struct stream *stream, enum nego_event event)
+{
+    for (unsigned i = 0; i < nego_row_count; i++) {
+        const struct nego_row *row = &nego_rows[i];
+        if ((unsigned)row->state == stream->state && row->event == event && (!row->guard || row->guard(stream)))
+            return row;
+    }
+    return NULL;
+}
+
+void nego_event(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza)
+{
+    while (event != EV_NONE && event != EV_CLOSED) {
+        const struct nego_row *row = row_find(stream, event);
+        if (!row) {
+            no_row(stream, event);
+            return;
+        }
+        event = row->action(stream, stanza);
+        if (event == EV_CLOSED || stream->state == STREAM_CLOSING)
+            return;
+        stream->state = (uint8_t)row->next;
+    }
+    if (stream->state == STREAM_BOUND)
+        nego_free(stream);
+}
+
+void nego_header(struct stream *stream, const struct xml_stanza *header)
+{
+    enum stream_error error = stream_header_take(stream, header);
+    if (error != STREAM_NO_ERROR)
+        stream_close(stream, error, NULL);
+    else
+        nego_event(stream, EV_HEADER, header);
+}
+
+static enum nego_event event_of(const struct xml_stanza *stanza)
+{
+    if (stanza_kind_of(stanza, NS_CLIENT) != STANZA_NONE)
+        return bind_is_request(stanza) ? EV_IQ_BIND : EV_STANZA;
+    if (xml_is(stanza, 0, NS_TLS, "starttls"))
+        return EV_STARTTLS;
+    if (xml_is(stanza, 0, NS_SASL, "auth"))
+        return EV_AUTH;
+    if (xml_is(stanza, 0, NS_SASL, "response"))
+        return EV_RESPONSE;
+    if (xml_is(stanza, 0, NS_SASL, "abort"))
+        return EV_ABORT;
+    return EV_OTHER;
+}
+
+void nego_element(struct stream *stream, const struct xml_stanza *stanza)
+{
+    nego_event(stream, event_of(stanza), stanza);
+}
+
+bool nego_new(struct stream *stream)
+{
+    struct nego *nego = calloc(1, sizeof *nego);
+    if (!nego)
+        return false;
+    stream->nego = nego;
+    return true;
+}
+
+void nego_free(struct stream *stream)
+{
+    struct nego *nego = stream->nego;
+    if (!nego)
+        return;
+    stream->nego = NULL;
+    sasl_free(nego->sasl);
+    free((void *)(uintptr_t)nego->domain.ptr);
+    free((void *)(uintptr_t)nego->jid.ptr);
+    free(nego->lang);
+    free(nego->from);
+    free(nego);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Sasl: the exchange between <auth/> and <success/> or <failure/> (RFC 6120 s6), for c2s: SCRAM with and without
+ * channel binding, PLAIN (only under TLS), ANONYMOUS (when enabled).
+ *
+ * Each function is an action of the negotiation table: it answers with the event that follows. The identity is set
+ * once, from the mechanism's result (nego->jid), and never read from the wire again. An unknown user goes through the
+ * same exchange as a known one, with keys that cannot match (s13.11).
+ *
+ * Thread:  the stream's shard.
+ */
+#include "router/stream/nego.h"
+
+struct store_reply;
+
+void sasl_free(struct sasl *sasl);
+/* The <mechanisms/> feature, with the channel bindings (XEP-0440); nothing when no mechanism may be offered. */
+void sasl_write_features(struct stream *stream, struct xml_writer *w);
+
+enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza);    /* <auth/> */
+enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza); /* <response/> */
+enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);    /* <abort/> */
+enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);  /* the account is there */
+
+/* stream->mechanism as its registered name. */
+const char *sasl_mechanism_name(unsigned mechanism);
+
+/* The store's reply for a stream in STREAM_LOOKUP: keeps it and raises EV_ACCOUNT. */
+void sasl_store_reply(struct stream *stream, const struct store_reply *reply);

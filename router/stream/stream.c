@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/stream.h"
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/session.h"
+#include "router/route/shard.h"
+#include "router/stream/intake.h"
+#include "router/stream/nego.h"
+#include "router/stream/stream_header.h"
+#include "router/stream/throttle.h"
+#include "router/stream/unsent.h"
+#include "tls/engine.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+static const char *const conditions[] = {
+#define STREAM_ERROR(symbol, condition) condition,
+#include "router/stream/stream_errors.def"
+#undef STREAM_ERROR
+};
+
+const char *stream_error_condition(enum stream_error error)
+{
+    return error == STREAM_NO_ERROR ? "none" : conditions[error];
+}
+
+enum stream_error stream_error_of(enum xml_error error)
+{
+    switch (error) {
+    case XML_NOT_WELL_FORMED:
+    case XML_NAMESPACE:
+    case XML_VERSION:
+        return STREAM_NOT_WELL_FORMED_ERROR;
+    case XML_RESTRICTED:
+        return STREAM_RESTRICTED_XML_ERROR;
+    case XML_ENCODING:
+        return STREAM_UNSUPPORTED_ENCODING_ERROR;
+    case XML_STRAY_TEXT:
+        return STREAM_BAD_FORMAT_ERROR;
+    case XML_LIMIT_SIZE:
+    case XML_LIMIT_DEPTH:
+    case XML_LIMIT_ATTRIBUTES:
+    case XML_LIMIT_ELEMENTS:
+    case XML_LIMIT_NAME:
+    case XML_LIMIT_NAMESPACES:
+        return STREAM_POLICY_VIOLATION_ERROR;
+    case XML_MEMORY:
+        return STREAM_RESOURCE_CONSTRAINT_ERROR;
+    case XML_OK:
+    case XML_ERROR_COUNT:
+        break;
+    }
+    return STREAM_INTERNAL_SERVER_ERROR_ERROR;
+}
+
+struct stream_ref stream_ref(const struct stream *stream)
+{
+    return (struct stream_ref){io_ref(stream->conn), stream->shard->index};
+}
+
+struct stream *stream_find(struct shard *shard, struct stream_ref ref)
+{
+    if (!ref.ref || ref.shard != shard->index)
+        return NULL;
+    struct io_conn *conn = io_find(shard->io, ref.ref);
+    return conn ? conn->owner : NULL;
+}
+
+static void list_add(struct shard *shard, struct stream *stream)
+{
+    stream->shard = shard;
+    stream->previous = NULL;
+    stream->next = shard->streams;
+    if (shard->streams)
+        shard->streams->previous = stream;
+    shard->streams = stream;
+}
+
+static void unlink_from(struct stream **head, struct stream *stream, bool dirty_list)
+{
+    while (*head != stream)
+        head = dirty_list ? &(*head)->next_dirty : &(*head)->next_runnable;
+    *head = dirty_list ? stream->next_dirty : stream->next_runnable;
+}
+
+static void list_remove(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    if (shard->cursor == stream)
+        shard->cursor = stream->next;
+    if (stream->next)
+        stream->next->previous = stream->previous;
+    if (stream->previous)
+        stream->previous->next = stream->next;
+    else
+        shard->streams = stream->next;
+    /* Rare (a stream that ends with something to send), so the walk over the turn's list is affordable. */
+    if (stream->is_dirty)
+        unlink_from(&shard->dirty, stream, true);
+    if (stream->is_runnable)
+        unlink_from(&shard->runnable, stream, false);
+    stream->is_dirty = stream->is_runnable = false;
+}
+
+/* The stream's deadline has come: what it means depends on where the stream is. */
+static void deadline(void *context, struct timer *timer)
+{
+    (void)context;
+    struct stream *stream = (struct stream *)((char *)timer - offsetof(struct stream, timer));
+    switch ((enum stream_state)stream->state) {
+    case STREAM_CLOSING:
+        io_reset(stream->shard->io, stream->conn);
+        break;
+    case STREAM_TLS:
+        stream_abort(stream);
+        break;
+    case STREAM_BOUND:
+        stream_close(stream, STREAM_RESOURCE_CONSTRAINT_ERROR, "what was sent to this session was not read");
+        break;
+    case STREAM_HEADER:
+    case STREAM_OPEN:
+    case STREAM_LOOKUP:
+    case STREAM_SASL:
+    case STREAM_MOVE:
+    case STREAM_RESTART:
+    case STREAM_BIND:
+    case STREAM_STATE_COUNT:
+        shard_count(stream->shard, COUNTER_TIMEOUTS, 1);
+        stream_close(stream, STREAM_CONNECTION_TIMEOUT_ERROR, "the negotiation took too long");
+        break;
+    }
+}
+
+void stream_set_deadline(struct stream *stream, uint64_t ms)
+{
+    stream->timer.fire = deadline;
+    if (ms)
+        wheel_set(stream->shard->wheel, &stream->timer, shard_now_ms(stream->shard) + ms);
+    else
+        wheel_cancel(stream->shard->wheel, &stream->timer);
+}
+
+static void address_keep(struct stream *stream, const struct sockaddr *peer)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (peer && peer->sa_family == AF_INET) {
+        memcpy(stream->address, mapped, sizeof mapped);
+        memcpy(stream->address + 12, &((const struct sockaddr_in *)(const void *)peer)->sin_addr, 4);
+    } else if (peer && peer->sa_family == AF_INET6) {
+        memcpy(stream->address, &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr, 16);
+    }
+}
+
+const char *stream_address(const struct stream *stream, char out[STREAM_ADDRESS_SIZE])
+{
+    struct in6_addr address;
+    memcpy(&address, stream->address, sizeof address);
+    bool is_mapped = IN6_IS_ADDR_V4MAPPED(&address);
+    inet_ntop(is_mapped ? AF_INET : AF_INET6, is_mapped ? stream->address + 12 : stream->address, out,
+              STREAM_ADDRESS_SIZE);
+    return out;
+}
+
+void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, const struct sockaddr *peer)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (stream)
+        stream->shard = shard;
+    if (!stream || !nego_new(stream)) {
+        free(stream);
+        conn->owner = NULL;
+        io_reset(shard->io, conn);
+        return;
+    }
+    stream->conn = conn;
+    stream->accepted_ms = shard_now_ms(shard);
+    address_keep(stream, peer);
+    conn->owner = stream;
+    list_add(shard, stream);
+    xml_reader_init(&stream->reader, &shard->limits_unauthenticated);
+    stream->is_direct_tls = direct_tls;
+    stream_set_deadline(stream, shard->policy->config->timeouts_header_ms);
+    if (direct_tls && !stream_start_tls(stream))
+        stream_abort(stream);
+}
+
+/* Everything that the stream owns but its place in the lists. */
+static void stream_clear(struct stream *stream)
+{
+    struct chunk_pool *pool = stream->shard->pool;
+    chain_clear(&stream->out, pool);
+    chain_clear(&stream->wire, pool);
+    chain_clear(&stream->held, pool);
+    xml_reader_fini(&stream->reader);
+    nego_free(stream);
+    if (stream->tls)
+        engine_free(stream->tls);
+}
+
+void stream_drop(struct stream *stream)
+{
+    list_remove(stream);
+    free(stream->throttled);
+    if (stream->session)
+        session_discard(stream->shard, stream->session);
+    stream_clear(stream);
+    free(stream);
+}
+
+void stream_closed(struct stream *stream, int error)
+{
+    struct shard *shard = stream->shard;
+    if (error)
+        log_event(LOG_DEBUG, "stream.broken", "state=%u error=%d", stream->state, error);
+    wheel_cancel(shard->wheel, &stream->timer);
+    list_remove(stream);
+    stream->state = STREAM_CLOSING;
+    stream->holds = 0;
+    throttle_release_all(stream);
+    if (stream->session)
+        session_free(shard, stream->session);
+    stream->session = NULL;
+    if (stream->was_bound && !chain_is_empty(&stream->out))
+        unsent_return(shard, &stream->out);
+    stream_clear(stream);
+    free(stream);
+}
+
+/* Bytes in order: one element after the other, until a hold or the end. What is left stays in *bytes. */
+static void consume(struct stream *stream, struct span *bytes)
+{
+    struct xml_stanza stanza;
+    while (bytes->size && !stream->holds && stream->state != STREAM_CLOSING) {
+        enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
+        stream->behind = bytes->size;
+        switch (event) {
+        case XML_MORE:
+            return;
+        case XML_HEADER:
+            nego_header(stream, &stanza);
+            break;
+        case XML_STANZA:
+            if (stream->state == STREAM_BOUND)
+                intake_element(stream, &stanza);
+            else
+                nego_element(stream, &stanza);
+            break;
+        case XML_FOOTER:
+            stream->has_footer = true;
+            stream_close(stream, STREAM_NO_ERROR, NULL);
+            break;
+        case XML_REFUSED:
+            shard_count(stream->shard, COUNTER_XML_REFUSED, 1);
+            stream_close(stream, stream_error_of((enum xml_error)stream->reader.error),
+                         xml_error_text((enum xml_error)stream->reader.error));
+            break;
+        }
+    }
+}
+
+/* Behind our own end tag only the peer's end tag matters; the rest is thrown away (RFC 6120 s4.4). */
+static void consume_closing(struct stream *stream, struct span *bytes)
+{
+    struct xml_stanza stanza;
+    while (bytes->size && !stream->has_footer) {
+        enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
+        stream->has_footer = event == XML_FOOTER;
+        if (event == XML_REFUSED || event == XML_MORE)
+            break;
+    }
+    bytes->size = 0;
+    if (stream->has_footer)
+        stream_touch(stream);
+}
+
+/* Decrypted, in order. */
+static void take_plain(void *context, struct span bytes)
+{
+    struct stream *stream = context;
+    if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
+        nego_event(stream, EV_TLS_READY, NULL);
+    if (stream->state == STREAM_CLOSING) {
+        consume_closing(stream, &bytes);
+        return;
+    }
+    if (!stream->holds && !stream->is_running && chain_is_empty(&stream->held)) {
+        stream->is_running = true;
+        consume(stream, &bytes);
+        stream->is_running = false;
+    }
+    if (bytes.size && stream->state != STREAM_CLOSING)
+        chain_append(&stream->held, stream->shard->pool, bytes);
+}
+
+void stream_received(struct stream *stream, struct span wire)
+{
+    if (!stream->tls) {
+        take_plain(stream, wire);
+        return;
+    }
+    enum engine_status status = engine_feed(stream->tls, wire, &stream->wire, stream->shard->pool, take_plain, stream);
+    if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
+        nego_event(stream, EV_TLS_READY, NULL);
+    if (!chain_is_empty(&stream->wire))
+        stream_touch(stream);
+    switch (status) {
+    case ENGINE_OK:
+        break;
+    case ENGINE_CLOSED:
+        /* close_notify without an end tag before it: the stream is over all the same (RFC 6120 s4.4). */
+        stream->has_ended = true;
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+        break;
+    case ENGINE_FAILED:
+        shard_count(stream->shard, COUNTER_TLS_FAILED, 1);
+        log_event(LOG_DEBUG, "tls.failed", "reason=%s", log_quoted(span_str(engine_error(stream->tls))).text);
+        stream_abort(stream);
+        break;
+    }
+}
+
+/* Goes on with what waited, where it lies. */
+static void run_held(struct stream *stream)
+{
+    struct chunk_pool *pool = stream->shard->pool;
+    while (!stream->holds && stream->state != STREAM_CLOSING && !chain_is_empty(&stream->held)) {
+        struct span front = chain_front(&stream->held);
+        struct span rest = front;
+        stream->is_running = true;
+        consume(stream, &rest);
+        stream->is_running = false;
+        chain_consume(&stream->held, pool, front.size - rest.size);
+    }
+    if (stream->state == STREAM_CLOSING)
+        chain_clear(&stream->held, pool);
+    if (!stream->holds && stream->is_paused) {
+        stream->is_paused = false;
+        io_resume(stream->shard->io, stream->conn);
+    }
+}
+
+bool stream_run_all(struct shard *shard)
+{
+    /* Only those that are on the list now: one that runs may make another runnable, for the next round. */
+    struct stream *list = shard->runnable;
+    shard->runnable = NULL;
+    while (list) {
+        struct stream *stream = list;
+        list = stream->next_runnable;
+        stream->is_runnable = false;
+        run_held(stream);
+    }
+    return shard->runnable != NULL;
+}
+
+void stream_hold(struct stream *stream)
+{
+    if (stream->state == STREAM_CLOSING)
+        return;
+    stream->holds++;
+    if (!stream->is_paused) {
+        stream->is_paused = true;
+        io_pause(stream->shard->io, stream->conn);
+    }
+}
+
+void stream_release(struct stream *stream)
+{
+    /* A stream that began to close has dropped its holds; a late release finds none. */
+    if (!stream->holds || --stream->holds || stream->is_runnable)
+        return;
+    stream->is_runnable = true;
+    stream->next_runnable = stream->shard->runnable;
+    stream->shard->runnable = stream;
+}
+
+void stream_touch(struct stream *stream)
+{
+    if (stream->is_dirty)
+        return;
+    stream->is_dirty = true;
+    stream->next_dirty = stream->shard->dirty;
+    stream->shard->dirty = stream;
+}
+
+void stream_flush_all(struct shard *shard)
+{
+    while (shard->dirty) {
+        struct stream *stream = shard->dirty;
+        shard->dirty = stream->next_dirty;
+        stream->is_dirty = false;
+        stream_flush(stream);
+    }
+}
+
+void stream_wrote_stanza(struct stream *stream)
+{
+    shard_count(stream->shard, COUNTER_BORN, 1);
+    shard_count(stream->shard, COUNTER_DELIVERED, 1);
+    stream_touch(stream);
+    /* A peer that asks much and reads nothing is not read either. */
+    if (stream->out.size > stream->shard->policy->config->limits_queue_soft)
+        throttle_sender(stream, stream_ref(stream));
+}
+
+/* out and wire are empty and nothing is in flight: the orderly end goes on by one step. */
+static void flush_end(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    if (!stream->is_shut) {
+        stream->is_shut = true;
+        io_shutdown(shard->io, stream->conn);
+    }
+    if (stream->has_footer || stream->has_ended)
+        io_close(shard->io, stream->conn);
+}
+
+void stream_flush(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    if (stream->is_shut) {
+        flush_end(stream);
+        return;
+    }
+    if (!io_can_send(stream->conn))
+        return; /* stream_sent() comes here again */
+    if (!stream->tls) {
+        chain_splice(&stream->wire, &stream->out);
+    } else if (!chain_is_empty(&stream->out) && engine_is_ready(stream->tls)) {
+        engine_write(stream->tls, &stream->out, SIZE_MAX, &stream->wire, shard->pool);
+    }
+    bool is_ending = stream->state == STREAM_CLOSING;
+    if (is_ending && stream->tls && !stream->has_notified) {
+        stream->has_notified = true;
+        engine_close(stream->tls, &stream->wire, shard->pool);
+    }
+    if (!chain_is_empty(&stream->wire))
+        io_send(shard->io, stream->conn, &stream->wire);
+    else if (is_ending)
+        flush_end(stream);
+    else if (stream->is_moving)
+        io_handoff(shard->io, stream->conn, stream->move_to, stream);
+}
+
+void stream_sent(struct stream *stream)
+{
+    if (stream->throttled && stream->out.size <= stream->shard->policy->config->limits_queue_soft / 2)
+        throttle_release_all(stream);
+    if (!chain_is_empty(&stream->out) || !chain_is_empty(&stream->wire) || stream->is_moving ||
+        stream->state == STREAM_CLOSING)
+        stream_touch(stream);
+}
+
+void stream_ended(struct stream *stream)
+{
+    stream->has_ended = true;
+    /* A connection cut without an end tag still ends in order on our side (RFC 6120 s4.4, s4.6). */
+    if (stream->state == STREAM_TLS)
+        stream_abort(stream);
+    else if (stream->state != STREAM_CLOSING)
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+    else
+        stream_touch(stream);
+}
+
+void stream_abort(struct stream *stream)
+{
+    if (stream->state == STREAM_TLS && !chain_is_empty(&stream->wire) && io_can_send(stream->conn))
+        io_send(stream->shard->io, stream->conn, &stream->wire); /* the alert */
+    stream->state = STREAM_CLOSING;
+    stream->holds = 0;
+    io_close(stream->shard->io, stream->conn);
+}
+
+static void write_end(struct stream *stream, enum stream_error error, const char *text)
+{
+    struct chunk_pool *pool = stream->shard->pool;
+    if (error != STREAM_NO_ERROR) {
+        struct xml_writer w = stream_writer(stream, pool);
+        xml_open(&w, "stream:error");
+        xml_empty(&w, conditions[error], "urn:ietf:params:xml:ns:xmpp-streams");
+        if (text)
+            xml_text_element(&w, "text", "urn:ietf:params:xml:ns:xmpp-streams", span_str(text));
+        xml_close(&w);
+        shard_count(stream->shard, COUNTER_STREAM_ERRORS, 1);
+        log_event(LOG_DEBUG, "stream.error", "condition=%s text=\"%s\"", conditions[error], text ? text : "");
+    }
+    chain_append(&stream->out, pool, SPAN("</stream:stream>"));
+}
+
+void stream_close(struct stream *stream, enum stream_error error, const char *text)
+{
+    struct shard *shard = stream->shard;
+    if (stream->state == STREAM_CLOSING)
+        return;
+    if (stream->state == STREAM_TLS) {
+        stream_abort(stream);
+        return;
+    }
+    /* An error before the headers are exchanged still comes inside a stream (RFC 6120 s4.9.1.2). */
+    if (stream->nego)
+        stream_header_write(stream);
+    write_end(stream, error, text);
+    stream->state = STREAM_CLOSING;
+    stream->is_moving = false;
+    stream->holds = 0;
+    if (stream->is_paused) {
+        stream->is_paused = false;
+        io_resume(shard->io, stream->conn);
+    }
+    throttle_release_all(stream);
+    if (stream->session) {
+        struct session *session = stream->session;
+        stream->session = NULL;
+        session_free(shard, session);
+    }
+    nego_free(stream);
+    stream_set_deadline(stream, shard->policy->config->timeouts_close_ms);
+    stream_touch(stream);
+}
+
+bool stream_start_tls(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    if (!shard->policy->tls)
+        return false;
+    stream->tls = engine_new(shard->policy->tls, stream->nego->domain);
+    if (!stream->tls)
+        return false;
+    /* What was written before (<proceed/>) goes out in plain text. */
+    chain_splice(&stream->wire, &stream->out);
+    xml_reader_restart(&stream->reader);
+    stream->has_sent_header = false;
+    stream->state = STREAM_TLS;
+    stream_set_deadline(stream, shard->policy->config->timeouts_tls_ms);
+    return true;
+}
+
+void stream_move(struct stream *stream, unsigned shard)
+{
+    stream_hold(stream);
+    stream->is_moving = true;
+    stream->move_to = (uint16_t)shard;
+    stream_touch(stream);
+}
+
+void stream_departing(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    /* The timer's due time stays in the struct: the deadline goes on over there. */
+    wheel_cancel(shard->wheel, &stream->timer);
+    list_remove(stream);
+    chain_release(&stream->held, shard->pool);
+    chain_release(&stream->out, shard->pool);
+    chain_release(&stream->wire, shard->pool);
+    stream->shard = NULL;
+    stream->conn = NULL;
+}
+
+void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *stream)
+{
+    stream->conn = conn;
+    conn->owner = stream;
+    list_add(shard, stream);
+    chain_adopt(&stream->held, shard->pool);
+    chain_adopt(&stream->out, shard->pool);
+    chain_adopt(&stream->wire, shard->pool);
+    stream->reader.limits = &shard->limits;
+    wheel_set(shard->wheel, &stream->timer, stream->timer.due_ms);
+    stream->is_moving = false;
+    if (stream->state == STREAM_CLOSING) { /* it came back: the other shard could not take it */
+        stream_abort(stream);
+        return;
+    }
+    nego_event(stream, EV_ARRIVED, NULL);
+    stream_release(stream);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/stream_header.h"
+
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "tls/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LANG_MAX 64u /* bytes of a language tag that is kept; longer ones are no tags (RFC 5646 s4.4.1 wants 35) */
+
+static struct span attribute_value(const struct xml_stanza *header, enum xml_ns ns, const char *name, char *room,
+                                   size_t room_size)
+{
+    const struct xml_attribute *attribute = xml_attribute(header, 0, ns, name);
+    return attribute ? xml_value(header, attribute, room, room_size) : SPAN_NONE;
+}
+
+/* RFC 6120 s4.8.1, s4.8.2: the stream namespace, and jabber:client as default namespace; or "prefix-free", where the
+ * stream namespace is the default one and every stanza declares its own. */
+static enum stream_error check_namespaces(const struct stream *stream, const struct xml_stanza *header)
+{
+    struct span prefix, uri;
+    bool binds_content = false;
+    if (header->elements[0].ns != NS_STREAM)
+        return STREAM_INVALID_NAMESPACE_ERROR;
+    if (!xml_is(header, 0, NS_STREAM, "stream"))
+        return STREAM_BAD_FORMAT_ERROR;
+    for (unsigned i = 0; i < xml_reader_prefixes(&stream->reader); i++) {
+        xml_reader_prefix(&stream->reader, i, &prefix, &uri);
+        if (prefix.size) {
+            binds_content |= span_equal(uri, xml_ns_uri(NS_CLIENT));
+            continue;
+        }
+        bool is_known = span_equal(uri, xml_ns_uri(NS_CLIENT)) || span_equal(uri, xml_ns_uri(NS_STREAM));
+        return is_known ? STREAM_NO_ERROR : STREAM_INVALID_NAMESPACE_ERROR;
+    }
+    /* No default namespace: content would need a prefix (s4.8.5: it MUST NOT have one). */
+    return binds_content ? STREAM_BAD_NAMESPACE_PREFIX_ERROR : STREAM_INVALID_NAMESPACE_ERROR;
+}
+
+/* s4.7.5: we speak 1.0; a higher minor or major version of theirs is answered with ours, a missing one means 0.9. */
+static enum stream_error check_version(const struct xml_stanza *header)
+{
+    char room[16];
+    struct span version = attribute_value(header, NS_NONE, "version", room, sizeof room);
+    size_t digits = 0;
+    bool is_one_or_more = false;
+    while (digits < version.size && version.ptr[digits] >= '0' && version.ptr[digits] <= '9')
+        is_one_or_more |= version.ptr[digits++] != '0';
+    if (!digits || digits + 1 >= version.size || version.ptr[digits] != '.')
+        return STREAM_UNSUPPORTED_VERSION_ERROR;
+    for (size_t i = digits + 1; i < version.size; i++)
+        if (version.ptr[i] < '0' || version.ptr[i] > '9')
+            return STREAM_UNSUPPORTED_VERSION_ERROR;
+    return is_one_or_more ? STREAM_NO_ERROR : STREAM_UNSUPPORTED_VERSION_ERROR;
+}
+
+static bool keep(struct span *copy, struct span bytes)
+{
+    char *room = malloc(bytes.size + 1);
+    if (!room)
+        return false;
+    memcpy(room, bytes.ptr, bytes.size);
+    room[bytes.size] = '\0';
+    *copy = span_of(room, bytes.size);
+    return true;
+}
+
+/* A header without 'to' comes from implementations of RFC 3920 (s4.7.2, note): the name that TLS gave, or the only
+ * domain there is. */
+static struct span default_domain(const struct stream *stream)
+{
+    const struct config *config = stream->shard->policy->config;
+    if (stream->tls && engine_server_name(stream->tls).size)
+        return engine_server_name(stream->tls);
+    return config->domain_count == 1 ? span_str(config->domains[0].name) : SPAN_NONE;
+}
+
+static enum stream_error take_to(struct stream *stream, const struct xml_stanza *header)
+{
+    char room[JID_PART_MAX + 1], prepared[JID_PART_MAX];
+    size_t size;
+    struct nego *nego = stream->nego;
+    struct span domain = default_domain(stream);
+    if (xml_attribute(header, 0, NS_NONE, "to")) {
+        struct span to = attribute_value(header, NS_NONE, "to", room, sizeof room);
+        if (!to.ptr || jid_prepare_domain(to, prepared, &size) != JID_OK)
+            return STREAM_IMPROPER_ADDRESSING_ERROR;
+        domain = span_of(prepared, size);
+    }
+    if (!domain.ptr || !policy_has_domain(stream->shard->policy, domain))
+        return STREAM_HOST_UNKNOWN_ERROR;
+    /* The domain is fixed by the first header: a restart for another one would carry trust across. */
+    if (nego->domain.size)
+        return span_equal(nego->domain, domain) ? STREAM_NO_ERROR : STREAM_NOT_AUTHORIZED_ERROR;
+    return keep(&nego->domain, domain) ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
+}
+
+/* s4.7.1: 'from' may be the client's address; once it has authenticated it must be that one. */
+static enum stream_error take_from(struct stream *stream, const struct xml_stanza *header)
+{
+    char room[JID_SIZE_MAX + 1];
+    struct jid_buffer buffer;
+    struct jid jid;
+    struct span copy, from = attribute_value(header, NS_NONE, "from", room, sizeof room);
+    struct nego *nego = stream->nego;
+    free(nego->from);
+    nego->from = NULL;
+    if (!xml_attribute(header, 0, NS_NONE, "from"))
+        return STREAM_NO_ERROR;
+    if (!from.ptr || jid_prepare(from, &buffer, &jid) != JID_OK)
+        return STREAM_INVALID_FROM_ERROR;
+    if (nego->jid.size && !span_equal(jid_bare(&jid), nego->jid))
+        return STREAM_INVALID_FROM_ERROR;
+    if (!keep(&copy, jid_bare(&jid)))
+        return STREAM_RESOURCE_CONSTRAINT_ERROR;
+    nego->from = (char *)(uintptr_t)copy.ptr;
+    return STREAM_NO_ERROR;
+}
+
+static void take_lang(struct nego *nego, const struct xml_stanza *header)
+{
+    char room[LANG_MAX];
+    struct span copy, lang = attribute_value(header, NS_XML, "lang", room, sizeof room);
+    free(nego->lang);
+    nego->lang = NULL;
+    if (lang.ptr && lang.size && lang.size < LANG_MAX && keep(&copy, lang))
+        nego->lang = (char *)(uintptr_t)copy.ptr;
+}
+
+enum stream_error stream_header_take(struct stream *stream, const struct xml_stanza *header)
+{
+    enum stream_error error = check_namespaces(stream, header);
+    if (error == STREAM_NO_ERROR)
+        error = take_to(stream, header);
+    if (error == STREAM_NO_ERROR)
+        error = check_version(header);
+    if (error == STREAM_NO_ERROR)
+        error = take_from(stream, header);
+    if (error == STREAM_NO_ERROR)
+        take_lang(stream->nego, header);
+    return error;
+}
+
+static void new_id(struct stream *stream)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t random[16];
+    io_random(stream->shard->io, random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) {
+        stream->nego->stream_id[2 * i] = digits[random[i] >> 4];
+        stream->nego->stream_id[2 * i + 1] = digits[random[i] & 15];
+    }
+    stream->nego->stream_id[32] = '\0';
+}
+
+/* s4.7: from, id (new for each stream, s4.7.3), to if they told theirs, version, the language of our texts. */
+void stream_header_write(struct stream *stream)
+{
+    struct nego *nego = stream->nego;
+    if (stream->has_sent_header)
+        return;
+    stream->has_sent_header = true;
+    new_id(stream);
+    chain_append(&stream->out, stream->shard->pool, SPAN("<?xml version='1.0'?>"));
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_open(&w, "stream:stream");
+    struct span domain = nego->domain.size ? nego->domain : span_str(stream->shard->policy->config->domains[0].name);
+    xml_write_attribute(&w, "from", domain);
+    xml_write_attribute(&w, "id", span_str(nego->stream_id));
+    if (nego->from)
+        xml_write_attribute(&w, "to", span_str(nego->from));
+    xml_write_attribute(&w, "version", SPAN("1.0"));
+    xml_write_attribute(&w, "xml:lang", SPAN("en"));
+    xml_namespace(&w, "jabber:client");
+    xml_write_attribute(&w, "xmlns:stream", SPAN("http://etherx.jabber.org/streams"));
+    xml_leave_open(&w);
+}
+
+/* XEP-0478 s3: what the peer may send in one piece, from now on. */
+void stream_header_write_limits(const struct stream *stream, struct xml_writer *w)
+{
+    char number[16];
+    if (!stream->tls)
+        return;
+    int size = snprintf(number, sizeof number, "%u", stream->reader.limits->stanza_size_max);
+    xml_open(w, "limits");
+    xml_namespace(w, "urn:xmpp:stream-limits:0");
+    xml_open(w, "max-bytes");
+    xml_write_text(w, span_of(number, (size_t)size));
+    xml_close(w);
+    xml_close(w);
+}

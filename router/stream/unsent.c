@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/unsent.h"
+
+#include "router/route/deliver.h"
+#include "router/route/shard.h"
+
+static const char header[] =
+    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
+
+static void take_back(struct shard *shard, const struct xml_stanza *stanza)
+{
+    struct stanza_head head;
+    enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);
+    if (kind == STANZA_NONE)
+        return; /* our own stream error */
+    counter_sub(shard->counters, COUNTER_DELIVERED, 1);
+    shard_count(shard, COUNTER_RETURNED, 1);
+    enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
+    struct letter letter = {.kind = kind, .type = head.type, .id = head.id};
+    if (fault == STANZA_FINE && head.has_to && head.has_from) {
+        letter.to = head.to;
+        letter.from = head.from;
+    }
+    deliver_bounce(shard, &letter, kind == STANZA_IQ ? ERROR_SERVICE_UNAVAILABLE : ERROR_RECIPIENT_UNAVAILABLE);
+}
+
+void unsent_return(struct shard *shard, const struct chain *out)
+{
+    struct xml_reader reader;
+    struct xml_stanza stanza;
+    struct span bytes = SPAN(header);
+    enum xml_event event;
+    xml_reader_init(&reader, &shard->limits);
+    xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
+    for (struct chunk *chunk = out->head; chunk; chunk = chunk->next) {
+        bytes = span_of(chunk->bytes + chunk->start, chunk->end - chunk->start);
+        while ((event = xml_reader_next(&reader, shard->scratch, &bytes, &stanza)) == XML_STANZA)
+            take_back(shard, &stanza);
+        if (event != XML_MORE)
+            break;
+    }
+    xml_reader_fini(&reader);
+}

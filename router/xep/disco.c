@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/xep/features.h"
+
+static void write_feature(struct xml_writer *w, const char *var)
+{
+    xml_open(w, "feature");
+    xml_write_attribute(w, "var", span_str(var));
+    xml_close(w);
+}
+
+static void write_server(struct xml_writer *w)
+{
+    for (const struct feature *const *feature = feature_registry; *feature; feature++)
+        for (const char *const *var = (*feature)->disco; var && *var; var++)
+            write_feature(w, *var);
+}
+
+static struct xml_writer query(const struct iq_request *request, const char *ns)
+{
+    struct xml_writer w = iq_answer(request);
+    xml_open(&w, "query");
+    xml_namespace(&w, ns);
+    return w;
+}
+
+/* XEP-0030 s3.1, s4: no nodes here, so a request for one finds nothing (s7). The account is a registered one (s8). */
+static enum stanza_error info(const struct iq_request *request)
+{
+    if (xml_attribute(request->stanza, iq_payload(request), NS_NONE, "node"))
+        return ERROR_ITEM_NOT_FOUND;
+    struct xml_writer w = query(request, "http://jabber.org/protocol/disco#info");
+    xml_open(&w, "identity");
+    xml_write_attribute(&w, "category", request->to_account ? SPAN("account") : SPAN("server"));
+    xml_write_attribute(&w, "type", request->to_account ? SPAN("registered") : SPAN("im"));
+    if (!request->to_account)
+        xml_write_attribute(&w, "name", SPAN("Sluice"));
+    xml_close(&w);
+    if (request->to_account)
+        write_feature(&w, "http://jabber.org/protocol/disco#info");
+    else
+        write_server(&w);
+    xml_close(&w);
+    xml_close(&w);
+    return NO_STANZA_ERROR;
+}
+
+/* s4.1: there are no items. */
+static enum stanza_error items(const struct iq_request *request)
+{
+    if (xml_attribute(request->stanza, iq_payload(request), NS_NONE, "node"))
+        return ERROR_ITEM_NOT_FOUND;
+    struct xml_writer w = query(request, "http://jabber.org/protocol/disco#items");
+    xml_close(&w);
+    xml_close(&w);
+    return NO_STANZA_ERROR;
+}
+
+const struct feature feature_disco = {
+    .spec = "XEP-0030 2.5.0",
+    .disco =
+        (const char *const[]){"http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items", NULL},
+    .iq = (const struct iq_route[]){{TYPE_GET, NS_DISCO_INFO, "query", TO_SERVER | TO_ACCOUNT, info},
+                                    {TYPE_GET, NS_DISCO_ITEMS, "query", TO_SERVER | TO_ACCOUNT, items},
+                                    {.name = NULL}},
+};

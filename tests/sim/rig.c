@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/rig.h"
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "router/store/account.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+
+static const char *const base_overrides[] = {
+    "domain.example.com.certificate=",
+    "tls.required=false",
+    "sasl.anonymous=true",
+    "sasl.iterations=4096",
+};
+
+static void ignore(void *context, const struct store_reply *reply)
+{
+    (void)context;
+    SL_CHECK(reply->status == STORE_DONE);
+}
+
+static void wake(void *context)
+{
+    const struct shard *shard = context;
+    if (shard)
+        io_notify(shard->io);
+}
+
+static void make_accounts(struct store_client *client, unsigned count)
+{
+    struct account account;
+    uint8_t record[ACCOUNT_RECORD_MAX];
+    char name[64];
+    account_derive(&account, SPAN("secret"), SPAN("the one salt of all"), 4096);
+    size_t size = account_encode(&account, record);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "user%u@example.com", i);
+        SL_CHECK(store_post(client, STORE_PUT, STORE_ACCOUNTS, i, span_str(name), span_of(record, size)));
+        store_flush(client);
+        store_poll(client, ignore, NULL);
+    }
+}
+
+static struct config *load(const char *const *overrides)
+{
+    const char *all[64];
+    unsigned count = 0;
+    struct err err;
+    for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
+        all[count++] = base_overrides[i];
+    for (; overrides && *overrides; overrides++)
+        all[count++] = *overrides;
+    char path[] = "/tmp/sluice-rig-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    SL_CHECK(file);
+    fputs("domain \"example.com\" { }\ndomain \"example.org\" { }\n", file);
+    fclose(file);
+    struct config *config = config_load(path, all + 1, count - 1, &err);
+    remove(path);
+    if (!config)
+        fprintf(stderr, "%s\n", err.text);
+    SL_CHECK(config);
+    return config;
+}
+
+struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
+                    const char *const *overrides)
+{
+    struct rig *rig = aligned_alloc(64, (sizeof *rig + 63) / 64 * 64);
+    struct err err;
+    uint8_t seeds[64];
+    SL_CHECK(rig);
+    memset(rig, 0, sizeof *rig);
+    for (size_t i = 0; i < sizeof seeds; i++)
+        seeds[i] = (uint8_t)(seed >> (8 * (i % 8))) ^ (uint8_t)i;
+    rig->shard_count = shard_count;
+    rig->world = world_new(seed, chaos);
+    log_set_level(LOG_WARN);
+    rig->policy = policy_new(load(overrides), NULL, &err, NULL);
+    rig->router = router_new(shard_count, rig->policy->config->limits_link_size, seeds, &err);
+    rig->store = store_open("/nowhere", shard_count + 1, &err);
+    SL_CHECK(rig->router && rig->store && rig->policy);
+    struct io_group *group = world_group(rig->world, shard_count);
+    uint16_t port = 0;
+    SL_CHECK(io_group_listen(group, "127.0.0.1", &port, LISTEN_C2S, &err));
+    for (unsigned i = 0; i < shard_count; i++) {
+        struct store_client *client = store_client(rig->store, i, wake, &rig->shards[i]);
+        SL_CHECK(shard_init(&rig->shards[i], i, rig->router, rig->policy, &rig->counters[i], client, &err));
+        struct io *io =
+            io_new(group, i, &io_config_default, &shard_io_handler, &rig->shards[i], &rig->counters[i], &err);
+        SL_CHECK(io);
+        shard_start(&rig->shards[i], io);
+    }
+    make_accounts(store_client(rig->store, shard_count, wake, NULL), accounts);
+    return rig;
+}
+
+uint64_t rig_counter(const struct rig *rig, enum counter counter)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < rig->shard_count; i++)
+        sum += counter_read(&rig->counters[i], counter);
+    return sum;
+}
+
+int64_t rig_balance(const struct rig *rig)
+{
+    uint64_t in = rig_counter(rig, COUNTER_STANZAS_IN) + rig_counter(rig, COUNTER_BORN);
+    uint64_t out = rig_counter(rig, COUNTER_DELIVERED) + rig_counter(rig, COUNTER_ANSWERED) +
+                   rig_counter(rig, COUNTER_REFUSED) + rig_counter(rig, COUNTER_DROPPED);
+    uint64_t under_way = rig_counter(rig, COUNTER_MAIL_OUT) - rig_counter(rig, COUNTER_MAIL_IN);
+    return (int64_t)(in - out - under_way);
+}
+
+void rig_run(struct rig *rig, uint64_t ms)
+{
+    uint64_t end = world_now_ms(rig->world) + ms;
+    while (world_now_ms(rig->world) < end) {
+        world_settle(rig->world, 100000);
+        uint64_t next = world_deadline_ms(rig->world);
+        uint64_t now = world_now_ms(rig->world);
+        if (next > end)
+            next = end;
+        world_advance(rig->world, next > now ? next - now : 1);
+    }
+    world_settle(rig->world, 100000);
+}
+
+void rig_free(struct rig *rig)
+{
+    SL_CHECK(rig_counter(rig, COUNTER_CONNECTIONS) == 0);
+    SL_CHECK(rig_counter(rig, COUNTER_SESSIONS) == 0);
+    SL_CHECK(rig_counter(rig, COUNTER_MAIL_OUT) == rig_counter(rig, COUNTER_MAIL_IN));
+    SL_CHECK(rig_balance(rig) == 0);
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        SL_CHECK(!rig->shards[i].streams && rig->shards[i].users.count == 0 && mail_waiting(&rig->shards[i]) == 0);
+        struct io *io = rig->shards[i].io;
+        shard_fini(&rig->shards[i]);
+        io_free(io);
+    }
+    world_free(rig->world);
+    store_close(rig->store);
+    router_free(rig->router);
+    policy_unref(rig->policy);
+    free(rig);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Rig: a whole router in one thread: shards on the simulated io, the store in memory, accounts user0.. with the
+ * password "secret", no TLS. For tests of the router from the wire inwards.
+ */
+#include "io/sim/world.h"
+#include "router/route/shard.h"
+
+#define RIG_SHARDS_MAX 8u
+
+struct rig {
+    struct world *world;
+    unsigned shard_count;
+    struct router *router;
+    struct policy *policy;
+    struct store *store;
+    struct shard shards[RIG_SHARDS_MAX];
+    struct counters counters[RIG_SHARDS_MAX];
+};
+
+/* overrides: NULL-terminated "KEY=VALUE" for the configuration. */
+struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
+                    const char *const *overrides);
+/* Ends the shards and checks what must be zero: connections, sessions, users, letters under way. */
+void rig_free(struct rig *rig);
+uint64_t rig_counter(const struct rig *rig, enum counter counter);
+/* accepted + born - delivered - answered - refused - dropped - under way: 0 whenever no handler runs. */
+int64_t rig_balance(const struct rig *rig);
+/* Steps and advances the clock by small amounts until nothing happens for a while, at most ms of virtual time. */
+void rig_run(struct rig *rig, uint64_t ms);

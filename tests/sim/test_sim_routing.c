@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* The routing rules one by one, on one and on three shards: who gets what, and what the sender is told. */
+#include "tests/sim/actor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#define INBOX_MAX 64
+
+/* What an actor read, one line a stanza: "kind type from id text". */
+struct inbox {
+    unsigned count;
+    char lines[INBOX_MAX][512];
+};
+
+static void keep(struct actor *actor, const struct xml_stanza *stanza)
+{
+    struct inbox *inbox = actor->context;
+    char room[3][256];
+    struct span part[3];
+    static const char *const names[] = {"type", "from", "id"};
+    assert_true(inbox->count < INBOX_MAX);
+    for (int i = 0; i < 3; i++) {
+        const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, names[i]);
+        part[i] = attribute ? xml_value(stanza, attribute, room[i], sizeof room[i]) : SPAN("-");
+    }
+    char text[256];
+    uint32_t child = xml_child(stanza, 0);
+    struct span content = child == XML_NOWHERE ? SPAN("") : xml_text(stanza, child, text, sizeof text);
+    struct span name = child == XML_NOWHERE ? SPAN("") : xml_name(stanza, child);
+    if (span_is(name, "error"))
+        content = xml_name(stanza, xml_child(stanza, child));
+    snprintf(inbox->lines[inbox->count++], sizeof inbox->lines[0], "%.*s %.*s %.*s %.*s %.*s %.*s",
+             SPAN_ARG(xml_name(stanza, 0)), SPAN_ARG(part[0]), SPAN_ARG(part[1]), SPAN_ARG(part[2]), SPAN_ARG(name),
+             SPAN_ARG(content));
+}
+
+struct stage {
+    struct rig *rig;
+    struct actor actors[4];
+    struct inbox inboxes[4];
+};
+
+static void run(struct stage *stage)
+{
+    rig_run(stage->rig, 20);
+    for (int i = 0; i < 4; i++)
+        if (stage->actors[i].peer)
+            actor_poll(&stage->actors[i]);
+}
+
+static void clear(struct stage *stage)
+{
+    run(stage);
+    for (int i = 0; i < 4; i++)
+        stage->inboxes[i].count = 0;
+}
+
+static void expect_line(struct stage *stage, unsigned who, const char *line)
+{
+    for (unsigned i = 0; i < stage->inboxes[who].count; i++)
+        if (strcmp(stage->inboxes[who].lines[i], line) == 0)
+            return;
+    for (unsigned i = 0; i < stage->inboxes[who].count; i++)
+        print_error("actor %u has: %s\n", who, stage->inboxes[who].lines[i]);
+    fail_msg("actor %u lacks: %s", who, line);
+}
+
+static void expect_count(struct stage *stage, unsigned who, unsigned count)
+{
+    for (unsigned i = 0; i < stage->inboxes[who].count && stage->inboxes[who].count != count; i++)
+        print_error("actor %u has: %s\n", who, stage->inboxes[who].lines[i]);
+    assert_int_equal(stage->inboxes[who].count, count);
+}
+
+/* Actors 0 and 1 are user0/a and user1/a; 2 is user1/b; 3 is user2/a. */
+static void raise_stage(struct stage *stage, unsigned shards)
+{
+    static const unsigned numbers[] = {0, 1, 1, 2};
+    static const char *const resources[] = {"a", "a", "b", "a"};
+    memset(stage, 0, sizeof *stage);
+    stage->rig = rig_new(7, shards, NULL, 4, NULL);
+    for (unsigned i = 0; i < 4; i++) {
+        actor_init(&stage->actors[i], stage->rig, numbers[i], keep, &stage->inboxes[i]);
+        strcpy(stage->actors[i].resource, resources[i]);
+        assert_true(actor_bind(&stage->actors[i], i % shards));
+    }
+    clear(stage);
+}
+
+static void strike_stage(struct stage *stage)
+{
+    for (unsigned i = 0; i < 4; i++)
+        actor_leave(&stage->actors[i]);
+    for (unsigned i = 0; i < 10; i++)
+        run(stage);
+    assert_int_equal(rig_balance(stage->rig), 0);
+    for (unsigned i = 0; i < 4; i++)
+        actor_fini(&stage->actors[i]);
+    rig_run(stage->rig, 20);
+    rig_free(stage->rig);
+}
+
+static void message__to_full_jid__arrives_stamped_and_in_order(void **state)
+{
+    struct stage *stage = *state;
+    for (int i = 0; i < 20; i++)
+        actor_send(&stage->actors[0],
+                   "<message to='user1@example.com/b' type='chat' id='m%d'><body>%d</body></message>", i, i);
+    run(stage);
+    expect_count(stage, 2, 20);
+    for (int i = 0; i < 20; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "message chat user0@example.com/a m%d body %d", i, i);
+        assert_string_equal(stage->inboxes[2].lines[i], line);
+    }
+    expect_count(stage, 1, 0);
+}
+
+static void message__to_bare_jid__goes_to_the_highest_priority(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[1], "<presence><priority>1</priority></presence>");
+    actor_send(&stage->actors[2], "<presence><priority>5</priority></presence>");
+    clear(stage);
+    actor_send(&stage->actors[0], "<message to='user1@example.com' type='chat' id='x'><body>hi</body></message>");
+    actor_send(&stage->actors[0], "<message to='user1@example.com' type='headline' id='y'><body>news</body></message>");
+    run(stage);
+    expect_count(stage, 1, 1);
+    expect_line(stage, 1, "message headline user0@example.com/a y body news");
+    expect_count(stage, 2, 2);
+    expect_line(stage, 2, "message chat user0@example.com/a x body hi");
+    actor_send(&stage->actors[2], "<presence><priority>1</priority></presence>");
+    clear(stage);
+    actor_send(&stage->actors[0], "<message to='user1@example.com' id='z'><body>both</body></message>");
+    run(stage);
+    expect_line(stage, 1, "message - user0@example.com/a z body both");
+    expect_line(stage, 2, "message - user0@example.com/a z body both");
+}
+
+static void message__to_nobody__comes_back_as_an_error(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[0], "<message to='nobody@example.com' type='chat' id='1'><body>x</body></message>"
+                                  "<message to='user1@example.com/none' id='2'><body>x</body></message>"
+                                  "<message to='user1@example.com' type='groupchat' id='3'><body>x</body></message>"
+                                  "<message to='user1@example.com' type='chat' id='4'><body>x</body></message>"
+                                  "<message to='someone@elsewhere.example' id='5'><body>x</body></message>"
+                                  "<message to='user3@example.com' type='headline' id='6'><body>x</body></message>"
+                                  "<message to='user3@example.com' type='error' id='7'><body>x</body></message>"
+                                  "<message to='a@@b' id='8'/>");
+    run(stage);
+    expect_count(stage, 0, 6);
+    expect_line(stage, 0, "message error nobody@example.com 1 error service-unavailable");
+    expect_line(stage, 0, "message error user1@example.com/none 2 error service-unavailable");
+    expect_line(stage, 0, "message error user1@example.com 3 error service-unavailable");
+    expect_line(stage, 0, "message error user1@example.com 4 error service-unavailable");
+    expect_line(stage, 0, "message error someone@elsewhere.example 5 error remote-server-not-found");
+    expect_line(stage, 0, "message error - 8 error jid-malformed");
+}
+
+static void iq__is_answered_by_whom_it_is_for(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[0], "<iq type='get' to='example.com' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"
+                                  "<iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq>"
+                                  "<iq type='get' to='example.com' id='3'><query xmlns='urn:example:none'/></iq>"
+                                  "<iq type='get' to='user1@example.com' id='4'><ping xmlns='urn:xmpp:ping'/></iq>"
+                                  "<iq type='get' to='user1@example.com/none' id='5'><ping xmlns='urn:xmpp:ping'/></iq>"
+                                  "<iq type='get' to='user1@example.com/a' id='6'><ping xmlns='urn:xmpp:ping'/></iq>"
+                                  "<iq type='get' id='7'/>"
+                                  "<iq type='bogus' id='8'><x xmlns='y'/></iq>"
+                                  "<iq type='get' to='example.org' id='9'><query xmlns='jabber:iq:version'/></iq>");
+    run(stage);
+    expect_line(stage, 0, "iq result example.com 1  ");
+    expect_line(stage, 0, "iq result user0@example.com 2  ");
+    expect_line(stage, 0, "iq error example.com 3 error service-unavailable");
+    expect_line(stage, 0, "iq error user1@example.com 4 error service-unavailable");
+    expect_line(stage, 0, "iq error user1@example.com/none 5 error service-unavailable");
+    expect_line(stage, 0, "iq error - 7 error bad-request");
+    expect_line(stage, 0, "iq error - 8 error bad-request");
+    expect_line(stage, 0, "iq result example.org 9 query ");
+    expect_count(stage, 0, 8);
+    expect_line(stage, 1, "iq get user0@example.com/a 6 ping ");
+    actor_send(&stage->actors[1], "<iq type='result' to='user0@example.com/a' id='6'/>");
+    run(stage);
+    expect_line(stage, 0, "iq result user1@example.com/a 6  ");
+}
+
+static void presence__is_shared_among_own_resources_and_where_directed(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[1], "<presence><show>away</show></presence>");
+    run(stage);
+    expect_line(stage, 1, "presence - user1@example.com/a - show away");
+    expect_count(stage, 2, 0);
+    clear(stage);
+    actor_send(&stage->actors[2], "<presence/>");
+    run(stage);
+    expect_line(stage, 2, "presence - user1@example.com/a - show away");
+    expect_line(stage, 2, "presence - user1@example.com/b -  ");
+    expect_line(stage, 1, "presence - user1@example.com/b -  ");
+    expect_count(stage, 0, 0);
+    clear(stage);
+    actor_send(&stage->actors[1], "<presence to='user0@example.com/a'/>");
+    run(stage);
+    expect_line(stage, 0, "presence - user1@example.com/a -  ");
+    clear(stage);
+    actor_reset(&stage->actors[1]);
+    run(stage);
+    expect_line(stage, 0, "presence unavailable user1@example.com/a -  ");
+    expect_line(stage, 2, "presence unavailable user1@example.com/a -  ");
+    assert_true(actor_bind(&stage->actors[1], 0));
+}
+
+static void spoofed_from__closes_the_stream(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[3],
+               "<message from='user1@example.com' to='user0@example.com/a'><body>x</body></message>");
+    run(stage);
+    assert_string_equal(stage->actors[3].error, "invalid-from");
+    expect_count(stage, 0, 0);
+    assert_true(actor_bind(&stage->actors[3], 0));
+}
+
+static void same_resource__replaces_the_older_session(void **state)
+{
+    struct stage *stage = *state;
+    struct actor second;
+    struct inbox inbox = {0};
+    actor_init(&second, stage->rig, 0, keep, &inbox);
+    strcpy(second.resource, "a");
+    assert_true(actor_bind(&second, 0));
+    run(stage);
+    assert_string_equal(stage->actors[0].error, "conflict");
+    actor_leave(&second);
+    run(stage);
+    actor_poll(&second);
+    run(stage);
+    actor_fini(&second);
+    assert_true(actor_bind(&stage->actors[0], 0));
+}
+
+/* What waits for a peer that does not read comes back to the sender when the peer is gone. */
+static void unsent__comes_back_when_the_session_breaks(void **state)
+{
+    struct stage *stage = *state;
+    char filler[3001];
+    memset(filler, 'x', sizeof filler - 1);
+    filler[sizeof filler - 1] = '\0';
+    peer_set_window(stage->actors[1].peer, 100);
+    for (int i = 0; i < 30; i++) {
+        actor_send(&stage->actors[0], "<message to='user1@example.com/a' id='u%d'><body>%s</body></message>", i,
+                   filler);
+        rig_run(stage->rig, 2);
+    }
+    actor_reset(&stage->actors[1]);
+    run(stage);
+    assert_true(rig_counter(stage->rig, COUNTER_RETURNED) > 0);
+    assert_int_equal(stage->inboxes[0].count, rig_counter(stage->rig, COUNTER_RETURNED));
+    expect_line(stage, 0, "message error user1@example.com/a u29 error recipient-unavailable");
+    assert_int_equal(rig_balance(stage->rig), 0);
+    assert_true(actor_bind(&stage->actors[1], 0));
+}
+
+static int raise_one(void **state)
+{
+    static struct stage stage;
+    raise_stage(&stage, 1);
+    *state = &stage;
+    return 0;
+}
+
+static int raise_three(void **state)
+{
+    static struct stage stage;
+    raise_stage(&stage, 3);
+    *state = &stage;
+    return 0;
+}
+
+static int strike(void **state)
+{
+    strike_stage(*state);
+    return 0;
+}
+
+#define BOTH(test)                                                                                                     \
+    cmocka_unit_test_setup_teardown(test, raise_one, strike), cmocka_unit_test_setup_teardown(test, raise_three, strike)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(message__to_full_jid__arrives_stamped_and_in_order),
+        BOTH(message__to_bare_jid__goes_to_the_highest_priority),
+        BOTH(message__to_nobody__comes_back_as_an_error),
+        BOTH(iq__is_answered_by_whom_it_is_for),
+        BOTH(presence__is_shared_among_own_resources_and_where_directed),
+        BOTH(spoofed_from__closes_the_stream),
+        BOTH(same_resource__replaces_the_older_session),
+        BOTH(unsent__comes_back_when_the_session_breaks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
