@@ -292,7 +292,7 @@ void command_account_list(struct console *console, const struct span *words, uns
         console_fail(console, "usage: account list [N] [PREFIX]");
         return;
     }
-    list_start(console, count > (has_number ? 1u : 0u) ? words[count - 1] : SPAN_NONE);
+    list_start(console, count > (has_number ? 1u : 0u) ? words[count - 1] : SPAN(""));
 }
 
 void command_account_export(struct console *console, const struct span *words, unsigned count)
@@ -303,7 +303,7 @@ void command_account_export(struct console *console, const struct span *words, u
     }
     console->state.count_max = UINT64_MAX;
     console->state.exports = true;
-    list_start(console, count > 0 ? words[0] : SPAN_NONE);
+    list_start(console, count > 0 ? words[0] : SPAN(""));
 }
 
 /* ---- import: lines are posted as they come, replies are counted ---- */
