@@ -219,6 +219,48 @@ static void ascii_fast_path__any_ascii_text__as_the_slow_path_says(void **state)
     assert_true(fast[1] > slow[1] / 2 && fast[1] < slow[1]);
 }
 
+static bool is_allowed_alone(size_t part, unsigned octet, bool is_at_end)
+{
+    bool is_alphanumeric = (octet >= '0' && octet <= '9') || ((octet | 0x20) >= 'a' && (octet | 0x20) <= 'z');
+    if (part == 0)
+        return octet > 0x20 && octet < 0x7F && memchr("\"&'/:<>@", (int)octet, 8) == NULL;
+    if (part == 1)
+        return is_alphanumeric || (!is_at_end && (octet == '-' || octet == '.'));
+    return octet >= 0x20 && octet < 0x7F;
+}
+
+/* Each octet at each place of texts of each size up to four chunks and more, in memory of exactly that size. */
+static void ascii_fast_path__each_octet_at_each_place__judged_by_itself(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size <= 67; size += size < 40 ? 1 : 9) {
+        char *text = malloc(size), *out = malloc(size);
+        assert_non_null(text);
+        assert_non_null(out);
+        memset(text, 'Q', size);
+        for (unsigned i = 0; i < size * 256 * 3; i++) {
+            size_t part = i % 3, place = i / 3 / 256;
+            unsigned octet = i / 3 % 256;
+            text[place] = (char)octet;
+            bool is_known = part == 0   ? ascii_prepare_local(span_of(text, size), out)
+                            : part == 1 ? ascii_prepare_domain(span_of(text, size), out)
+                                        : ascii_prepare_opaque(span_of(text, size), size, out);
+            text[place] = 'Q';
+            bool is_at_end = place == 0 || place + 1 == size;
+            bool is_too_long = part == 1 && size > ASCII_LABEL_MAX &&
+                               !(octet == '.' && place <= ASCII_LABEL_MAX && size - place - 1 <= ASCII_LABEL_MAX);
+            assert_int_equal(is_known, is_allowed_alone(part, octet, is_at_end) && !is_too_long);
+            for (size_t j = 0; j < size && is_known; j++) {
+                unsigned given = j == place ? octet : 'Q';
+                unsigned lower = given >= 'A' && given <= 'Z' ? given + 0x20 : given;
+                assert_int_equal((unsigned char)out[j], part == 2 ? given : lower);
+            }
+        }
+        free(text);
+        free(out);
+    }
+}
+
 static void jid_prepare__random_octets__never_beyond_the_bounds(void **state)
 {
     (void)state;
@@ -274,6 +316,7 @@ int main(void)
         cmocka_unit_test(jid_parts__prepared_text__is_its_own_preparation),
         cmocka_unit_test(jid_prepare__prepared_address__is_its_own_preparation),
         cmocka_unit_test(ascii_fast_path__any_ascii_text__as_the_slow_path_says),
+        cmocka_unit_test(ascii_fast_path__each_octet_at_each_place__judged_by_itself),
         cmocka_unit_test(jid_prepare__random_octets__never_beyond_the_bounds),
         cmocka_unit_test(jid_password__random_text__keeps_to_its_room),
     };
