@@ -285,11 +285,11 @@ void log_writer_stop(void)
 {
     if (!log_writer_is_running())
         return;
-    atomic_store_explicit(&is_running, false, memory_order_release);
     atomic_store_explicit(&must_stop, true, memory_order_release);
     writer_wake();
     pthread_join(thread, NULL);
-    /* We are the rings' consumer now: the writer's own ring, if it had to log, and late lines. */
+    atomic_store_explicit(&is_running, false, memory_order_release);
+    /* We are the rings' consumer now: lines that came after the writer's last look. */
     writer_flush();
     file_close();
 }
