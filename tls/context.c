@@ -25,7 +25,8 @@
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
 /* P-256 first: key share and agreement take 0.05 ms with the library's assembly. */
-static const word16 curves[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP384R1};
+static const int curves[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP384R1};
+#define CURVE_COUNT ((int)(sizeof(curves) / sizeof(curves[0])))
 
 #define FILE_SIZE_MAX (1u << 20) /* of a PEM file: the largest bundles of trust anchors have 300 KB */
 
@@ -140,13 +141,19 @@ static int crypt_ticket(WOLFSSL *library, unsigned char name[WOLFSSL_TICKET_NAME
     return WOLFSSL_TICKET_RET_FATAL;
 }
 
-static bool set_tickets(struct party *party, struct ticket_keys *keys)
+static bool set_tickets(struct party *party, const struct context_config *config)
 {
     WOLFSSL_CTX *library = party->library;
-    party->ticket_keys = keys;
-    if (keys == NULL)
-        return wolfSSL_CTX_no_ticket_TLSv13(library) == 0 && wolfSSL_CTX_NoTicketTLSv12(library) == WOLFSSL_SUCCESS;
-    return wolfSSL_CTX_set_TicketEncCb(library, crypt_ticket) == WOLFSSL_SUCCESS &&
+    party->ticket_keys = config->ticket_keys;
+    if (config->ticket_keys == NULL) {
+        bool has_1_2 = config->version_min == 0x0303;
+        bool has_1_3 = config->version_max != 0x0303;
+        return (!has_1_3 || wolfSSL_CTX_no_ticket_TLSv13(library) == 0) &&
+               (!has_1_2 || wolfSSL_CTX_NoTicketTLSv12(library) == WOLFSSL_SUCCESS);
+    }
+    /* The first makes the library give a new ticket for one that it refused (RFC 5077 s3.3). */
+    return wolfSSL_CTX_UseSessionTicket(library) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_set_TicketEncCb(library, crypt_ticket) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set_TicketEncCtx(library, party) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set_TicketHint(library, TICKET_HINT_S) == WOLFSSL_SUCCESS;
 }
@@ -272,12 +279,17 @@ static WOLFSSL_METHOD *method_of(const struct context_config *config)
 static bool set_policy(struct party *party, const struct context_config *config)
 {
     WOLFSSL_CTX *library = party->library;
+    int list[CURVE_COUNT];
+    memcpy(list, curves, sizeof(list)); /* the library's parameter is not const */
     bool is_good = wolfSSL_CTX_set_cipher_list(library, CIPHERS) == WOLFSSL_SUCCESS &&
                    wolfSSL_CTX_set_group_messages(library) == WOLFSSL_SUCCESS;
     if (is_good && config->version_min == 0x0303)
         is_good = wolfSSL_CTX_SetMinVersion(library, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS;
-    for (size_t i = 0; is_good && i < sizeof(curves) / sizeof(curves[0]); i++)
-        is_good = wolfSSL_CTX_UseSupportedCurve(library, curves[i]) == WOLFSSL_SUCCESS;
+    for (int i = 0; is_good && i < CURVE_COUNT; i++)
+        is_good = wolfSSL_CTX_UseSupportedCurve(library, (word16)curves[i]) == WOLFSSL_SUCCESS;
+    /* The list above is for offers and for TLS 1.2; key shares of TLS 1.3 have one of their own. */
+    if (is_good && config->version_max != 0x0303)
+        is_good = wolfSSL_CTX_set_groups(library, list, CURVE_COUNT) == WOLFSSL_SUCCESS;
     wolfSSL_CTX_SetIORecv(library, engine_receive);
     wolfSSL_CTX_SetIOSend(library, engine_send);
     return is_good;
@@ -303,7 +315,7 @@ static bool open_domain(struct party *party, const struct context_config *config
         err_prefix(err, "%s", domain->name);
         return false;
     }
-    if (set_tickets(party, config->ticket_keys))
+    if (set_tickets(party, config))
         return true;
     err_set(err, "wolfSSL refuses session tickets; was it built by tools/setup?");
     return false;

@@ -344,6 +344,16 @@ static enum engine_status take_hello(struct engine *engine, struct span *wire)
     return ENGINE_OK;
 }
 
+/* The library drops what is no TLS at all without a word. Whoever sent it (a browser, a client that speaks plain XMPP
+ * to the port of direct TLS) shall know what it met: unexpected_message, or record_overflow for a length that cannot be
+ * (RFC 8446 s5.1). */
+static void alert_stranger(struct engine *engine, struct span wire)
+{
+    bool is_long = wire.size >= RECORD_HEAD && wire.ptr[0] == 22;
+    const char alert[] = {21, 3, 3, 0, 2, 2, is_long ? 22 : 10};
+    chain_append(engine->out, engine->pool, span_of(alert, sizeof(alert)));
+}
+
 static void lend(struct engine *engine, struct chain *out, struct chunk_pool *pool)
 {
     engine->out = out;
@@ -408,6 +418,8 @@ static enum engine_status read_records(struct engine *engine, engine_plain_fn pl
 static enum engine_status feed(struct engine *engine, struct span wire, engine_plain_fn plain, void *plain_context)
 {
     enum engine_status status = ENGINE_OK;
+    bool is_first = engine->phase == PHASE_HELLO && engine->context->role == CONTEXT_SERVER;
+    size_t answered = engine->out->size;
     if (engine->phase == PHASE_HELLO)
         status = take_hello(engine, &wire);
     if (status != ENGINE_OK || engine->phase == PHASE_HELLO)
@@ -417,6 +429,8 @@ static enum engine_status feed(struct engine *engine, struct span wire, engine_p
         status = negotiate(engine);
     if (status == ENGINE_OK && engine->phase == PHASE_READY)
         status = read_records(engine, plain, plain_context);
+    if (status == ENGINE_FAILED && is_first && engine->out->size == answered)
+        alert_stranger(engine, wire);
     engine->in = SPAN_NONE;
     free(engine->early);
     engine->early = NULL;

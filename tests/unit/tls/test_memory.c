@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pair.h"
 
+#include "core/base/err.h"
+
 #include <wolfssl/options.h>
 
 #include <wolfssl/wolfcrypt/memory.h>
