@@ -82,8 +82,6 @@ static void handshake__every_pair_of_versions__highest_common_or_failure(void **
             const char *version = top == 0x0304 ? "TLSv1.3" : "TLSv1.2";
             assert_string_equal(engine_version(pair.client.engine), version);
             assert_string_equal(engine_version(pair.server.engine), version);
-            printf("%x-%x %x-%x %s\n", client_min, client_max, server_min, server_max,
-                   engine_cipher(pair.server.engine));
             assert_non_null(strstr(engine_cipher(pair.server.engine), "128_GCM_SHA256"));
         } else {
             assert_int_equal(pair.server.status, ENGINE_FAILED);
