@@ -194,7 +194,9 @@ void io_shutdown(struct io *io, struct io_conn *head)
     struct conn *conn = conn_of(head);
     if ((conn->flags & CONN_CLOSING) != 0)
         return;
-    conn->flags |= CONN_FIN; /* behind what is being sent */
+    if ((conn->flags & CONN_SHUT) != 0)
+        return;
+    conn->flags |= CONN_SHUT | CONN_FIN; /* behind what is being sent */
     conn_queue(io, conn);
 }
 

@@ -57,11 +57,14 @@ void io_group_free(struct io_group *group)
     for (unsigned i = 0; i < group->shard_count; i++) {
         struct member *member = &group->members[i];
         listener_close_shard(group, i);
-        if (member->ring_fd >= 0)
-            io_uring_queue_exit(&member->ring);
+        SL_CHECK((member->ring_fd >= 0) == (member->io != NULL)); /* io_free() came before */
+        if (member->io != NULL) {
+            io_uring_queue_exit(&member->io->ring);
+            free_passages(member->io->passages);
+            free(member->io);
+        }
         if (member->event_fd >= 0)
             (void)close(member->event_fd);
-        free_passages(member->passages);
     }
     (void)pthread_cond_destroy(&group->changed);
     (void)pthread_mutex_destroy(&group->lock);

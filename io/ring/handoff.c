@@ -70,6 +70,7 @@ void handoff_depart(struct io *io, struct conn *conn)
         return;
     }
     passage->parcel = parcel;
+    passage->is_shut = (conn->flags & CONN_SHUT) != 0;
     conn->passage = passage;
     atomic_store_explicit(&passage->state, PASSAGE_SENT, memory_order_release);
 
@@ -109,9 +110,9 @@ static bool arrive(struct io *io, struct passage *passage)
     if (conn == NULL)
         return false;
     void *parcel = passage->parcel;
+    conn->flags = (uint16_t)(CONN_PAUSED | (passage->is_shut ? CONN_SHUT : 0));
     atomic_store_explicit(&passage->state, PASSAGE_TAKEN, memory_order_release);
     counter_add(io->counters, COUNTER_ARRIVED, 1);
-    conn->flags = CONN_PAUSED;
     if (io->is_ending) {
         conn->flags |= CONN_MUTE;
         conn_break(io, conn, 0);

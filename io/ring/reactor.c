@@ -192,11 +192,11 @@ void io_free(struct io *io)
     (void)io_uring_unregister_ring_fd(&io->ring);
     (void)io_uring_unregister_buf_ring(&io->ring, BUFFER_GROUP);
     buffers_close(io);
-    io->member->ring = io->ring;
-    io->member->passages = io->passages;
     free(io->scratch);
     explicit_bzero(io->random, sizeof io->random);
-    free(io);
+    /* The struct and the ring stay with the group: a late io_notify() of another thread finds memory, a late message of
+     * another shard no recycled descriptor. */
+    io->member->io = io;
 }
 
 uint64_t io_now_ms(const struct io *io)

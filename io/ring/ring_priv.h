@@ -61,6 +61,7 @@ enum conn_flag {
     CONN_PAUSED = 1u << 2,   /* io_pause() */
     CONN_ENDED = 1u << 3,    /* the peer sent its FIN */
     CONN_FIN = 1u << 4,      /* io_shutdown(), not yet submitted */
+    CONN_SHUT = 1u << 9,     /* io_shutdown() */
     CONN_DIALLING = 1u << 5, /* dialled is due */
     CONN_LEAVING = 1u << 6,  /* io_handoff() */
     CONN_LEFT = 1u << 7,     /* departing was called */
@@ -94,6 +95,7 @@ struct passage {
      * with acquire; the target stores PASSAGE_TAKEN with release, the source reuses the memory after loading that
      * with acquire. (The kernel orders them as well, but neither the C memory model nor TSan knows.) */
     _Atomic uint32_t state;
+    bool is_shut;
     /* Written by the target: */
     struct passage *waiting; /* the target's list while memory for the connection is refused */
     uint32_t slot;
@@ -126,8 +128,7 @@ struct member {
     _Atomic uint32_t is_stopping;
     _Alignas(64) int ring_fd; /* written before io_ready(), read after; closed by io_group_free() */
     int event_fd;
-    struct io_uring ring; /* kept after io_free(), so that no message goes to a recycled descriptor */
-    struct passage *passages;
+    struct io *io; /* set by io_free() */
 };
 
 struct io_group {

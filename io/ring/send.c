@@ -70,15 +70,13 @@ bool io_can_send(const struct io_conn *head)
 {
     const struct conn *conn = (const struct conn *)head;
     return !conn_flies(conn, OP_SEND) &&
-           (conn->flags & (CONN_CLOSING | CONN_FIN | CONN_DIALLING | CONN_LEFT | CONN_MUTE)) == 0;
+           (conn->flags & (CONN_CLOSING | CONN_SHUT | CONN_DIALLING | CONN_LEFT | CONN_MUTE)) == 0;
 }
 
 void io_send(struct io *io, struct io_conn *head, struct chain *bytes)
 {
     struct conn *conn = conn_of(head);
-    SL_CHECK(io_can_send(head));
-    if (chain_is_empty(bytes))
-        return;
+    SL_CHECK(io_can_send(head) && !chain_is_empty(bytes));
     chain_splice(&conn->out, bytes);
     send_start(io, conn);
 }

@@ -87,6 +87,7 @@ void io_notify(struct io *io)
 
 void io_stop(struct io *io)
 {
-    atomic_store_explicit(&io->member->is_stopping, 1, memory_order_release);
-    tell(io->member);
+    struct member *member = io->member;
+    atomic_store_explicit(&member->is_stopping, 1, memory_order_release);
+    tell(member);
 }

@@ -51,6 +51,8 @@ void rig_received(void *context, struct io_conn *conn, struct span bytes)
 {
     struct rig_shard *shard = context;
     struct rig_conn *own = conn->owner;
+    if (own->is_shut)
+        return;
     chain_append(&own->out, io_pool(shard->io), bytes);
     flush(shard, own);
     if (own->out.size > PENDING_MAX && !own->is_throttled) {
@@ -61,7 +63,7 @@ void rig_received(void *context, struct io_conn *conn, struct span bytes)
 
 static void close_if_done(struct rig_shard *shard, struct rig_conn *own)
 {
-    if (own->has_ended && chain_is_empty(&own->out) && io_can_send(own->conn))
+    if (own->has_ended && chain_is_empty(&own->out) && (own->is_shut || io_can_send(own->conn)))
         io_close(shard->io, own->conn);
 }
 
@@ -102,7 +104,10 @@ void rig_closed(void *context, struct io_conn *conn, int error)
 static void departing(void *context, struct io_conn *conn)
 {
     struct rig_shard *shard = context;
-    (void)conn;
+    struct rig_conn *own = conn->owner;
+    chain_release(&own->out, io_pool(shard->io));
+    if (shard->last == conn)
+        shard->last = NULL;
     shard->open_count--;
 }
 
@@ -110,8 +115,11 @@ static void handoff_failed(void *context, struct io_conn *conn, void *parcel, in
 {
     struct rig_shard *shard = context;
     (void)error;
-    assert_ptr_equal(parcel, conn->owner);
+    struct rig_conn *own = parcel;
+    assert_ptr_equal(own, conn->owner);
+    chain_adopt(&own->out, io_pool(shard->io));
     shard->open_count++;
+    shard->failed_count++;
     io_close(shard->io, conn);
 }
 
@@ -119,7 +127,9 @@ static void arrived(void *context, struct io_conn *conn, void *parcel)
 {
     struct rig_shard *shard = context;
     struct rig_conn *own = parcel;
+    chain_adopt(&own->out, io_pool(shard->io));
     own->conn = conn;
+    own->is_throttled = false;
     conn->owner = own;
     shard->last = conn;
     shard->open_count++;
@@ -144,7 +154,10 @@ static void *shard_main(void *context)
 {
     struct rig_shard *shard = context;
     struct err err;
-    struct io *io = io_new(shard->rig->group, shard->index, &shard->rig->config, &shard->rig->handler, shard,
+    struct io_config config = shard->rig->config;
+    if (shard->connection_max != 0)
+        config.connection_max = shard->connection_max;
+    struct io *io = io_new(shard->rig->group, shard->index, &config, &shard->rig->handler, shard,
                            &shard->counters, &err);
     if (io == NULL) {
         fprintf(stderr, "%s\n", err.text);

@@ -29,7 +29,9 @@ struct rig_conn {
     struct io_conn *conn;
     struct chain out;
     bool has_ended;
+    unsigned received_count;
     bool is_throttled;
+    bool is_shut; /* the test called io_shutdown() and everything had been sent */
 };
 
 struct rig_shard {
@@ -42,8 +44,10 @@ struct rig_shard {
     pthread_cond_t changed;
     rig_fn call; /* NULL: none pending */
     void *argument;
+    uint32_t connection_max; /* 0: the rig's */
     uint64_t deadline_ms;   /* what turn() answers; UINT64_MAX at first */
     _Atomic int open_count; /* rig_conns */
+    _Atomic int failed_count; /* handoff_failed */
     _Atomic int closed_count;
     _Atomic int error_last; /* of closed */
     struct io_conn *last;   /* accepted, dialled or arrived last */
