@@ -85,13 +85,22 @@ static enum part_result check_u_label(const uint32_t *at, size_t count, struct j
     return PART_OK;
 }
 
+/* idn2_strerror() would translate into the language of a locale, under a lock. */
+static const char *rule_of_libidn2(int rc)
+{
+    if (rc == IDN2_NOT_NFC)
+        return "a label is not in Normalization Form C (RFC 5891 s4.2.1)";
+    if (rc == IDN2_UNASSIGNED)
+        return "a label holds a character that is newer than libidn2's Unicode version (RFC 5892 s2.10)";
+    return "libidn2 finds a label invalid (RFC 5891 s4.2)";
+}
+
 /* Writes the A-label of a U-label, at most ASCII_LABEL_MAX octets; libidn2 judges the label anew meanwhile. */
 static enum part_result to_a_label(struct span u_label, char *a_label, size_t *size, struct jid_reason *reason)
 {
     char text[4 * ASCII_LABEL_MAX + 1];
     uint8_t *result = NULL;
-    if (u_label.size >= sizeof text)
-        return PART_LONG;
+    SL_CHECK(u_label.size < sizeof text);
     memcpy(text, u_label.ptr, u_label.size);
     text[u_label.size] = '\0';
     int rc = idn2_lookup_u8((const uint8_t *)text, &result, IDN2_NO_TR46);
@@ -99,7 +108,7 @@ static enum part_result to_a_label(struct span u_label, char *a_label, size_t *s
     if (rc == IDN2_TOO_BIG_LABEL || rc == IDN2_TOO_BIG_DOMAIN || rc == IDN2_PUNYCODE_BIG_OUTPUT)
         return PART_LONG;
     if (rc != IDN2_OK)
-        return part_forbidden(reason, JID_NO_CODE_POINT, idn2_strerror(rc));
+        return part_forbidden(reason, JID_NO_CODE_POINT, rule_of_libidn2(rc));
     *size = strlen((const char *)result);
     bool fits = *size <= ASCII_LABEL_MAX;
     if (fits)
@@ -113,8 +122,7 @@ static enum part_result from_a_label(struct span a_label, struct points *points,
 {
     char text[ASCII_LABEL_MAX + 1];
     uint32_t *result = NULL;
-    if (a_label.size > ASCII_LABEL_MAX)
-        return PART_LONG;
+    SL_CHECK(a_label.size <= ASCII_LABEL_MAX);
     memcpy(text, a_label.ptr, a_label.size);
     text[a_label.size] = '\0';
     int rc = idn2_to_unicode_8z4z(text, &result, IDN2_NO_TR46);

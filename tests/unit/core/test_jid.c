@@ -306,6 +306,14 @@ static void jid_prepare__parts_at_their_limits__measured_after_preparation(void 
     check_size(jid_prepare_domain, "\u4F8B", 60, JID_DOMAIN_LONG, 0);
     check_size(jid_prepare_domain, "\u4F8B.", 23, JID_OK, 91);         /* "xn--fsq." is 8 octets: 23 x 8 - 1 = 183 */
     check_size(jid_prepare_domain, "\u4F8B.", 32, JID_DOMAIN_LONG, 0); /* 32 x 8 - 1 = 255 */
+    /* Labels of 42 ideographs of 4 octets, each an A-label of some 60: too long in both forms. */
+    check_size(jid_prepare_domain,
+               "\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000"
+               "\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000"
+               "\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000"
+               "\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000"
+               "\U00020000\U00020000\U00020000\U00020000\U00020000\U00020000.",
+               7, JID_DOMAIN_LONG, 0);
     check_size(jid_prepare_domain, "\u4F8B\u4F8B", 600, JID_DOMAIN_LONG, 0);
 }
 
@@ -397,6 +405,7 @@ static void jid_explain__refusals__name_code_point_and_rule(void **state)
         {"a@\u2615", JID_DOMAIN_FORBIDDEN, 0x2615, "IDNA2008"},
         {"a@b_c", JID_DOMAIN_FORBIDDEN, '_', "letter, digit"},
         {"a@1.\u05D0", JID_DOMAIN_FORBIDDEN, JID_NO_CODE_POINT, "Bidi Rule"},
+        {"a@xn--u-ccb.de", JID_DOMAIN_FORBIDDEN, JID_NO_CODE_POINT, "Normalization Form C"},
         {"a@[x]", JID_DOMAIN_FORBIDDEN, JID_NO_CODE_POINT, "IPv6"},
         {"a@d/\u00AD", JID_RESOURCE_FORBIDDEN, 0x00AD, "PrecisIgnorable"},
         {"a@d/\u200D", JID_RESOURCE_FORBIDDEN, 0x200D, "contextual"},
