@@ -9,7 +9,8 @@
  * with identical results.
  *
  * Bounds:  1 to 1023 octets a part, JID_SIZE_MAX in all, measured after preparation (s3.2, s3.3, s3.4).
- * Thread:  any; no state.
+ * Memory:  text and out do not overlap. After a refusal out and size hold nothing of use. Text outside ASCII takes up
+ * to 100 KiB of stack for the time of the call. Thread:  any; no state.
  */
 #include "core/base/span.h"
 
@@ -56,7 +57,8 @@ enum jid_status jid_prepare(struct span text, struct jid_buffer *buffer, struct 
 enum jid_status jid_prepare_local(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
 enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
 enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size) __attribute__((warn_unused_result));
-/* OpaqueString for passwords (RFC 8265 s4.2); size up to 3 x text.size is never exceeded; out_size is the room. */
+/* OpaqueString for passwords (RFC 8265 s4.2); size up to 3 x text.size is never exceeded; out_size is the room.
+ * Refusals are those of a resourcepart. ASCII may be as long as the room; other text has at most 3,581 octets. */
 enum jid_status jid_prepare_password(struct span text, char *out, size_t out_size, size_t *size)
     __attribute__((warn_unused_result));
 
@@ -65,8 +67,8 @@ enum jid_status jid_prepare_password(struct span text, char *out, size_t out_siz
 /* What exactly speaks against an address: for tools and logs, never on a hot path. */
 struct jid_reason {
     uint32_t code_point; /* or JID_NO_CODE_POINT when no single one is to blame */
-    const char
-        *rule; /* static text that continues "U+2163 ...", or a clause of its own; NULL: the status says it all */
+    /* Static text: continues "U+2163 ..." when there is a code point, else a clause. NULL: the status says it all. */
+    const char *rule;
 };
 
 /* jid_prepare(), with the reason when it refuses; the same answer always. */

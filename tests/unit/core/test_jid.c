@@ -375,6 +375,20 @@ static void jid_password__opaque_string__room_is_kept(void **state)
     assert_int_equal(jid_prepare_password(SPAN("\x80"), out, sizeof out, &size), JID_BAD_UTF8);
 }
 
+static void jid_prepare__no_text_at_all__empty(void **state)
+{
+    (void)state;
+    struct jid_buffer buffer;
+    struct jid jid;
+    size_t size = 0;
+    assert_int_equal(jid_prepare(SPAN_NONE, &buffer, &jid), JID_EMPTY);
+    assert_int_equal(jid_prepare_local(SPAN_NONE, buffer.bytes, &size), JID_LOCAL_EMPTY);
+    assert_int_equal(jid_prepare_domain(SPAN_NONE, buffer.bytes, &size), JID_DOMAIN_EMPTY);
+    assert_int_equal(jid_prepare_resource(SPAN_NONE, buffer.bytes, &size), JID_RESOURCE_EMPTY);
+    jid = jid_of_prepared(SPAN_NONE);
+    assert_int_equal(jid.domain_size, 0);
+}
+
 static void jid_status_text__every_status__has_its_own_sentence(void **state)
 {
     (void)state;
@@ -441,6 +455,7 @@ int main(void)
         cmocka_unit_test(jid_prepare__largest_parts__fill_the_buffer_exactly),
         cmocka_unit_test(jid_parts__of_prepared__taken_apart_again),
         cmocka_unit_test(jid_password__opaque_string__room_is_kept),
+        cmocka_unit_test(jid_prepare__no_text_at_all__empty),
         cmocka_unit_test(jid_status_text__every_status__has_its_own_sentence),
         cmocka_unit_test(jid_explain__refusals__name_code_point_and_rule),
     };
