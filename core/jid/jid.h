@@ -9,8 +9,9 @@
  * with identical results.
  *
  * Bounds:  1 to 1023 octets a part, JID_SIZE_MAX in all, measured after preparation (s3.2, s3.3, s3.4).
- * Memory:  text and out do not overlap. After a refusal out and size hold nothing of use. Text outside ASCII takes up
- * to 100 KiB of stack for the time of the call. Thread:  any; no state.
+ * Memory:  text and out do not overlap. After a refusal out and size hold nothing of use.
+ * Stack:   up to 100 KiB while a text outside ASCII is prepared.
+ * Thread:  any; no state.
  */
 #include "core/base/span.h"
 
