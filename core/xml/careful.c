@@ -121,8 +121,6 @@ const char *xml_careful_char(struct xml_scan *t, const char *p, const char *end,
 static const char *reference_done(struct xml_scan *t, const char *p)
 {
     t->flags |= XML_HAS_REFERENCE;
-    if (t->back == STATE_VALUE)
-        t->arrays.attributes[t->attribute_count].flags |= XML_ATTR_REFERENCE;
     t->state = t->back;
     return p;
 }

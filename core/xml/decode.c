@@ -3,6 +3,7 @@
  * Decode: the value that accepted bytes stand for (XML s2.11, s3.3.3, s4.6). The input passed the reader, so every
  * reference in it is complete and one of the allowed ones; a decoded form is never longer than its raw one.
  */
+#include "core/base/check.h"
 #include "core/base/utf8.h"
 #include "core/xml/chars_priv.h"
 #include "core/xml/scan_priv.h"
@@ -82,9 +83,29 @@ size_t xml_decode_value(struct span raw, char *out)
     return decode(raw, out, true);
 }
 
-size_t xml_decode_text(struct span raw, char *out)
+#define CDATA_START_SIZE 9u /* "<![CDATA[" */
+
+char *xml_decode_content(struct span raw, char *out)
 {
-    return decode(raw, out, false);
+    while (raw.size) {
+        const char *open = memchr(raw.ptr, '<', raw.size);
+        size_t plain = open ? (size_t)(open - raw.ptr) : raw.size;
+        out += decode(span_of(raw.ptr, plain), out, false);
+        raw = span_skip(raw, plain);
+        if (!raw.size)
+            break;
+        raw = span_skip(raw, CDATA_START_SIZE); /* no other '<' is left in a run */
+        const char *close = memmem(raw.ptr, raw.size, "]]>", 3);
+        SL_CHECK(close != NULL);
+        /* Line ends are read before markup, so also in here (XML s2.11); references are not. */
+        for (const char *p = raw.ptr; p < close; p++) {
+            if (*p == '\r' && p + 1 < close && p[1] == '\n')
+                continue;
+            *out++ = *p == '\r' ? '\n' : *p;
+        }
+        raw = span_skip(raw, (size_t)(close - raw.ptr) + 3);
+    }
+    return out;
 }
 
 /* One side of a comparison: units are handed out byte by byte. */

@@ -12,10 +12,11 @@
 
 bool xml_partial_append(struct xml_partial *partial, struct span bytes)
 {
-    if (!xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + bytes.size, 1))
+    if (!xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + bytes.size + BLOCK_SIZE, 1))
         return false;
     memcpy(partial->bytes + partial->size, bytes.ptr, bytes.size);
     partial->size += (uint32_t)bytes.size;
+    memset(partial->bytes + partial->size, 0, BLOCK_SIZE); /* see reach in struct xml_scan */
     partial->scan.bytes = partial->bytes;
     return true;
 }
@@ -89,6 +90,7 @@ struct xml_partial *xml_partial_cut(struct xml_scratch *scratch, size_t size)
     partial->scan = *from;
     partial->scan.arrays = arrays;
     partial->scan.trail = &partial->trail;
+    partial->scan.reach = 0;
     if (!xml_partial_append(partial, span_of(from->bytes, size)) || !xml_trail_convert(&partial->scan, from) ||
         !copy_arrays(&partial->scan, from)) {
         xml_partial_free(partial);

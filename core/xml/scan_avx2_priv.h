@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * AVX2 scanner: 32 bytes at a time. Never reads outside low..end: the last block of a buffer is loaded so that it ends
- * at end, and the mask is shifted down.
+ * AVX2 scanner: 32 bytes at a time. Where fewer than reach bytes are left, the last block is loaded so that it ends at
+ * end, and the mask is shifted down. With reach 0 the bytes are followed by a block of zeros, at which every run stops.
  */
 #include "core/xml/scan_generic_priv.h"
+#include "core/xml/scan_priv.h"
 
 #include <immintrin.h>
 
-#define BLOCK 32
+#define BLOCK ((int)BLOCK_SIZE)
 
 static inline __m256i load_block(const char *p)
 {
@@ -39,46 +40,136 @@ static inline __m256i text_stops(__m256i bytes)
     return _mm256_or_si256(is_in(stops, bytes), _mm256_andnot_si256(is_in(spaces, bytes), low));
 }
 
-static inline uint32_t text_mask(const char *p)
+/* Bit i: byte i is '<', '&', the quote in force, a control, or above 0x7f. */
+static inline __m256i value_stops(__m256i bytes, __m256i stops)
 {
-    return (uint32_t)_mm256_movemask_epi8(text_stops(load_block(p)));
+    __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
+    return _mm256_or_si256(is_in(stops, bytes), low);
 }
 
-static inline const char *scan_text(const char *low, const char *p, const char *end)
+static inline uint32_t mask_of(__m256i bytes)
 {
-    while (end - p >= BLOCK) {
-        uint32_t mask = text_mask(p);
-        if (mask)
-            return p + __builtin_ctz(mask);
-        p += BLOCK;
+    return (uint32_t)_mm256_movemask_epi8(bytes);
+}
+
+/* --- UTF-8 ----------------------------------------------------------------------------------------------------------
+ */
+
+/* The bytes n places before, with zeros in front: a block is only looked at from a character's first byte. */
+#define BEFORE(bytes, n) _mm256_alignr_epi8(bytes, _mm256_permute2x128_si256(bytes, bytes, 0x08), 16 - (n))
+
+/* Nonzero where a byte breaks UTF-8, by three table look-ups on the halves of two neighbours (Keiser and Lemire,
+ * "Validating UTF-8 in less than one instruction per byte", 2021). */
+static inline __m256i utf8_errors(__m256i bytes)
+{
+    enum {
+        SHORT = 1,       /* a first byte, then no continuation */
+        LONG = 2,        /* ASCII, then a continuation */
+        OVERLONG_3 = 4,  /* e0 80..9f */
+        BEYOND = 8,      /* f4 90.. */
+        SURROGATE = 16,  /* ed a0..bf */
+        OVERLONG_2 = 32, /* c0, c1 */
+        BEYOND_ALL = 64, /* f5..; also f0 80..8f, overlong */
+        TWO = 128,       /* two continuations: right behind e0.. or f0.. only */
+        CARRY = SHORT | LONG | TWO,
+    };
+    const __m256i high_1 =
+        both_lanes(LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG, (char)TWO, (char)TWO, (char)TWO, (char)TWO,
+                   SHORT | OVERLONG_2, SHORT, SHORT | OVERLONG_3 | SURROGATE, SHORT | BEYOND | BEYOND_ALL);
+    const __m256i low_1 = both_lanes(
+        (char)(CARRY | OVERLONG_3 | OVERLONG_2 | BEYOND_ALL), (char)(CARRY | OVERLONG_2), (char)CARRY, (char)CARRY,
+        (char)(CARRY | BEYOND), (char)(CARRY | BEYOND | BEYOND_ALL), (char)(CARRY | BEYOND | BEYOND_ALL),
+        (char)(CARRY | BEYOND | BEYOND_ALL), (char)(CARRY | BEYOND | BEYOND_ALL), (char)(CARRY | BEYOND | BEYOND_ALL),
+        (char)(CARRY | BEYOND | BEYOND_ALL), (char)(CARRY | BEYOND | BEYOND_ALL), (char)(CARRY | BEYOND | BEYOND_ALL),
+        (char)(CARRY | BEYOND | BEYOND_ALL | SURROGATE), (char)(CARRY | BEYOND | BEYOND_ALL),
+        (char)(CARRY | BEYOND | BEYOND_ALL));
+    const __m256i high_2 = both_lanes(SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT,
+                                      (char)(LONG | OVERLONG_2 | TWO | OVERLONG_3 | BEYOND_ALL),
+                                      (char)(LONG | OVERLONG_2 | TWO | OVERLONG_3 | BEYOND),
+                                      (char)(LONG | OVERLONG_2 | TWO | SURROGATE | BEYOND),
+                                      (char)(LONG | OVERLONG_2 | TWO | SURROGATE | BEYOND), SHORT, SHORT, SHORT, SHORT);
+    const __m256i half = _mm256_set1_epi8(0x0f);
+    __m256i before = BEFORE(bytes, 1);
+    __m256i by_high_1 = _mm256_shuffle_epi8(high_1, _mm256_and_si256(_mm256_srli_epi16(before, 4), half));
+    __m256i by_low_1 = _mm256_shuffle_epi8(low_1, _mm256_and_si256(before, half));
+    __m256i by_high_2 = _mm256_shuffle_epi8(high_2, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half));
+    __m256i special = _mm256_and_si256(_mm256_and_si256(by_high_1, by_low_1), by_high_2);
+    /* Where a third or fourth byte must stand, TWO is right and its lack is wrong. */
+    __m256i third = _mm256_subs_epu8(BEFORE(bytes, 2), _mm256_set1_epi8((char)(0xe0 - 0x80)));
+    __m256i fourth = _mm256_subs_epu8(BEFORE(bytes, 3), _mm256_set1_epi8((char)(0xf0 - 0x80)));
+    __m256i must = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
+    return _mm256_xor_si256(must, special);
+}
+
+/* How many of the 32 bytes from a character's first byte are whole valid characters before the first stop; 0: the
+ * careful way has to look. stops must not count bytes above 0x7f. */
+static inline unsigned utf8_run(__m256i bytes, uint32_t stops)
+{
+    uint32_t errors = ~mask_of(_mm256_cmpeq_epi8(utf8_errors(bytes), _mm256_setzero_si256()));
+    uint32_t ef = mask_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xef)));
+    unsigned stop = stops ? (unsigned)__builtin_ctz(stops) : BLOCK;
+    if (ef) { /* U+FFFE and U+FFFF are ef bf be and ef bf bf */
+        uint32_t bf = mask_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xbf)));
+        uint32_t be = mask_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xbe)));
+        errors |= ef << 2 & bf << 1 & (bf | be);
+    }
+    /* A character cut by the stop is an error at the stop. */
+    unsigned error = errors ? (unsigned)__builtin_ctz(errors) : BLOCK;
+    if (error < BLOCK && error <= stop)
+        return 0;
+    if (stop < BLOCK)
+        return stop;
+    /* A character cut by the end of the block is left for the next one. */
+    uint32_t first = mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)0xc0)), bytes));
+    uint32_t first_3 = mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)0xe0)), bytes));
+    uint32_t first_4 = mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)0xf0)), bytes));
+    uint32_t cut = (first & 1u << 31) | (first_3 & 1u << 30) | (first_4 & 1u << 29);
+    return cut ? (unsigned)__builtin_ctz(cut) : BLOCK;
+}
+
+/* --- runs -----------------------------------------------------------------------------------------------------------
+ */
+
+static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end)
+{
+    while (end - p >= reach) {
+        __m256i bytes = load_block(p);
+        uint32_t mask = mask_of(text_stops(bytes));
+        if (mask == 0) {
+            p += BLOCK;
+            continue;
+        }
+        uint32_t high = mask_of(bytes);
+        unsigned stop = (unsigned)__builtin_ctz(mask);
+        p += stop;
+        if (__builtin_expect(!(high >> stop & 1) || end - p < reach, 1))
+            return p;
+        bytes = load_block(p);
+        unsigned run = utf8_run(bytes, mask_of(text_stops(bytes)) & ~mask_of(bytes));
+        if (run == 0)
+            return p;
+        p += run;
     }
     if (end - low < BLOCK || p == end)
         return scan_text_bytes(p, end);
-    uint32_t mask = text_mask(end - BLOCK) >> (BLOCK - (end - p));
+    uint32_t mask = mask_of(text_stops(load_block(end - BLOCK))) >> (BLOCK - (end - p));
     return mask ? p + __builtin_ctz(mask) : end;
 }
 
-static inline uint32_t value_mask(const char *p, __m256i stops)
-{
-    __m256i bytes = load_block(p);
-    __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
-    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(is_in(stops, bytes), low));
-}
-
-static inline const char *scan_value(const char *low, const char *p, const char *end, char quote)
+static inline const char *scan_value(const char *low, ptrdiff_t reach, const char *p, const char *end, char quote)
 {
     const __m256i single = both_lanes(-1, 0, 0, 0, 0, 0, '&', '\'', 0, 0, 0, 0, '<', 0, 0, 0);
     const __m256i twofold = both_lanes(-1, 0, '"', 0, 0, 0, '&', 0, 0, 0, 0, 0, '<', 0, 0, 0);
     const __m256i stops = quote == '"' ? twofold : single;
-    while (end - p >= BLOCK) {
-        uint32_t mask = value_mask(p, stops);
+    while (end - p >= reach) {
+        uint32_t mask = mask_of(value_stops(load_block(p), stops));
         if (mask)
             return p + __builtin_ctz(mask);
         p += BLOCK;
     }
     if (end - low < BLOCK || p == end)
         return scan_value_bytes(p, end, quote);
-    uint32_t mask = value_mask(end - BLOCK, stops) >> (BLOCK - (end - p));
+    uint32_t mask = mask_of(value_stops(load_block(end - BLOCK), stops)) >> (BLOCK - (end - p));
     return mask ? p + __builtin_ctz(mask) : end;
 }
 
@@ -95,11 +186,11 @@ static inline uint32_t name_mask(__m256i bytes)
     return ~(uint32_t)_mm256_movemask_epi8(is_none);
 }
 
-static inline struct scan_name_result scan_name(const char *low, const char *p, const char *end)
+static inline struct scan_name_result scan_name(const char *low, ptrdiff_t reach, const char *p, const char *end)
 {
     const char *from = p;
     unsigned shift = 0;
-    if (__builtin_expect(end - p < BLOCK, 0)) {
+    if (__builtin_expect(end - p < reach, 0)) {
         if (end - low < BLOCK || p == end)
             return scan_name_bytes(p, end);
         from = end - BLOCK;
@@ -113,10 +204,10 @@ static inline struct scan_name_result scan_name(const char *low, const char *p, 
     return (struct scan_name_result){size, size < BLOCK ? colons & ((1u << size) - 1) : colons};
 }
 
-static inline bool scan_is_equal(const char *a, const char *b, size_t n, const char *end)
+static inline bool scan_is_equal(ptrdiff_t reach, const char *a, const char *b, size_t n, const char *end)
 {
     /* a is before b, so b decides whether both blocks are readable. */
-    if (n > BLOCK || end - b < BLOCK)
+    if (n > BLOCK_SIZE || end - b < reach)
         return memcmp(a, b, n) == 0;
     __m256i same = _mm256_cmpeq_epi8(load_block(a), load_block(b));
     uint64_t differ = ~(uint64_t)(uint32_t)_mm256_movemask_epi8(same);

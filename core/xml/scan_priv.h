@@ -75,6 +75,7 @@ struct xml_dynamic {
 #define DYNAMIC_MAX     (UINT16_MAX - NS_DYNAMIC)
 #define HEADER_MAX      32u
 #define STANZA_SIZE_CAP (1u << 28)
+#define BLOCK_SIZE      32u
 
 struct xml_header_binding {
     struct span prefix;
@@ -119,6 +120,8 @@ struct xml_scan {
     const struct xml_limits *limits;
     const struct xml_header_names *header;
     struct xml_trail *trail; /* NULL: the tape is written directly */
+    ptrdiff_t reach;         /* bytes that must lie before end for a block to be read: BLOCK_SIZE, or 0 when the bytes
+                                are followed by as many zeros of ours */
     uint32_t at;             /* offset of the next byte; of the offending one when refused */
     uint32_t token;          /* offset of the name under way */
     uint32_t number;         /* of the character reference under way */
@@ -255,10 +258,11 @@ size_t xml_partial_memory(const struct xml_partial *partial);
 /* --- decode.c ------------------------------------------------------------------------------------------------------
  */
 
-/* Attribute value (references, white space to spaces) or text (references, line ends). Returns the size written, never
- * more than raw.size. */
+/* An attribute value: references resolved, white space made spaces. Returns the size written, never above raw.size. */
 size_t xml_decode_value(struct span raw, char *out);
-size_t xml_decode_text(struct span raw, char *out);
+/* A run of character data without child elements: CDATA sections opened, references resolved, line ends made LF.
+ * Returns the byte behind the last one written; never more than raw.size are. */
+char *xml_decode_content(struct span raw, char *out);
 /* Order of two raw attribute values by what they decode to. */
 int xml_decode_compare(struct span a, bool a_encoded, struct span b, bool b_encoded);
 

@@ -58,6 +58,7 @@ void xml_tag_begin_element(struct xml_scan *t, const char *bytes, const struct x
     t->limits = limits;
     t->header = header;
     t->trail = NULL;
+    t->reach = BLOCK_SIZE;
     t->at = 1;
     t->tag = 0;
     t->element_count = 0;

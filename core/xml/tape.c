@@ -73,32 +73,6 @@ struct span xml_value(const struct xml_stanza *s, const struct xml_attribute *at
 /* --- text -----------------------------------------------------------------------------------------------------------
  */
 
-#define CDATA_START_SIZE 9u /* "<![CDATA[" */
-
-/* A run of character data without child elements: CDATA sections opened, references resolved. */
-static char *text_run(struct span raw, char *out)
-{
-    while (raw.size) {
-        const char *open = memchr(raw.ptr, '<', raw.size);
-        size_t plain = open ? (size_t)(open - raw.ptr) : raw.size;
-        out += xml_decode_text(span_of(raw.ptr, plain), out);
-        raw = span_skip(raw, plain);
-        if (!raw.size)
-            break;
-        raw = span_skip(raw, CDATA_START_SIZE); /* no other '<' is left in a run */
-        const char *close = memmem(raw.ptr, raw.size, "]]>", 3);
-        SL_CHECK(close != NULL);
-        /* Line ends are read before markup, so also in here (XML s2.11); references are not. */
-        for (const char *p = raw.ptr; p < close; p++) {
-            if (*p == '\r' && p + 1 < close && p[1] == '\n')
-                continue;
-            *out++ = *p == '\r' ? '\n' : *p;
-        }
-        raw = span_skip(raw, (size_t)(close - raw.ptr) + 3);
-    }
-    return out;
-}
-
 static bool is_verbatim(struct span text)
 {
     return !memchr(text.ptr, '&', text.size) && !memchr(text.ptr, '<', text.size) && !memchr(text.ptr, '\r', text.size);
@@ -117,9 +91,9 @@ struct span xml_text(const struct xml_stanza *s, uint32_t element, char *out, si
     char *end = out;
     uint32_t at = e->body;
     for (uint32_t i = xml_child(s, element); i != XML_NOWHERE; i = xml_sibling(s, i)) {
-        end = text_run(span_of(s->bytes + at, s->elements[i].start - at), end);
+        end = xml_decode_content(span_of(s->bytes + at, s->elements[i].start - at), end);
         at = s->elements[i].end;
     }
-    end = text_run(span_of(s->bytes + at, e->tail - at), end);
+    end = xml_decode_content(span_of(s->bytes + at, e->tail - at), end);
     return span_of(out, (size_t)(end - out));
 }

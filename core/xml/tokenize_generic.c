@@ -2,26 +2,30 @@
 #include "core/xml/scan_generic_priv.h"
 #include "core/xml/scan_priv.h"
 
-static inline const char *scan_text(const char *low, const char *p, const char *end)
+static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end)
 {
     (void)low;
+    (void)reach;
     return scan_text_bytes(p, end);
 }
 
-static inline const char *scan_value(const char *low, const char *p, const char *end, char quote)
+static inline const char *scan_value(const char *low, ptrdiff_t reach, const char *p, const char *end, char quote)
 {
     (void)low;
+    (void)reach;
     return scan_value_bytes(p, end, quote);
 }
 
-static inline struct scan_name_result scan_name(const char *low, const char *p, const char *end)
+static inline struct scan_name_result scan_name(const char *low, ptrdiff_t reach, const char *p, const char *end)
 {
     (void)low;
+    (void)reach;
     return scan_name_bytes(p, end);
 }
 
-static inline bool scan_is_equal(const char *a, const char *b, size_t n, const char *end)
+static inline bool scan_is_equal(ptrdiff_t reach, const char *a, const char *b, size_t n, const char *end)
 {
+    (void)reach;
     (void)end;
     return memcmp(a, b, n) == 0;
 }

@@ -3,21 +3,24 @@
  * Tokenize: the hot path from '<' to the end of a top-level element, compiled once per scanner.
  *
  * A template: the including file defines TOKENIZE (the function's name) and the scanner, before including this:
- *   scan_text(low, p, end)          first byte of p..end that is not plain character data, or end
- *   scan_value(low, p, end, quote)  first byte that is not plain in an attribute value quoted so, or end
- *   scan_name(low, p, end)          size of the run of ASCII name characters at p and the colons in it
- *   scan_is_equal(low, a, b, n, end)
- * A scanner may stop early anywhere; it never passes a byte that is not plain. low is the first readable byte.
+ *   scan_text(low, reach, p, end)          first byte of p..end that is not plain character data, or end
+ *   scan_value(low, reach, p, end, quote)  first byte that is not plain in an attribute value quoted so, or end
+ *   scan_name(low, reach, p, end)          size of the run of ASCII name characters at p and the colons in it
+ *   scan_is_equal(reach, a, b, n, end)
+ * A scanner may stop early anywhere; it never passes a byte that is not plain. low is the first readable byte; reach:
+ * see struct xml_scan.
  *
  * Every function takes the next byte and returns the byte to go on with, or NULL after a verdict (suspended at the end
  * of the bytes, refused, done). State is written on suspension only.
  */
+#include <endian.h>
+
 #define HOT static inline __attribute__((always_inline))
 
 /* The name that starts at token: returns the byte behind it. */
 HOT const char *take_name(struct xml_scan *t, const char *p, const char *end, enum xml_state state)
 {
-    struct scan_name_result name = scan_name(t->bytes, p, end);
+    struct scan_name_result name = scan_name(t->bytes, t->reach, p, end);
     t->token = (uint32_t)(p - t->bytes);
     t->colon = 0;
     const char *stop = p + name.size;
@@ -35,16 +38,42 @@ HOT const char *take_name(struct xml_scan *t, const char *p, const char *end, en
     return xml_careful_name(t, p, end, state);
 }
 
+/* One of the five entities, whole, at '&': the byte behind it; NULL: the careful way has to look. */
+HOT const char *skip_entity(const char *p, const char *end)
+{
+    if (end - p < 6)
+        return NULL;
+    uint32_t word = 0;
+    memcpy(&word, p + 1, sizeof word);
+    word = le32toh(word);
+    if (word == 0x3b706d61) /* "amp;" */
+        return p + 5;
+    uint32_t three = word & 0xffffff; /* "lt;", "gt;" */
+    if (three == 0x3b746c || three == 0x3b7467)
+        return p + 4;
+    bool is_long = word == 0x736f7061 || word == 0x746f7571; /* "apos", "quot" */
+    return is_long && p[5] == ';' ? p + 6 : NULL;
+}
+
+HOT const char *take_reference(struct xml_scan *t, const char *p, const char *end)
+{
+    const char *behind = skip_entity(p, end);
+    if (__builtin_expect(!behind, 0))
+        return xml_careful_reference(t, p + 1, end, STATE_REF);
+    t->flags |= XML_HAS_REFERENCE;
+    return behind;
+}
+
 HOT const char *take_text(struct xml_scan *t, const char *p, const char *end)
 {
     for (;;) {
-        p = scan_text(t->bytes, p, end);
+        p = scan_text(t->bytes, t->reach, p, end);
         if (p == end)
             return xml_suspend(t, p, STATE_CONTENT);
         if (__builtin_expect(*p == '<', 1))
             return p;
         if (*p == '&')
-            p = xml_careful_reference(t, p + 1, end, STATE_REF);
+            p = take_reference(t, p, end);
         else
             p = xml_careful_char(t, p, end, STATE_CONTENT);
         if (!p)
@@ -56,7 +85,7 @@ HOT const char *take_text(struct xml_scan *t, const char *p, const char *end)
 static const char *take_cdata(struct xml_scan *t, const char *p, const char *end)
 {
     for (;;) {
-        p = scan_text(t->bytes, p, end);
+        p = scan_text(t->bytes, t->reach, p, end);
         if (p == end)
             return xml_suspend(t, p, STATE_CDATA);
         if (*p == '>' && p[-1] == ']' && p[-2] == ']')
@@ -102,7 +131,7 @@ HOT const char *take_end_tag(struct xml_scan *t, const char *p, const char *end)
     const struct xml_open *open = &t->arrays.open[t->depth - 1];
     size_t size = open->name_size;
     if (__builtin_expect((size_t)(end - p) > size && p[size] == '>', 1) &&
-        scan_is_equal(t->bytes + open->start + 1, p, size, end))
+        scan_is_equal(t->reach, t->bytes + open->start + 1, p, size, end))
         return close_element(t, p + size + 1);
     t->token = (uint32_t)(p - t->bytes);
     p = xml_careful_close(t, p, end);
@@ -168,7 +197,7 @@ HOT const char *take_value(struct xml_scan *t, const char *p, const char *end)
 {
     struct xml_attribute *a = &t->arrays.attributes[t->attribute_count];
     for (;;) {
-        p = scan_value(t->bytes, p, end, (char)t->quote);
+        p = scan_value(t->bytes, t->reach, p, end, (char)t->quote);
         if (p == end)
             return xml_suspend(t, p, STATE_VALUE);
         if (__builtin_expect(*p == (char)t->quote, 1)) {
@@ -176,10 +205,12 @@ HOT const char *take_value(struct xml_scan *t, const char *p, const char *end)
             t->attribute_count++;
             return p + 1;
         }
-        if (*p == '&')
-            p = xml_careful_reference(t, p + 1, end, STATE_REF);
-        else
+        if (*p == '&') {
+            a->flags |= XML_ATTR_REFERENCE;
+            p = take_reference(t, p, end);
+        } else {
             p = xml_careful_char(t, p, end, STATE_VALUE);
+        }
         if (!p)
             return NULL;
     }
@@ -210,6 +241,17 @@ HOT const char *take_equals(struct xml_scan *t, const char *p, const char *end)
     return take_quote(t, p + 1, end);
 }
 
+/* Different bits prove different names; only a shared bit makes tag.c compare. */
+HOT uint64_t name_bit(const char *name, uint32_t size)
+{
+    return 1ull << (((uint8_t)name[0] + 5u * (uint8_t)name[size - 1] + 9u * size) & 63u);
+}
+
+HOT bool is_declaration(const char *name, uint32_t size, uint32_t prefix)
+{
+    return *name == 'x' && size >= 5 && memcmp(name, "xmlns", 5) == 0 && (size == 5 || prefix == 5);
+}
+
 /* p is behind the attribute's name. */
 HOT const char *finish_attr_name(struct xml_scan *t, const char *p, const char *end)
 {
@@ -224,12 +266,11 @@ HOT const char *finish_attr_name(struct xml_scan *t, const char *p, const char *
     unsigned tag_flags = t->tag_flags;
     if (t->colon)
         tag_flags |= TAG_PREFIXED;
-    if (*name == 'x' && size >= 5 && memcmp(name, "xmlns", 5) == 0 && (size == 5 || t->colon == 5)) {
+    if (is_declaration(name, size, t->colon)) {
         a->flags = XML_ATTR_DECLARATION;
         tag_flags |= TAG_DECLARES;
     }
-    /* Different bits prove different names; only a shared bit makes tag.c compare. */
-    uint64_t bit = 1ull << (((uint8_t)name[0] + 5u * (uint8_t)name[size - 1] + 9u * size) & 63u);
+    uint64_t bit = name_bit(name, size);
     if (t->tag_seen & bit)
         tag_flags |= TAG_SUSPECT;
     t->tag_seen |= bit;
@@ -237,7 +278,7 @@ HOT const char *finish_attr_name(struct xml_scan *t, const char *p, const char *
     return take_equals(t, p, end);
 }
 
-HOT const char *take_attribute(struct xml_scan *t, const char *p, const char *end)
+static const char *take_attribute(struct xml_scan *t, const char *p, const char *end)
 {
     if (t->attribute_count - t->tag_attribute >= t->limits->attribute_max)
         return xml_refuse(t, p, XML_LIMIT_ATTRIBUTES);
@@ -245,6 +286,70 @@ HOT const char *take_attribute(struct xml_scan *t, const char *p, const char *en
         return xml_refuse(t, p, XML_MEMORY);
     p = take_name(t, p, end, STATE_ATTR_NAME);
     return p ? finish_attr_name(t, p, end) : NULL;
+}
+
+/* A name as long as this and what follows it lie in one block. */
+#define PLAIN_NAME_MAX 29u
+
+/* The size of the prefix in a plain name; PLAIN_NAME_MAX: the careful way has to look. */
+HOT uint32_t plain_prefix(const char *name, uint32_t colons)
+{
+    if (__builtin_expect(colons == 0, 1))
+        return 0;
+    uint32_t prefix = (uint32_t)__builtin_ctz(colons);
+    bool is_plain = (colons & (colons - 1)) == 0 && (xml_class[(uint8_t)name[prefix + 1]] & CLASS_NAME_START);
+    return is_plain ? prefix : PLAIN_NAME_MAX;
+}
+
+/* The attributes of the usual form, one space before each and none around '=', in one loop: most time is spent here.
+ * Stops before the first that is different. */
+HOT const char *take_plain_attributes(struct xml_scan *t, const char *p, const char *end)
+{
+    const char *bytes = t->bytes;
+    const ptrdiff_t reach = t->reach;
+    uint32_t most = t->tag_attribute + t->limits->attribute_max;
+    most = most < t->arrays.attribute_room ? most : t->arrays.attribute_room;
+    struct xml_attribute *a = t->arrays.attributes + t->attribute_count;
+    const struct xml_attribute *last = t->arrays.attributes + most;
+    const uint32_t name_max = t->limits->name_size_max < PLAIN_NAME_MAX ? t->limits->name_size_max : PLAIN_NAME_MAX;
+    uint64_t seen = t->tag_seen;
+    unsigned tag_flags = t->tag_flags;
+    const char *stop = NULL;
+    char quote = 0;
+    while (a < last && end - p > 1 && *p == ' ') {
+        const char *name = p + 1;
+        struct scan_name_result n = scan_name(bytes, reach, name, end);
+        const char *equals = name + n.size;
+        if (n.size - 1u >= name_max || end - equals < 3 || *equals != '=')
+            break;
+        quote = equals[1];
+        uint32_t prefix = plain_prefix(name, n.colons);
+        if ((quote != '\'' && quote != '"') || prefix == PLAIN_NAME_MAX ||
+            !(xml_class[(uint8_t)*name] & CLASS_NAME_START))
+            break;
+        const char *value = equals + 2;
+        stop = scan_value(bytes, reach, value, end, quote);
+        unsigned flags = is_declaration(name, n.size, prefix) ? XML_ATTR_DECLARATION : 0;
+        uint64_t bit = name_bit(name, n.size);
+        tag_flags |= (flags ? TAG_DECLARES : 0u) | (prefix ? TAG_PREFIXED : 0u) | (seen & bit ? TAG_SUSPECT : 0u);
+        seen |= bit;
+        *a = (struct xml_attribute){(uint32_t)(name - bytes), (uint32_t)(value - bytes), (uint32_t)(stop - value),
+                                    (uint16_t)n.size,         (uint16_t)prefix,          NS_NONE,
+                                    (uint16_t)flags};
+        p = stop;
+        if (__builtin_expect(stop == end || *stop != quote, 0))
+            break;
+        a++;
+        p++;
+    }
+    t->attribute_count = (uint32_t)(a - t->arrays.attributes);
+    t->tag_seen = seen;
+    t->tag_flags = (uint8_t)tag_flags;
+    if (__builtin_expect(p != stop || !stop, 1))
+        return p;
+    t->back = STATE_VALUE;
+    t->quote = (uint8_t)quote;
+    return take_value(t, p, end);
 }
 
 HOT const char *take_empty(struct xml_scan *t, const char *p, const char *end)
@@ -257,9 +362,14 @@ HOT const char *take_empty(struct xml_scan *t, const char *p, const char *end)
 }
 
 /* p is behind the element's name or an attribute. */
-HOT const char *take_tag_rest(struct xml_scan *t, const char *p, const char *end, bool is_spaced)
+static const char *take_tag_rest(struct xml_scan *t, const char *p, const char *end, bool is_spaced)
 {
     while (p) {
+        if (!is_spaced) {
+            p = take_plain_attributes(t, p, end);
+            if (!p)
+                return NULL;
+        }
         if (p < end && xml_is_space(*p)) {
             is_spaced = true;
             p++;
