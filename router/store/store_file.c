@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The folder holds:
- *   store.mdb       one LMDB file: the sub-database "meta" (key "schema") and one for each bucket
- *   store.mdb-lock  LMDB's own table of readers: mdb_copy and mdb_dump may read a live store
- *   router.lock     flock()ed while a router uses the folder, since LMDB itself would let two of them share it
- *
  * A record is an 8-byte checksum, then the value. The checksum is over key and value, so a flipped bit, or a value
  * that turned up under another key, is reported instead of served (RELIABILITY 5).
  *
@@ -16,23 +11,28 @@
 #include "core/base/check.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "router/store/store_folder_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <lmdb.h>
 #include <stdio.h>
+#include <lmdb.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SCHEMA        "sluice-store 1"
 #define SCHEMA_PREFIX "sluice-store "
 
-#define SIZE_FIRST    ((size_t)256 << 10) /* a new store fits a disk of 1 MiB */
-#define GROWTH_MIN    ((size_t)64 << 10)
-#define GROWTH_MAX    ((size_t)64 << 20)
+/* In pages of the machine, which are LMDB's. */
+#define PAGES_FIRST 64u /* with 4 KiB pages a new store fits a disk of 1 MiB */
+#define GROWTH_MIN  16u
+#define GROWTH_MAX  16384u
+/* Allocated behind the map and given to it only for deletions: LMDB changes by copying, so it needs a few free pages
+ * even to remove a record, and an operator must be able to remove accounts on a full disk. A deletion dirties about 8
+ * pages and frees as many. */
+#define PAGES_RESERVE 16u
 #define CHECKSUM_SIZE 8u
 #define DATABASES_MAX (STORE_BUCKET_COUNT + 1u)
 
@@ -44,12 +44,18 @@ struct store_file {
     MDB_txn *reader; /* kept between reads, renewed for each */
     MDB_txn *txn;    /* the one that is open: reader, or a writer */
     MDB_dbi buckets[STORE_BUCKET_COUNT];
-    size_t size; /* of the map, and allocated in the file */
+    size_t size;      /* of the map */
+    size_t allocated; /* of the file: PAGES_RESERVE pages more than the map, unless a full disk made us use that */
     int lock_fd;
     int rc;       /* of the last failure */
     bool is_lost; /* the map could not be put back after growing: nothing can be read any more */
     char record[CHECKSUM_SIZE + STORE_VALUE_MAX];
 };
+
+static size_t pages(size_t count)
+{
+    return count * (size_t)sysconf(_SC_PAGESIZE);
+}
 
 /* Fixed keys: this is a checksum of our own disk, not a table that a peer could flood. */
 static uint64_t record_checksum(struct span key, struct span value)
@@ -91,71 +97,6 @@ static enum file_status classify(struct store_file *file, int rc)
  * Opening.
  */
 
-static bool folder_make(const char *path, struct err *err)
-{
-    struct stat status;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        err_set(err, "cannot make the folder of the store, %s: %s", path, strerror(errno));
-        return false;
-    }
-    if (stat(path, &status) != 0) {
-        err_set(err, "cannot look at the folder of the store, %s: %s", path, strerror(errno));
-        return false;
-    }
-    if (!S_ISDIR(status.st_mode)) {
-        err_set(err, "the store needs a folder, but %s is not one", path);
-        return false;
-    }
-    return true;
-}
-
-static bool name_join(char out[PATH_MAX], const char *path, const char *name, struct err *err)
-{
-    int size = snprintf(out, PATH_MAX, "%s/%s", path, name);
-    if (size > 0 && size < PATH_MAX)
-        return true;
-    err_set(err, "the path of the store is too long: %s", path);
-    return false;
-}
-
-static void lock_explain(int fd, const char *path, struct err *err)
-{
-    char pid[24] = "";
-    ssize_t size = pread(fd, pid, sizeof pid - 1, 0);
-    pid[size > 0 ? size : 0] = '\0';
-    pid[strcspn(pid, "\n")] = '\0';
-    err_set(err,
-            "the store %s is in use by another router (process %s): stop it first, or give this one another folder",
-            path, pid[0] != '\0' ? pid : "unknown");
-}
-
-static int lock_take(const char *path, struct err *err)
-{
-    char name[PATH_MAX];
-    if (!name_join(name, path, "router.lock", err))
-        return -1;
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        err_set(err, "cannot write in the folder of the store, %s: %s: it must belong to the user the router runs as",
-                path, strerror(errno));
-        return -1;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK)
-            lock_explain(fd, path, err);
-        else
-            err_set(err, "cannot lock %s: %s", name, strerror(errno));
-        close(fd);
-        return -1;
-    }
-    /* Only for the message above; on a full disk the lock holds without it. */
-    char pid[24];
-    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)size, 0) != size)
-        log_event(LOG_WARN, "store.lock", "pid=unwritten error=\"%s\"", strerror(errno));
-    return fd;
-}
-
 static bool env_open(MDB_env **env, const char *name, size_t size, struct err *err)
 {
     int rc = mdb_env_create(env);
@@ -194,26 +135,16 @@ static int schema_write(MDB_env *env)
     return rc;
 }
 
-static bool folder_sync(const char *path, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_synced = fd >= 0 && fsync(fd) == 0;
-    if (!is_synced)
-        err_set(err, "cannot make the folder of the store durable, %s: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return is_synced;
-}
-
 static bool file_make(const char *path, const char *name, struct err *err)
 {
     char new_name[PATH_MAX];
     char new_lock[PATH_MAX];
     MDB_env *env = NULL;
-    if (!name_join(new_name, path, "store.mdb.new", err) || !name_join(new_lock, path, "store.mdb.new-lock", err))
+    if (!store_folder_name(new_name, path, "store.mdb.new", err) ||
+        !store_folder_name(new_lock, path, "store.mdb.new-lock", err))
         return false;
     (void)unlink(new_name); /* of a start that was cut short */
-    if (!env_open(&env, new_name, SIZE_FIRST, err))
+    if (!env_open(&env, new_name, pages(PAGES_FIRST), err))
         return false;
     int rc = schema_write(env);
     mdb_env_close(env);
@@ -221,7 +152,7 @@ static bool file_make(const char *path, const char *name, struct err *err)
     if (rc == 0 && rename(new_name, name) != 0)
         rc = errno;
     if (rc == 0)
-        return folder_sync(path, err);
+        return store_folder_sync(path, err);
     err_set(err, "cannot make a new store in %s: %s", path, mdb_strerror(rc));
     (void)unlink(new_name);
     return false;
@@ -294,25 +225,31 @@ static bool file_open(struct store_file *file, const char *path, struct err *err
     char name[PATH_MAX];
     size_t size = 0;
     bool is_there = false;
-    if (!folder_make(path, err))
+    if (!store_folder_make(path, err))
         return false;
-    file->lock_fd = lock_take(path, err);
-    if (file->lock_fd < 0 || !name_join(name, path, "store.mdb", err) || !file_look(name, &size, &is_there, err))
+    file->lock_fd = store_folder_lock(path, err);
+    if (file->lock_fd < 0 || !store_folder_name(name, path, "store.mdb", err) ||
+        !file_look(name, &size, &is_there, err))
         return false;
     if (!is_there && !(file_make(path, name, err) && file_look(name, &size, &is_there, err)))
         return false;
-    /* A file smaller than SIZE_FIRST was made just now, or never came to be allocated. */
-    file->size = size > SIZE_FIRST ? size : SIZE_FIRST;
-    if (!env_open(&file->env, name, file->size, err))
+    /* A file smaller than that was made just now, or never came to be allocated. */
+    file->allocated = size > pages(PAGES_FIRST + PAGES_RESERVE) ? size : pages(PAGES_FIRST + PAGES_RESERVE);
+    if (!env_open(&file->env, name, file->allocated - pages(PAGES_RESERVE), err))
         return false;
     mdb_filehandle_t fd = -1;
+    MDB_envinfo info;
     int rc = mdb_env_get_fd(file->env, &fd);
-    if (rc == 0 && size < file->size)
-        rc = posix_fallocate(fd, 0, (off_t)file->size);
+    if (rc == 0 && size < file->allocated)
+        rc = posix_fallocate(fd, 0, (off_t)file->allocated);
+    if (rc == 0)
+        rc = mdb_env_info(file->env, &info);
     if (rc != 0) {
         err_set(err, "no room for the store %s: %s", name, strerror(rc));
         return false;
     }
+    /* LMDB makes the map larger if pages of the reserve are in use. */
+    file->size = info.me_mapsize;
     /* Slots of readers that were killed would keep their pages from being used again. */
     int dead = 0;
     (void)mdb_reader_check(file->env, &dead);
@@ -369,11 +306,59 @@ void store_file_end_read(struct store_file *file)
     file->txn = NULL;
 }
 
-enum file_status store_file_begin_write(struct store_file *file)
+static bool reserve_is_used(const struct store_file *file)
+{
+    return file->size + pages(PAGES_RESERVE) > file->allocated;
+}
+
+/* Whether the file itself has room to spare: pages never used, and freed ones, each record of LMDB's database 0 being a
+ * list that begins with its length. LMDB shows that one to readers only. */
+static enum file_status room_look(struct store_file *file, bool *has_room)
+{
+    MDB_envinfo info;
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val list;
+    enum file_status status = store_file_begin_read(file);
+    if (status != FILE_OK)
+        return status;
+    int rc = mdb_env_info(file->env, &info);
+    if (rc == 0)
+        rc = mdb_cursor_open(file->txn, 0, &cursor);
+    size_t count = rc == 0 ? file->size / pages(1) - (info.me_last_pgno + 1) : 0;
+    while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0) {
+        size_t length = 0;
+        memcpy(&length, list.mv_data, sizeof length);
+        count += length;
+    }
+    if (cursor != NULL)
+        mdb_cursor_close(cursor);
+    store_file_end_read(file);
+    *has_room = count >= 2 * PAGES_RESERVE;
+    return classify(file, rc == MDB_NOTFOUND ? 0 : rc);
+}
+
+/* While the reserve is in use, all but deletions must bring room: from the disk, or what deletions made in the file. */
+static enum file_status reserve_guard(struct store_file *file)
+{
+    bool has_room = false;
+    enum file_status status = store_file_grow(file, false);
+    if (status != FILE_FULL)
+        return status;
+    status = room_look(file, &has_room);
+    return status != FILE_OK || has_room ? status : classify(file, ENOSPC);
+}
+
+enum file_status store_file_begin_write(struct store_file *file, bool is_deletion)
 {
     SL_CHECK(file->txn == NULL);
     if (file->is_lost)
         return FILE_BROKEN;
+    if (!is_deletion && reserve_is_used(file)) {
+        enum file_status status = reserve_guard(file);
+        if (status != FILE_OK)
+            return status;
+    }
     return classify(file, mdb_txn_begin(file->env, NULL, 0, &file->txn));
 }
 
@@ -392,43 +377,56 @@ void store_file_abort(struct store_file *file)
     file->txn = NULL;
 }
 
-enum file_status store_file_grow(struct store_file *file)
+/* Allocates at least a little more of the disk behind the file. */
+static int file_extend(struct store_file *file)
 {
-    SL_CHECK(file->txn == NULL);
     mdb_filehandle_t fd = -1;
-    size_t step = file->size / 2 < GROWTH_MAX ? file->size / 2 : GROWTH_MAX;
+    size_t count = file->size / pages(1) / 2 < GROWTH_MAX ? file->size / pages(1) / 2 : GROWTH_MAX;
     int rc = mdb_env_get_fd(file->env, &fd);
     if (rc != 0)
-        return classify(file, rc);
+        return rc;
     /* The last room of a disk is used in smaller and smaller steps. */
     for (;;) {
-        rc = posix_fallocate(fd, (off_t)file->size, (off_t)step);
-        if (rc != ENOSPC && rc != EDQUOT)
-            break;
-        if (step / 2 < GROWTH_MIN)
-            break;
-        step = step / 2 & ~(size_t)4095;
+        rc = posix_fallocate(fd, (off_t)file->allocated, (off_t)pages(count));
+        if (rc == 0)
+            file->allocated += pages(count);
+        if ((rc != ENOSPC && rc != EDQUOT) || count / 2 < GROWTH_MIN)
+            return rc;
+        count /= 2;
+    }
+}
+
+enum file_status store_file_grow(struct store_file *file, bool is_deletion)
+{
+    SL_CHECK(file->txn == NULL);
+    int rc = file_extend(file);
+    size_t size = file->allocated - pages(PAGES_RESERVE);
+    if ((rc == ENOSPC || rc == EDQUOT) && is_deletion && !reserve_is_used(file)) {
+        rc = 0;
+        size = file->allocated;
     }
     if (rc != 0)
         return classify(file, rc);
+    if (size <= file->size)
+        return FILE_OK; /* the reserve is whole again, or nearer to it */
     /* No transaction may know the old map, not even one that is only kept for later. */
     if (file->reader != NULL)
         mdb_txn_abort(file->reader);
     file->reader = NULL;
-    rc = mdb_env_set_mapsize(file->env, file->size + step);
+    rc = mdb_env_set_mapsize(file->env, size);
     if (rc != 0) {
         /* LMDB has let go of the old map by now and says so to nobody: touching it would end the process. */
         file->is_lost = true;
         file->rc = rc;
         return FILE_BROKEN;
     }
-    file->size += step;
+    file->size = size;
     return FILE_OK;
 }
 
 uint64_t store_file_size(const struct store_file *file)
 {
-    return file->size;
+    return file->allocated;
 }
 
 const char *store_file_reason(const struct store_file *file)

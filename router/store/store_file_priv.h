@@ -27,7 +27,8 @@ void store_file_close(struct store_file *file);
 /* One transaction at a time. */
 enum file_status store_file_begin_read(struct store_file *file);
 void store_file_end_read(struct store_file *file);
-enum file_status store_file_begin_write(struct store_file *file);
+/* is_deletion: nothing but deletions and reads will follow, which may use the last pages of a full disk. */
+enum file_status store_file_begin_write(struct store_file *file, bool is_deletion);
 /* Durable when it returns FILE_OK; else nothing was changed. The transaction is over in any case. */
 enum file_status store_file_commit(struct store_file *file);
 void store_file_abort(struct store_file *file);
@@ -35,7 +36,7 @@ void store_file_abort(struct store_file *file);
  * transaction must be aborted; a read never does. */
 enum file_status store_file_carry_out(struct store_file *file, struct store_request *request);
 /* Between transactions only. */
-enum file_status store_file_grow(struct store_file *file);
+enum file_status store_file_grow(struct store_file *file, bool is_deletion);
 uint64_t store_file_size(const struct store_file *file);
 /* The last failure in the system's or LMDB's words. */
 const char *store_file_reason(const struct store_file *file);

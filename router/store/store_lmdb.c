@@ -181,10 +181,19 @@ static unsigned requests_gather(struct store *store)
     return total;
 }
 
-/* One try: everything in one transaction, in order. */
-static enum file_status batch_try(struct store *store)
+static bool batch_is_deletion(const struct store *store)
 {
-    enum file_status status = store_file_begin_write(store->file);
+    for (uint32_t i = 0; i < store->batch_count; i++) {
+        if (store_request_is_write(store->batch[i]) && store->batch[i]->op != STORE_DELETE)
+            return false;
+    }
+    return true;
+}
+
+/* One try: everything in one transaction, in order. */
+static enum file_status batch_try(struct store *store, bool is_deletion)
+{
+    enum file_status status = store_file_begin_write(store->file, is_deletion);
     if (status != FILE_OK)
         return status;
     for (uint32_t i = 0; i < store->batch_count; i++) {
@@ -225,12 +234,13 @@ static void fail(struct store *store)
 
 static void batch_carry_out(struct store *store)
 {
-    enum file_status status = store->is_failed ? FILE_BROKEN : batch_try(store);
+    bool is_deletion = batch_is_deletion(store);
+    enum file_status status = store->is_failed ? FILE_BROKEN : batch_try(store, is_deletion);
     while (status == FILE_NEEDS_ROOM) {
-        status = store_file_grow(store->file);
+        status = store_file_grow(store->file, is_deletion);
         atomic_store_explicit(&store->size, store_file_size(store->file), memory_order_relaxed);
         if (status == FILE_OK)
-            status = batch_try(store);
+            status = batch_try(store, is_deletion);
     }
     switch (status) {
     case FILE_OK:
