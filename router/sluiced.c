@@ -61,7 +61,8 @@ struct sluice {
     struct control_fact facts[FACTS_MAX];
     unsigned fact_count;
     _Atomic unsigned running;
-    sem_t came_up; /* posted by each shard when it runs or has failed */
+    sem_t came_up;  /* posted by each shard when it runs or has failed */
+    sem_t may_free; /* posted for each shard when nobody will talk to its io any more */
 };
 
 static void usage(FILE *out)
@@ -219,6 +220,12 @@ static const struct config *hook_config(void *context)
     return sluice->policy->config;
 }
 
+static void sem_wait_always(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0)
+        continue; /* EINTR: a debugger */
+}
+
 static void *shard_main(void *argument)
 {
     struct worker *worker = argument;
@@ -248,6 +255,10 @@ static void *shard_main(void *argument)
     /* The last shard to end ends the program. */
     if (atomic_fetch_sub_explicit(&sluice->running, 1, memory_order_acq_rel) == 1 && sluice->control)
         control_quit(sluice->control);
+    /* An io is freed on its own thread, but not before the other shards and control are done with it. */
+    sem_wait_always(&sluice->may_free);
+    shard_fini(&worker->shard);
+    io_free(worker->io);
     return NULL;
 }
 
@@ -364,8 +375,7 @@ static bool start_control(struct sluice *sluice, struct err *err)
 static void wait_for_shards(struct sluice *sluice)
 {
     for (unsigned i = 0; i < sluice->shard_count; i++)
-        while (sem_wait(&sluice->came_up) != 0)
-            continue;
+        sem_wait_always(&sluice->came_up);
 }
 
 /* All shards run, or none. */
@@ -373,6 +383,7 @@ static bool start_shards(struct sluice *sluice, struct err *err)
 {
     atomic_init(&sluice->running, sluice->shard_count);
     sem_init(&sluice->came_up, 0, 0);
+    sem_init(&sluice->may_free, 0, 0);
     for (unsigned i = 0; i < sluice->shard_count; i++) {
         struct worker *worker = &sluice->workers[i];
         int error = pthread_create(&worker->thread, NULL, shard_main, worker);
@@ -398,6 +409,8 @@ static bool any_failed(const struct sluice *sluice)
 static bool join_shards(struct sluice *sluice)
 {
     bool is_fine = true;
+    for (unsigned i = 0; i < sluice->shard_count; i++)
+        sem_post(&sluice->may_free);
     for (unsigned i = 0; i < sluice->shard_count; i++) {
         struct worker *worker = &sluice->workers[i];
         if (worker->is_started)
@@ -411,12 +424,6 @@ static void take_down(struct sluice *sluice)
 {
     if (sluice->control)
         control_free(sluice->control);
-    for (unsigned i = 0; sluice->workers && i < sluice->shard_count; i++) {
-        if (sluice->workers[i].io) {
-            shard_fini(&sluice->workers[i].shard);
-            io_free(sluice->workers[i].io);
-        }
-    }
     if (sluice->store)
         store_close(sluice->store);
     if (sluice->group)

@@ -306,6 +306,26 @@ bool mail_drain(struct shard *shard)
     return more;
 }
 
+/* Gives back the chunks that a record carries, if it carries any. */
+static void record_discard(struct shard *shard, const void *bytes)
+{
+    const struct record_letter *record = bytes;
+    if (record->record != RECORD_LETTER || !record->is_chain)
+        return;
+    struct chain payload = {record->head, record->tail, record->payload_size};
+    chain_adopt(&payload, shard->pool);
+    chain_clear(&payload, shard->pool);
+}
+
+void mail_discard(struct shard *shard)
+{
+    for (unsigned from = 0; from <= shard->router->shard_count; from++) {
+        struct link *link = from == shard->index ? NULL : router_link(shard->router, from, shard->index);
+        for (struct span bytes; link && (bytes = link_take(link)).ptr;)
+            record_discard(shard, bytes.ptr);
+    }
+}
+
 static void overflow_pop(struct overflow *overflow)
 {
     struct overflow_node *node = overflow->first;
@@ -370,8 +390,10 @@ struct overflow *mail_overflow_new(unsigned shard_count)
 void mail_overflow_free(struct shard *shard)
 {
     for (unsigned to = 0; shard->overflow && to < shard->router->shard_count; to++)
-        while (shard->overflow[to].first)
+        while (shard->overflow[to].first) {
+            record_discard(shard, shard->overflow[to].first->record);
             overflow_pop(&shard->overflow[to]);
+        }
     free(shard->overflow);
     shard->overflow = NULL;
 }

@@ -63,6 +63,8 @@ bool mail_post_control(struct link *link, enum notice notice, void *argument);
 bool mail_drain(struct shard *shard);
 bool mail_retry(struct shard *shard);
 void mail_publish(struct shard *shard);
+/* At the shard's end, when all others have stopped: throws away what was still under way to it. */
+void mail_discard(struct shard *shard);
 /* Letters that wait for room in a link. */
 uint32_t mail_waiting(const struct shard *shard);
 /* The overflow queues of a shard: part of its making and its end (what waits then is thrown away). */

@@ -69,6 +69,7 @@ void shard_fini(struct shard *shard)
 {
     while (shard->streams)
         stream_drop(shard->streams);
+    mail_discard(shard);
     mail_overflow_free(shard);
     free(shard->wake_mask);
     table_fini(&shard->users);

@@ -334,8 +334,10 @@ static void run_held(struct stream *stream)
         stream->is_running = false;
         chain_consume(&stream->held, pool, front.size - rest.size);
     }
-    if (stream->state == STREAM_CLOSING)
+    if (stream->state == STREAM_CLOSING) {
         chain_clear(&stream->held, pool);
+        return;
+    }
     if (!stream->holds && stream->is_paused) {
         stream->is_paused = false;
         io_resume(stream->shard->io, stream->conn);
