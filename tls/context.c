@@ -111,27 +111,31 @@ const struct party *context_find(const struct context *context, struct span a_la
 
 /* ---- tickets --------------------------------------------------------------------------------------------------- */
 
-/* The library's view of ticket_keys: 16 bytes of name, 16 of nonce (we use 12), 32 of tag (we use 16). */
+/* The library's view of ticket_keys: 16 bytes of name, 16 of nonce (we use 12, and one for the generation), 32 of tag
+ * (we use 16). */
 static int crypt_ticket(WOLFSSL *library, unsigned char name[WOLFSSL_TICKET_NAME_SZ],
                         unsigned char iv[WOLFSSL_TICKET_IV_SZ], unsigned char mac[WOLFSSL_TICKET_MAC_SZ],
                         int is_sealing, unsigned char *bytes, int size, int *out_size, void *context)
 {
     const struct party *party = context;
-    const struct ticket_frame frame = {name, iv, mac};
+    const struct ticket_frame frame = {name, iv, mac, iv + TICKET_KEY_IV_SIZE};
+    uint8_t *generation = engine_ticket_generation(wolfSSL_GetIOReadCtx(library));
     struct span domain = span_str(party->a_label != NULL ? party->a_label : party->name);
     enum ticket_status status;
-    (void)library;
 
     *out_size = size;
     if (is_sealing) {
         memset(iv, 0, WOLFSSL_TICKET_IV_SZ);
         memset(mac, 0, WOLFSSL_TICKET_MAC_SZ);
+        *frame.generation = *generation;
         status = ticket_keys_seal(party->ticket_keys, domain, frame, bytes, (size_t)size);
     } else {
         status = ticket_keys_open(party->ticket_keys, domain, frame, bytes, (size_t)size);
     }
     switch (status) {
     case TICKET_OK:
+        if (!is_sealing)
+            *generation = (uint8_t)(*frame.generation + 1);
         return WOLFSSL_TICKET_RET_OK;
     case TICKET_REFUSED:
         return WOLFSSL_TICKET_RET_REJECT;

@@ -35,6 +35,10 @@ int engine_send(struct WOLFSSL *library, char *buffer, int size, void *engine);
 /* The peer's certificates, leaf first, in a client. */
 int engine_see_certificate(void *engine, struct span leaf);
 
+/* Of the ticket that a server's engine gives: 0 after a full handshake, else one more than that of the ticket it took.
+ */
+uint8_t *engine_ticket_generation(void *engine);
+
 /* The party with this name, compared as host names are; NULL: none. */
 const struct party *context_find(const struct context *context, struct span a_label);
 /* The A-label form, to be freed; NULL when it is no domain (an address literal, say). */

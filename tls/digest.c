@@ -19,7 +19,7 @@ static enum wc_HashType hash_type(enum digest digest)
     case DIGEST_SHA512:
         return WC_HASH_TYPE_SHA512;
     }
-    SL_CHECK(!"a digest of the list");
+    SL_CHECK(digest <= DIGEST_SHA512);
     return WC_HASH_TYPE_NONE;
 }
 
@@ -52,7 +52,7 @@ void digest_hmac(enum digest digest, struct span key, struct span bytes, uint8_t
     Hmac hmac;
     int error = wc_HmacInit(&hmac, NULL, INVALID_DEVID);
     if (error == 0)
-        error = wc_HmacSetKey(&hmac, hash_type(digest), bytes_of(key), size32(key.size));
+        error = wc_HmacSetKey(&hmac, (int)hash_type(digest), bytes_of(key), size32(key.size));
     if (error == 0)
         error = wc_HmacUpdate(&hmac, bytes_of(bytes), size32(bytes.size));
     if (error == 0)

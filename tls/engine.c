@@ -51,6 +51,7 @@ struct engine {
     const char *error;
     uint8_t *peer_end_point; /* client: CERTIFICATE_HASH_MAX bytes */
     uint8_t peer_end_point_size;
+    uint8_t ticket_generation;
     uint8_t phase; /* enum phase */
     bool has_closed;
     bool has_extended_master_secret; /* TLS 1.2: offered (server) or agreed (client) */
@@ -123,6 +124,12 @@ int engine_see_certificate(void *context, struct span leaf)
     if (engine->peer_end_point != NULL)
         engine->peer_end_point_size = (uint8_t)certificate_hash(leaf, engine->peer_end_point);
     return 0;
+}
+
+uint8_t *engine_ticket_generation(void *context)
+{
+    struct engine *engine = context;
+    return &engine->ticket_generation;
 }
 
 /* ---- failing --------------------------------------------------------------------------------------------------- */

@@ -108,21 +108,28 @@ static bool copy_named_key(struct ticket_keys *keys, const uint8_t *name, struct
     return is_found;
 }
 
-/* The domain is the additional data: GCM authenticates it together with the ticket. */
+#define DOMAIN_SIZE_MAX 1023u /* RFC 7622 s3.2 */
+
+/* The generation and the domain are the additional data: GCM authenticates them together with the ticket. */
 static int crypt_ticket(bool is_sealing, const struct ticket_key *key, struct span domain, struct ticket_frame frame,
                         uint8_t *bytes, size_t size)
 {
     Aes aes;
+    uint8_t bound[1 + DOMAIN_SIZE_MAX];
+    SL_CHECK(domain.size <= DOMAIN_SIZE_MAX);
+    bound[0] = *frame.generation;
+    if (domain.size > 0)
+        memcpy(bound + 1, domain.ptr, domain.size);
     int error = wc_AesInit(&aes, NULL, INVALID_DEVID);
     if (error != 0)
         return error;
     error = wc_AesGcmSetKey(&aes, key->secret, sizeof(key->secret));
     if (error == 0 && is_sealing)
         error = wc_AesGcmEncrypt(&aes, bytes, bytes, (word32)size, frame.iv, TICKET_KEY_IV_SIZE, frame.tag,
-                                 TICKET_KEY_TAG_SIZE, (const byte *)domain.ptr, (word32)domain.size);
+                                 TICKET_KEY_TAG_SIZE, bound, (word32)domain.size + 1);
     else if (error == 0)
         error = wc_AesGcmDecrypt(&aes, bytes, bytes, (word32)size, frame.iv, TICKET_KEY_IV_SIZE, frame.tag,
-                                 TICKET_KEY_TAG_SIZE, (const byte *)domain.ptr, (word32)domain.size);
+                                 TICKET_KEY_TAG_SIZE, bound, (word32)domain.size + 1);
     wc_AesFree(&aes);
     digest_wipe(&aes, sizeof(aes));
     return error;
@@ -145,6 +152,8 @@ enum ticket_status ticket_keys_open(struct ticket_keys *keys, struct span domain
                                     uint8_t *bytes, size_t size)
 {
     struct ticket_key key;
+    if (*frame.generation >= TICKET_GENERATION_MAX)
+        return TICKET_REFUSED;
     if (!copy_named_key(keys, frame.name, &key))
         return TICKET_REFUSED;
     int error = crypt_ticket(false, &key, domain, frame, bytes, size);

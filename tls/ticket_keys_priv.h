@@ -23,7 +23,13 @@ struct ticket_frame {
     uint8_t *name; /* TICKET_KEY_NAME_SIZE */
     uint8_t *iv;   /* TICKET_KEY_IV_SIZE */
     uint8_t *tag;  /* TICKET_KEY_TAG_SIZE */
+    /* How many resumptions lie between the ticket and the last full handshake. Authenticated, in the clear. */
+    uint8_t *generation;
 };
+
+/* A ticket of this generation is refused: the chain of resumptions ends with a full handshake. The library counts them
+ * in one byte (the ticket_nonce of RFC 8446 s4.6.1) and fails the handshake when that is full. */
+#define TICKET_GENERATION_MAX 64u
 
 enum ticket_status { TICKET_OK, TICKET_REFUSED, TICKET_ERROR };
 

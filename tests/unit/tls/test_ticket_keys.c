@@ -14,16 +14,18 @@ struct ticket {
     uint8_t name[TICKET_KEY_NAME_SIZE];
     uint8_t iv[TICKET_KEY_IV_SIZE];
     uint8_t tag[TICKET_KEY_TAG_SIZE];
+    uint8_t generation;
     uint8_t bytes[100];
 };
 
 static struct ticket_frame frame_of(struct ticket *ticket)
 {
-    return (struct ticket_frame){ticket->name, ticket->iv, ticket->tag};
+    return (struct ticket_frame){ticket->name, ticket->iv, ticket->tag, &ticket->generation};
 }
 
 static void seal(struct ticket_keys *keys, struct span domain, struct ticket *ticket)
 {
+    ticket->generation = 7;
     memset(ticket->bytes, 'x', sizeof(ticket->bytes));
     assert_int_equal(ticket_keys_seal(keys, domain, frame_of(ticket), ticket->bytes, sizeof(ticket->bytes)), TICKET_OK);
 }
@@ -52,6 +54,22 @@ static void open__changed_in_any_byte__is_refused(void **state)
         ((uint8_t *)&ticket)[i] ^= 0x10;
     }
     assert_int_equal(open_copy(keys, SPAN("a.example"), &ticket), TICKET_OK);
+    ticket_keys_free(keys);
+}
+
+static void open__after_too_many_resumptions__is_refused(void **state)
+{
+    struct ticket_keys *keys = ticket_keys_new();
+    (void)state;
+    for (unsigned generation = 0; generation < 256; generation++) {
+        struct ticket ticket = {.generation = (uint8_t)generation};
+        memset(ticket.bytes, 'x', sizeof(ticket.bytes));
+        assert_int_equal(
+            ticket_keys_seal(keys, SPAN("a.example"), frame_of(&ticket), ticket.bytes, sizeof(ticket.bytes)),
+            TICKET_OK);
+        assert_int_equal(open_copy(keys, SPAN("a.example"), &ticket),
+                         generation < TICKET_GENERATION_MAX ? TICKET_OK : TICKET_REFUSED);
+    }
     ticket_keys_free(keys);
 }
 
@@ -142,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open__changed_in_any_byte__is_refused),
+        cmocka_unit_test(open__after_too_many_resumptions__is_refused),
         cmocka_unit_test(open__for_another_domain_or_by_other_keys__is_refused),
         cmocka_unit_test(seal__twice__never_looks_alike),
         cmocka_unit_test(keys__by_age__change_and_end),
