@@ -3,8 +3,11 @@
 #include "tests/unit/core/dice.h"
 #include "tests/unit/core/suite.h"
 
+enum { MAGIC = 0x51ce };
+
 struct entry {
     char name[16];
+    uint32_t magic; /* the table hands out, and asks the keys of, nothing but entries */
     uint32_t visits;
     bool is_in;
 };
@@ -13,13 +16,17 @@ static const struct hash_key key = {0x0123456789abcdef, 0xfedcba9876543210};
 
 static struct span entry_key(const void *object)
 {
-    return span_str(((const struct entry *)object)->name);
+    const struct entry *entry = object;
+    assert_int_equal(entry->magic, MAGIC);
+    return span_str(entry->name);
 }
 
 static void entries_name(struct entry *entries, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         snprintf(entries[i].name, sizeof entries[i].name, "entry-%u", i);
+        entries[i].magic = MAGIC;
+    }
 }
 
 static void table_find__empty_table__null(void **state)
@@ -40,7 +47,7 @@ static void table_find__key_that_is_a_prefix_or_longer__null(void **state)
 {
     (void)state;
     struct table table;
-    struct entry entry = {.name = "abc"};
+    struct entry entry = {.name = "abc", .magic = MAGIC};
     table_init(&table, &key, entry_key);
     assert_true(table_add(&table, &entry));
     assert_ptr_equal(table_find(&table, SPAN("abc")), &entry);
@@ -57,7 +64,7 @@ static void table_add__empty_key__found(void **state)
 {
     (void)state;
     struct table table;
-    struct entry entry = {.name = ""};
+    struct entry entry = {.name = "", .magic = MAGIC};
     table_init(&table, &key, entry_key);
     assert_true(table_add(&table, &entry));
     assert_ptr_equal(table_find(&table, SPAN_NONE), &entry);

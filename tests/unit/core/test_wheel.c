@@ -208,6 +208,8 @@ static void wheel_set__due_time_passed__next_advance(void **state)
     assert_int_equal(wheel_next_ms(wheel), 5000);
     wheel_advance(wheel, 4999, &fires); /* time never goes back; nothing happens */
     assert_int_equal(fires, 0);
+    wheel_set(wheel, &timer, 4998);
+    assert_int_equal(timer.due_ms, 5000);
     wheel_advance(wheel, 5000, &fires);
     assert_int_equal(fires, 1);
     wheel_set(wheel, &timer, 5000);
