@@ -50,16 +50,18 @@ int __wrap_mdb_env_set_mapsize(MDB_env *env, size_t size)
     return error != 0 ? error : __real_mdb_env_set_mapsize(env, size);
 }
 
-/* LMDB's own call: a program's symbol goes before the C library's. */
+/* LMDB's own call: a program's symbol goes before the C library's. It is counted, not made: a thousand syncs of a busy
+ * disk take ten seconds, and nothing here pulls the plug. */
 static _Atomic int sync_error;
 static _Atomic unsigned sync_count;
 
 int fdatasync(int fd)
 {
+    (void)fd;
     int error = atomic_load(&sync_error);
     atomic_fetch_add(&sync_count, 1);
     if (error == 0)
-        return fsync(fd);
+        return 0;
     errno = error;
     return -1;
 }
@@ -360,7 +362,7 @@ static void filled_check(struct fixture *f, unsigned count)
 static unsigned delete_and_fill(struct fixture *f, unsigned count)
 {
     unsigned full = count;
-    for (unsigned round = 0; round < 3; round++) {
+    for (unsigned round = 0; round < 2; round++) {
         for (; count > 10; count--) {
             unsigned last = count - 1;
             assert_int_equal(rig_status(&f->rig, STORE_DELETE, span_of(&last, sizeof last), SPAN_NONE), STORE_DONE);
