@@ -75,7 +75,8 @@ static void drop(struct io *io, uint32_t slot)
 static void pause_accepting(struct io *io, int error)
 {
     counter_add(io->counters, COUNTER_ACCEPT_PAUSES, 1);
-    log_event(LOG_WARN, "io.accept", "shard=%u pause_ms=%u error=\"%s\"", io->shard, ACCEPT_PAUSE_MS, strerror(error));
+    log_event(LOG_WARN, "io.accept", "shard=%u pause_ms=%u error=\"%s\"", io->shard, ACCEPT_PAUSE_MS,
+              error == ENFILE ? "no slot is free" : strerror(error));
     io->accepts.resume_ms = io->now_ms + ACCEPT_PAUSE_MS;
 }
 

@@ -44,10 +44,10 @@ struct rig_shard {
     pthread_cond_t changed;
     rig_fn call; /* NULL: none pending */
     void *argument;
-    uint32_t connection_max; /* 0: the rig's */
-    uint64_t deadline_ms;   /* what turn() answers; UINT64_MAX at first */
-    _Atomic int open_count; /* rig_conns */
-    _Atomic int failed_count; /* handoff_failed */
+    uint32_t connection_max;      /* 0: the rig's */
+    _Atomic uint64_t deadline_ms; /* what turn() answers; UINT64_MAX at first */
+    _Atomic int open_count;       /* rig_conns */
+    _Atomic int failed_count;     /* handoff_failed */
     _Atomic int closed_count;
     _Atomic int error_last; /* of closed */
     struct io_conn *last;   /* accepted, dialled or arrived last */
