@@ -181,7 +181,7 @@ static struct explorer_result explore(const struct scenario *scenario, struct st
 
 static const struct scenario small = {"one by one", {16, 16, 16}, 3, 1, 3, 1};
 static const struct scenario batches = {"batches of two", {16, 8, 16, 16}, 4, 2, 4, 2};
-static const struct scenario less = {"commit less than reserved", {16, 16, 16, 16}, 4, 1, 3, 1, .commits_less = true};
+static const struct scenario less = {"commit less than reserved", {16, 16, 16, 16}, 4, 1, 2, 1, .commits_less = true};
 static const struct scenario laps = {"several laps", {16, 16, 8, 16, 16}, 5, 1, 5, 1};
 
 /* Every order of the accesses to the two indices and every value that a load may see. */
