@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -531,7 +532,9 @@ static void put__on_a_small_real_disk__full_then_recovers(void **state)
     (void)state;
     struct fixture f;
     rig_folder_make(f.path);
-    if (mount("none", f.path, "tmpfs", 0, "size=1m") != 0) {
+    /* In a mount namespace of our own, so that a test that fails leaves nothing mounted on the machine. */
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", f.path, "tmpfs", 0, "size=1m") != 0) {
         printf("not run: no permission to mount a small tmpfs (%s)\n", strerror(errno));
         rmdir(f.path);
         skip();
