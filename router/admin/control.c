@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -103,7 +104,7 @@ static bool remove_stale(const struct socket_path *path, const char *name, struc
 
 static bool listen_at(struct control *control, const struct socket_path *path, struct err *err)
 {
-    const char *name = control->config.socket_path;
+    const char *name = control->socket_path;
     struct stat status;
     if (!remove_stale(path, name, err))
         return false;
@@ -130,10 +131,10 @@ static bool listen_at(struct control *control, const struct socket_path *path, s
 
 static bool open_socket(struct control *control, struct err *err)
 {
-    if (control->config.socket_path == NULL || control->config.socket_path[0] == 0)
+    if (control->socket_path[0] == 0)
         return true;
     struct socket_path path;
-    if (!socket_path_open(&path, control->config.socket_path, err)) {
+    if (!socket_path_open(&path, control->socket_path, err)) {
         err_prefix(err, "admin.socket");
         return false;
     }
@@ -147,7 +148,7 @@ static void remove_socket(struct control *control)
     struct socket_path path;
     struct stat status;
     struct err err;
-    if (control->socket_inode == 0 || !socket_path_open(&path, control->config.socket_path, &err))
+    if (control->socket_inode == 0 || !socket_path_open(&path, control->socket_path, &err))
         return;
     if (lstat(path.address.sun_path, &status) == 0 && status.st_dev == control->socket_device &&
         status.st_ino == control->socket_inode)
@@ -184,6 +185,9 @@ struct control *control_new(const struct control_config *config, struct err *err
         return NULL;
     }
     control->config = *config;
+    /* The configuration that this path came from may be gone by the end, after a reload. */
+    control->socket_path = strdup(config->socket_path == NULL ? "" : config->socket_path);
+    SL_CHECK(control->socket_path != NULL);
     control->epoll = control->wake = control->signals = control->listener = -1;
     control->now_ms = control->started_ms = clock_mono_ms();
     for (unsigned i = 0; i < CONTROL_CONSOLES; i++)
@@ -222,6 +226,7 @@ void control_free(struct control *control)
     close_descriptor(control->signals);
     close_descriptor(control->wake);
     close_descriptor(control->epoll);
+    free(control->socket_path);
     free(control);
 }
 

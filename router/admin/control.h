@@ -85,7 +85,7 @@ struct control_fact {
 };
 
 struct control_config {
-    const char *socket_path; /* NULL or empty: no socket, signals only */
+    const char *socket_path; /* copied; NULL or empty: no socket, signals only */
     mode_t socket_mode;
     unsigned shard_count;
     struct counters *const *counters; /* one per shard */

@@ -10,6 +10,7 @@
 
 struct control {
     struct control_config config;
+    char *socket_path;                  /* a copy; empty: none */
     int epoll, wake, signals, listener; /* descriptors; -1: none */
     dev_t socket_device;
     ino_t socket_inode; /* of our socket file: nobody else's is removed at the end */
