@@ -236,6 +236,7 @@ static void *shard_main(void *argument)
     unsigned index = worker->shard.index;
     snprintf(name, sizeof name, "shard-%u", index);
     pthread_setname_np(pthread_self(), name);
+    snprintf(name, sizeof name, "shard=%u", index);
     log_name_thread(name);
     if (sluice->shard_count <= (unsigned)sysconf(_SC_NPROCESSORS_ONLN))
         config.cpu = (int)index;
@@ -519,7 +520,7 @@ int main(int argc, char **argv)
     control_block_signals();
     if (!log_open(log_file, (enum log_level)config->log_level, &err))
         return fail(&err);
-    log_name_thread("control");
+    log_name_thread("thread=control");
     sluice.tickets = ticket_keys_new();
     sluice.policy = policy_new(config, sluice.tickets, &err, &warning);
     if (warning.text[0])

@@ -509,8 +509,10 @@ static void example__of_docs__has_every_key_and_loads(void **state)
             fail_msg("docs/sluice.conf.example lacks %s", config_keys[i].name);
         if (at == NULL || config_keys[i].type == CONFIG_PATH)
             continue;
-        const char *effective = strstr(defaults, line) + strlen(line);
-        size_t size = (size_t)(strchr(effective, ';') - effective);
+        const char *effective = strstr(defaults, line);
+        assert_non_null(effective);
+        effective += strlen(line);
+        size_t size = strcspn(effective, ";");
         if (strncmp(at + strlen(line) + 1, effective, size) != 0)
             fail_msg("docs/sluice.conf.example has another default for %s than %.*s", config_keys[i].name, (int)size,
                      effective);
