@@ -28,15 +28,17 @@ struct context_domain {
 
 struct context_config {
     enum context_role role;
-    const struct context_domain *domains; /* server: at least one; the first answers clients without SNI */
+    const struct context_domain *domains; /* server: at least one; the first answers clients without SNI, and those
+                                             whose SNI is not served: the handshake goes on without an acknowledgement
+                                             of the name and the client judges (RFC 6066 s3) */
     unsigned domain_count;
     const char *const *alpn;         /* NULL-terminated, preferred first; NULL: none. A server refuses a client that
                                         offers only others (RFC 7301 s3.2) and accepts one that offers none */
-    struct ticket_keys *ticket_keys; /* server; NULL: no tickets */
-    const char *ca_file;             /* client: trust anchors; NULL with insecure */
-    bool insecure;                   /* client, tests and benches: accept any certificate */
-    uint16_t version_min;            /* 0x0303 or 0x0304 */
-    uint16_t version_max;            /* the same; 0: 0x0304 */
+    struct ticket_keys *ticket_keys; /* server; NULL: no tickets. Must outlive the context and its engines */
+    const char *ca_file;  /* client: trust anchors in PEM; NULL with insecure. Names are the caller's to check */
+    bool insecure;        /* client, tests and benches: accept any certificate */
+    uint16_t version_min; /* 0x0303 or 0x0304 */
+    uint16_t version_max; /* the same; 0: 0x0304 */
 };
 
 /* Once per process, before the first context; at the end. */
@@ -45,7 +47,8 @@ void tls_stop(void);
 /* "wolfSSL 5.9.2 (origin)". */
 const char *tls_library(void);
 
-/* 128-bit random key names and keys; rotated by age at use. Thread-safe. */
+/* 128-bit random key names, 256-bit keys; rotated by age at use (4 h), refused after 12 h. A ticket is bound to its
+ * domain; after 64 resumptions in a chain comes a full handshake. Thread-safe. */
 struct ticket_keys *ticket_keys_new(void);
 void ticket_keys_free(struct ticket_keys *keys);
 

@@ -6,7 +6,9 @@
  * Wire bytes to send are appended to a chain of the caller's. Handshake memory is released as soon as it is over. An
  * engine may move between threads while no call is running; its context is shared and reference-counted.
  *
- * Bounds:  wire bytes per feed: any; one record is held at most (16 KiB and its head) while it is incomplete.
+ * Bounds:  wire bytes per feed: any; one record is held at most (16 KiB and its head) while it is incomplete. A server
+ *          holds nothing of the library before the ClientHello is complete (16 KiB at most). A handshake has 128
+ * records at most. A peer that sends 32 records in a row without data (KeyUpdate, empty ones) has ENGINE_FAILED.
  */
 #include "core/base/chain.h"
 #include "tls/context.h"
@@ -19,7 +21,7 @@ enum engine_status {
     ENGINE_FAILED, /* an alert for the peer may be in wire_out; only engine_free is left. See engine_error */
 };
 
-/* plain bytes, borrowed until return. Must not free the engine. */
+/* plain bytes, borrowed until return. May write to engines and close them; must not feed one, nor free this one. */
 typedef void (*engine_plain_fn)(void *context, struct span plain);
 
 /* Server: name is the fallback domain when the client sends no SNI (may be empty: the context's first). Client: name
@@ -32,10 +34,11 @@ enum engine_status engine_start(struct engine *engine, struct chain *wire_out, s
 /* Takes all of wire. Handshake answers go to wire_out; plain bytes to the function, in order. */
 enum engine_status engine_feed(struct engine *engine, struct span wire, struct chain *wire_out, struct chunk_pool *pool,
                                engine_plain_fn plain, void *plain_context);
-/* Encrypts and consumes up to size_max bytes of plain, in records filled as far as they go. Only when ready. */
+/* Encrypts and consumes up to size_max bytes of plain, in records filled as far as they go. Only when ready and before
+ * engine_close. ENGINE_CLOSED after the peer's close_notify: written all the same. */
 enum engine_status engine_write(struct engine *engine, struct chain *plain, size_t size_max, struct chain *wire_out,
                                 struct chunk_pool *pool);
-/* close_notify. */
+/* close_notify; nothing if the handshake is not over. */
 void engine_close(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool);
 
 bool engine_is_ready(const struct engine *engine); /* the handshake is over */
@@ -48,7 +51,8 @@ struct span engine_server_name(const struct engine *engine); /* the domain whose
 bool engine_is_resumed(const struct engine *engine);
 
 /* Channel bindings (RFC 9266, RFC 5929). Size written to out, 0 if this connection has none of that kind: exporter
- * only with TLS 1.3, or 1.2 with extended master secret; unique only with TLS 1.2. */
+ * only with TLS 1.3, or 1.2 with extended master secret; unique only with TLS 1.2 and that; end point not when the
+ * certificate's signature has no one hash function (Ed25519). */
 enum engine_binding { BINDING_EXPORTER, BINDING_UNIQUE, BINDING_END_POINT };
 #define ENGINE_BINDING_MAX 64
 size_t engine_binding(struct engine *engine, enum engine_binding kind, char out[ENGINE_BINDING_MAX]);
