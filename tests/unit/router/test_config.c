@@ -385,7 +385,9 @@ static char *printed(const struct config *config)
     else
         config_print(config, file);
     fclose(file);
-    return text;
+    char *copy = strdup(text); /* GCC takes text itself, whose address the stream knew, for a pointer to a local */
+    free(text);
+    return copy;
 }
 
 static void count_change(void *context, const char *key, bool needs_restart)
