@@ -134,7 +134,7 @@ async def demonstrate(stats, port, password, authority):
     say("6. They talk, across shards")
     await talk(romeo, other)
     say("7. What the router says (sluicectl show sessions, show stats)")
-    for line in stats.ask(f"show sessions 10"):
+    for line in stats.ask("show sessions 10"):
         say(f"   {line}")
     show_statistics(stats)
     await asyncio.gather(romeo.log_out(), other.log_out())
@@ -150,6 +150,7 @@ def show_statistics(stats):
 
 
 def port_or_free(wanted):
+    """The port wanted, if nobody has it; 0: any."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -191,8 +192,11 @@ def stay(process):
 
 def run(given):
     folder = pathlib.Path(given.folder).resolve()
-    say(f"2. Optimised build in {throwaway.BUILD}")
-    throwaway.build(say=lambda text: say("   " + text))
+    if os.environ.get("SLUICED"):
+        say(f"2. No build: SLUICED={os.environ['SLUICED']}")
+    else:
+        say(f"2. Optimised build in {throwaway.BUILD}")
+        throwaway.build(say=lambda text: say("   " + text))
     say(f"3. Demo folder {folder}: configuration, CA, certificate for {DOMAIN}")
     if throwaway.stop(folder)[0]:
         say("   the router of an earlier run was stopped")
@@ -230,6 +234,8 @@ def main():
     except (throwaway.Trouble, asyncio.TimeoutError, OSError) as trouble:
         print(f"quickstart: {trouble or type(trouble).__name__}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

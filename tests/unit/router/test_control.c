@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "router/admin/command_priv.h"
+#include "router/admin/control_priv.h"
 #include "router/store/account.h"
 #include "tests/unit/router/control_probe.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -655,6 +657,89 @@ static void socket__of_long_path__works(void **state)
     rmdir(folder);
 }
 
+/* ---- time-outs: one console without a thread, its clock in the test's hand ---- */
+
+struct lone {
+    struct control *control;
+    struct console *console;
+    int fd;
+};
+
+static void lone_start(struct lone *lone)
+{
+    struct err err;
+    int pair[2];
+    struct control_config config = {.context = &probe};
+    lone->control = control_new(&config, &err);
+    assert_non_null(lone->control);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    struct epoll_event event = {.events = EPOLLIN};
+    assert_int_equal(epoll_ctl(lone->control->epoll, EPOLL_CTL_ADD, pair[0], &event), 0);
+    lone->control->now_ms = 1000000;
+    lone->console = &lone->control->consoles[0];
+    console_open(lone->console, lone->control, pair[0]);
+    lone->fd = pair[1];
+}
+
+static void lone_say(struct lone *lone, const char *text)
+{
+    probe_send(lone->fd, text);
+    console_ready(lone->console, EPOLLIN);
+    console_turn(lone->console, lone->control->now_ms);
+}
+
+static void lone_end(struct lone *lone)
+{
+    control_free(lone->control);
+    close(lone->fd);
+}
+
+static void console__that_says_nothing__is_closed_in_its_time(void **state)
+{
+    (void)state;
+    struct lone lone;
+    lone_start(&lone);
+    lone_say(&lone, "log level error\n");
+    free(probe_answer(lone.fd));
+    console_turn(lone.console, lone.control->now_ms + CONSOLE_IDLE_MS - 1);
+    assert_true(lone.console->fd >= 0);
+    console_turn(lone.console, lone.control->now_ms + CONSOLE_IDLE_MS);
+    assert_int_equal(lone.console->fd, -1);
+    assert_null(probe_answer(lone.fd));
+    lone_end(&lone);
+}
+
+static void console__whose_answer_nobody_reads__is_closed_in_its_time(void **state)
+{
+    (void)state;
+    struct lone lone;
+    lone_start(&lone);
+    for (unsigned i = 0; i < 2000 && console_waiting(lone.console) == 0; i++)
+        lone_say(&lone, "show stats manual\nshow stats manual\n");
+    assert_true(console_waiting(lone.console) > 0);
+    console_turn(lone.console, lone.control->now_ms + CONSOLE_STALL_MS - 1);
+    assert_true(lone.console->fd >= 0);
+    console_turn(lone.console, lone.control->now_ms + CONSOLE_STALL_MS);
+    assert_int_equal(lone.console->fd, -1);
+    lone_end(&lone);
+}
+
+static void accounts__without_a_store__are_refused(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"account add a@localhost\n", "account del a@localhost\n", "account list\n",
+                                        "account export\n", "account import\n"};
+    struct lone lone;
+    lone_start(&lone);
+    for (unsigned i = 0; i < 5; i++) {
+        lone_say(&lone, lines[i]);
+        char *answer = probe_answer(lone.fd);
+        assert_string_equal(answer, "ERROR there is no store\n\n");
+        free(answer);
+    }
+    lone_end(&lone);
+}
+
 /* ---- signals: a process of its own, since they are the process's ---- */
 
 static bool reload_and_wait(void *context, struct err *notice, struct err *err)
@@ -731,6 +816,9 @@ int main(void)
 {
     const struct CMUnitTest alone[] = {
         cmocka_unit_test(signals__in_order__reload_drain_and_stop),
+        cmocka_unit_test(console__that_says_nothing__is_closed_in_its_time),
+        cmocka_unit_test(console__whose_answer_nobody_reads__is_closed_in_its_time),
+        cmocka_unit_test(accounts__without_a_store__are_refused),
         cmocka_unit_test(admin_page__of_docs__names_every_command),
     };
     const struct CMUnitTest tests[] = {
