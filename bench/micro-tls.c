@@ -3,7 +3,7 @@
  * What TLS costs a server: handshakes, records, memory. The client is OpenSSL's libssl in the same thread; only the
  * time inside of the engine is counted.
  *
- *   micro-tls [folder of tests/unit/tls/certs.sh]
+ *   micro-tls [folder of tests/unit/tls/certs.sh [memory | records | handshakes]]
  */
 #include "core/base/err.h"
 #include "tls/engine.h"
@@ -273,9 +273,13 @@ int main(int argc, char **argv)
     SSL_CTX_set_session_cache_mode(factory, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(factory, keep_session);
     printf("%s\n", tls_library());
-    bench_memory(folder);
-    bench_records(folder);
-    bench_handshakes(folder);
+    const char *only = argc > 2 ? argv[2] : "memory records handshakes";
+    if (strstr(only, "memory") != NULL)
+        bench_memory(folder);
+    if (strstr(only, "records") != NULL)
+        bench_records(folder);
+    if (strstr(only, "handshakes") != NULL)
+        bench_handshakes(folder);
     SSL_CTX_free(factory);
     chunk_pool_fini(&pool);
     tls_stop();
