@@ -57,7 +57,7 @@ def build(name, compiler='gcc', **options):
     verb = ['--reconfigure'] if (folder / 'build.ninja').exists() else []
     status, text = run(['meson', 'setup', *verb, str(folder), *settings], f'{name}-setup', env)
     if status == 0:
-        status, text = run(['ninja', '-C', str(folder)], f'{name}-build', env)
+        status, text = run(['ninja', '-k', '0', '-C', str(folder)], f'{name}-build', env)
     if status:
         tail(text)
     count(f'build {name}', int(status == 0), [] if status == 0 else [f'see build/logs/{name}-build.txt'])
