@@ -4,7 +4,6 @@
  */
 #include "core/base/log.h"
 #include "io/ring/ring_priv.h"
-#include "io/ring/uapi_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
