@@ -62,7 +62,8 @@ static bool copy_arrays(struct xml_scan *to, const struct xml_scan *from)
     if (!xml_grow(&a->open, &a->open_room, from->depth, sizeof *a->open) ||
         !xml_grow(&a->bindings, &a->binding_room, from->binding_count, sizeof *a->bindings) ||
         !xml_grow(&a->dynamics, &a->dynamic_room, from->dynamic_count, sizeof *a->dynamics) ||
-        !xml_grow(&a->attributes, &a->attribute_room, slots, sizeof *a->attributes))
+        !xml_grow(&a->attributes, &a->attribute_room, slots ? slots : 1, sizeof *a->attributes) ||
+        !xml_grow(&to->trail->bytes, &to->trail->room, 1, 1))
         return false;
     if (from->depth)
         memcpy(a->open, from->arrays.open, from->depth * sizeof *a->open);

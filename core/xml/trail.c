@@ -8,6 +8,8 @@
  *   10gggggg  g bytes of text before the next mark; 0: a number follows
  *   110ggggg  g bytes of text, then an end tag without white space
  *   11100000  end tag; number: white space in it
+ *   1110eaaa  start tag: of a attributes, no prefix, the parent's namespace, nothing behind the last attribute; number:
+ *             name size; then the attributes
  *   1111anpe  start tag: numbers: name size, [prefix size], [namespace], [attribute count], white space before the
  *             end; then the attributes
  *   attributes: 0vvvvnnn  name of n + 1 bytes, value of v, one space before, nothing around '='
@@ -88,6 +90,21 @@ static void put_attribute(struct xml_trail *trail, const struct xml_attribute *a
     }
 }
 
+static void put_full_start(struct xml_trail *trail, const struct xml_element *e, uint16_t parent_ns, bool is_empty,
+                           uint32_t space)
+{
+    put(trail, 0xf0u | (is_empty ? START_EMPTY : 0u) | (e->prefix_size ? START_PREFIX : 0u) |
+                   (e->ns != parent_ns ? START_NS : 0u) | (e->attributes ? START_ATTRIBUTES : 0u));
+    put_number(trail, e->name_size);
+    if (e->prefix_size)
+        put_number(trail, e->prefix_size);
+    if (e->ns != parent_ns)
+        put_number(trail, e->ns);
+    if (e->attributes)
+        put_number(trail, e->attributes);
+    put_number(trail, space);
+}
+
 bool xml_trail_start(struct xml_trail *trail, const struct xml_element *e, uint16_t parent_ns, bool is_empty,
                      const struct xml_attribute *attributes)
 {
@@ -103,19 +120,16 @@ bool xml_trail_start(struct xml_trail *trail, const struct xml_element *e, uint1
         trail->just_open = !is_empty;
         return true;
     }
-    put(trail, 0xf0u | (is_empty ? START_EMPTY : 0u) | (e->prefix_size ? START_PREFIX : 0u) |
-                   (e->ns != parent_ns ? START_NS : 0u) | (e->attributes ? START_ATTRIBUTES : 0u));
-    put_number(trail, e->name_size);
-    if (e->prefix_size)
-        put_number(trail, e->prefix_size);
-    if (e->ns != parent_ns)
-        put_number(trail, e->ns);
-    if (e->attributes)
-        put_number(trail, e->attributes);
     uint32_t last = at;
     if (e->attributes)
         last = attributes[e->attributes - 1].value + attributes[e->attributes - 1].value_size + 1;
-    put_number(trail, e->body - closing - last);
+    uint32_t space = e->body - closing - last;
+    if (e->attributes - 1u < 7 && !e->prefix_size && e->ns == parent_ns && space == 0) {
+        put(trail, 0xe0u | (is_empty ? 8u : 0u) | e->attributes);
+        put_number(trail, e->name_size);
+    } else {
+        put_full_start(trail, e, parent_ns, is_empty, space);
+    }
     for (uint32_t i = 0; i < e->attributes; i++) {
         put_attribute(trail, &attributes[i], at);
         at = attributes[i].value + attributes[i].value_size + 1;
@@ -264,9 +278,28 @@ static void get_short_start(struct trail_cursor *c, unsigned mark)
         get_end(c, 0);
 }
 
-static void get_full_start(struct trail_cursor *c, unsigned mark)
+static void get_attributes(struct trail_cursor *c, struct xml_element *e, uint32_t space, bool is_empty)
 {
     struct xml_scan *t = c->into;
+    c->at += 1u + e->name_size;
+    for (uint32_t i = 0; i < e->attributes; i++)
+        get_attribute(c, &t->arrays.attributes[t->attribute_count++]);
+    c->at += space + (is_empty ? 2 : 1);
+    e->body = e->tail = e->end = c->at;
+    if (!is_empty)
+        push(c, e);
+}
+
+static void get_start(struct trail_cursor *c, unsigned mark)
+{
+    struct xml_element *e = add_element(c);
+    e->name_size = (uint16_t)get_number(c);
+    e->attributes = mark & 7;
+    get_attributes(c, e, 0, (mark & 8) != 0);
+}
+
+static void get_full_start(struct trail_cursor *c, unsigned mark)
+{
     struct xml_element *e = add_element(c);
     e->name_size = (uint16_t)get_number(c);
     if (mark & START_PREFIX)
@@ -276,13 +309,7 @@ static void get_full_start(struct trail_cursor *c, unsigned mark)
     if (mark & START_ATTRIBUTES)
         e->attributes = (uint16_t)get_number(c);
     uint32_t space = get_number(c);
-    c->at += 1u + e->name_size;
-    for (uint32_t i = 0; i < e->attributes; i++)
-        get_attribute(c, &t->arrays.attributes[t->attribute_count++]);
-    c->at += space + (mark & START_EMPTY ? 2 : 1);
-    e->body = e->tail = e->end = c->at;
-    if (!(mark & START_EMPTY))
-        push(c, e);
+    get_attributes(c, e, space, (mark & START_EMPTY) != 0);
 }
 
 bool xml_trail_read(const struct xml_partial *partial, struct xml_scan *into)
@@ -306,8 +333,10 @@ bool xml_trail_read(const struct xml_partial *partial, struct xml_scan *into)
         } else if (mark < 0xe0) {
             c.at += mark & 0x1f;
             get_end(&c, 0);
-        } else if (mark < 0xf0) {
+        } else if (mark == 0xe0) {
             get_end(&c, get_number(&c));
+        } else if (mark < 0xf0) {
+            get_start(&c, mark);
         } else {
             get_full_start(&c, mark);
         }
