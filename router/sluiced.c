@@ -326,12 +326,12 @@ static bool build(struct sluice *sluice, struct err *err)
     sluice->shard_count = count_shards(config);
     sluice->io_config = io_config_default;
     sluice->io_config.connection_max = connection_max(config);
-    if (!io_probe(err) || !(sluice->group = io_group_new(sluice->shard_count, err)))
+    /* The store first: a second router started by mistake ends here, before it takes a single connection. */
+    if (!io_probe(err) || !(sluice->store = store_open(config->store_path, sluice->shard_count + 1, err)) ||
+        !(sluice->group = io_group_new(sluice->shard_count, err)))
         return false;
     if (!listen_all(sluice, "listen.c2s", &config->listen_c2s, LISTEN_C2S, err) ||
         !listen_all(sluice, "listen.c2s_tls", &config->listen_c2s_tls, LISTEN_C2S_TLS, err))
-        return false;
-    if (!(sluice->store = store_open(config->store_path, sluice->shard_count + 1, err)))
         return false;
     if (!load_seed(config->store_path, seed, err) ||
         !(sluice->router = router_new(sluice->shard_count, config->limits_link_size, seed, err)))

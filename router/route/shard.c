@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "router/route/session.h"
+#include "router/stream/crowd.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
 
@@ -23,6 +24,7 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
 {
     *shard = (struct shard){.index = index, .router = router, .counters = counters, .store = store};
     table_init(&shard->users, &router->hash_key, user_key);
+    crowd_init(shard);
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
     if (!shard->overflow || !shard->wake_mask) {
@@ -73,6 +75,7 @@ void shard_fini(struct shard *shard)
     mail_overflow_free(shard);
     free(shard->wake_mask);
     table_fini(&shard->users);
+    crowd_fini(shard);
     wheel_free(shard->wheel);
     xml_scratch_free(shard->scratch);
     policy_unref(shard->policy);
@@ -177,6 +180,7 @@ static uint64_t turn(void *context)
 {
     struct shard *shard = context;
     bool more = mail_drain(shard);
+    shard->handshakes = 0;
     store_poll(shard->store, store_reply, shard);
     wheel_advance(shard->wheel, shard_now_ms(shard), shard);
     more |= stream_run_all(shard);

@@ -70,7 +70,7 @@ static void become_session(struct stream *stream, struct session *session)
     stream->was_bound = true;
     session->lang = stream->nego->lang;
     stream->nego->lang = NULL;
-    stream_set_deadline(stream, 0);
+    stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
     log_event(LOG_DEBUG, "c2s.bound", "jid=%s", log_quoted(jid_full(&jid)).text);
 }
 

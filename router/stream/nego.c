@@ -181,12 +181,13 @@ const struct nego_row nego_rows[] = {
 const unsigned nego_row_count = sizeof nego_rows / sizeof nego_rows[0];
 
 /* No row: what the peer did has no place here. */
-static void no_row(struct stream *stream, enum nego_event event)
+static void no_row(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza)
 {
-    /* RFC 6120 s4.9.3.12: whatever is sent before authentication, or before binding (s7.1), except a second header. */
+    /* RFC 6120 s4.9.3.12: whatever is sent before authentication, or before binding (s7.1), except a second header: to
+     * the reader one in mid-stream is an element like any other. */
     enum stream_error error = STREAM_NOT_AUTHORIZED_ERROR;
-    if (event == EV_HEADER)
-        error = STREAM_INVALID_XML_ERROR;
+    if (event == EV_HEADER || (event == EV_OTHER && xml_is(stanza, 0, NS_STREAM, "stream")))
+        error = STREAM_BAD_FORMAT_ERROR;
     stream_close(stream, error, NULL);
 }
 
@@ -205,7 +206,7 @@ void nego_event(struct stream *stream, enum nego_event event, const struct xml_s
     while (event != EV_NONE && event != EV_CLOSED) {
         const struct nego_row *row = row_find(stream, event);
         if (!row) {
-            no_row(stream, event);
+            no_row(stream, event, stanza);
             return;
         }
         event = row->action(stream, stanza);

@@ -6,6 +6,7 @@
 #include "io/io.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/stream/crowd.h"
 #include "router/stream/intake.h"
 #include "router/stream/nego.h"
 #include "router/stream/stream_header.h"
@@ -89,6 +90,7 @@ static void unlink_from(struct stream **head, struct stream *stream, bool dirty_
 static void list_remove(struct stream *stream)
 {
     struct shard *shard = stream->shard;
+    crowd_leave(shard, stream);
     if (shard->cursor == stream)
         shard->cursor = stream->next;
     if (stream->next)
@@ -105,6 +107,26 @@ static void list_remove(struct stream *stream)
     stream->is_dirty = stream->is_runnable = false;
 }
 
+/* A recipient that left its queue unread, or a session that has been silent: the latter gets a blank, which a dead
+ * connection will not acknowledge, so that the system breaks it (RFC 6120 s4.6.1, TCP_USER_TIMEOUT). */
+static void bound_deadline(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    uint64_t idle = shard->policy->config->timeouts_idle_ms;
+    if (stream->throttled) {
+        stream_close(stream, STREAM_RESOURCE_CONSTRAINT_ERROR, "what was sent to this session was not read");
+        return;
+    }
+    if (!idle)
+        return;
+    uint64_t silent = shard_now_ms(shard) - stream->received_ms;
+    if (silent >= idle && chain_is_empty(&stream->out)) {
+        chain_append(&stream->out, shard->pool, SPAN(" "));
+        stream_touch(stream);
+    }
+    stream_set_deadline(stream, silent >= idle ? idle : idle - silent);
+}
+
 /* The stream's deadline has come: what it means depends on where the stream is. */
 static void deadline(void *context, struct timer *timer)
 {
@@ -118,7 +140,7 @@ static void deadline(void *context, struct timer *timer)
         stream_abort(stream);
         break;
     case STREAM_BOUND:
-        stream_close(stream, STREAM_RESOURCE_CONSTRAINT_ERROR, "what was sent to this session was not read");
+        bound_deadline(stream);
         break;
     case STREAM_HEADER:
     case STREAM_OPEN:
@@ -180,6 +202,12 @@ void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, c
     address_keep(stream, peer);
     conn->owner = stream;
     list_add(shard, stream);
+    if (!crowd_enter(shard, stream)) {
+        shard_count(shard, COUNTER_CROWDED, 1);
+        stream->state = STREAM_CLOSING;
+        io_reset(shard->io, conn);
+        return;
+    }
     xml_reader_init(&stream->reader, &shard->limits_unauthenticated);
     stream->is_direct_tls = direct_tls;
     stream_set_deadline(stream, shard->policy->config->timeouts_header_ms);
@@ -233,7 +261,8 @@ void stream_closed(struct stream *stream, int error)
 static void consume(struct stream *stream, struct span *bytes)
 {
     struct xml_stanza stanza;
-    while (bytes->size && !stream->holds && stream->state != STREAM_CLOSING) {
+    /* Until the reader wants more, not until the bytes end: a header that closes itself is two events. */
+    while (!stream->holds && stream->state != STREAM_CLOSING) {
         enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
         stream->behind = bytes->size;
         switch (event) {
@@ -295,12 +324,8 @@ static void take_plain(void *context, struct span bytes)
         chain_append(&stream->held, stream->shard->pool, bytes);
 }
 
-void stream_received(struct stream *stream, struct span wire)
+static void take_wire(struct stream *stream, struct span wire)
 {
-    if (!stream->tls) {
-        take_plain(stream, wire);
-        return;
-    }
     enum engine_status status = engine_feed(stream->tls, wire, &stream->wire, stream->shard->pool, take_plain, stream);
     if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
         nego_event(stream, EV_TLS_READY, NULL);
@@ -322,10 +347,64 @@ void stream_received(struct stream *stream, struct span wire)
     }
 }
 
+static void make_runnable(struct stream *stream)
+{
+    if (stream->is_runnable)
+        return;
+    stream->is_runnable = true;
+    stream->next_runnable = stream->shard->runnable;
+    stream->shard->runnable = stream;
+}
+
+/* A handshake costs as much as hundreds of stanzas: a turn does few of them, the rest waits for the next turns, so that
+ * a storm of new connections does not stop the sessions that are there. While it waits, held has wire bytes. */
+static bool postpone_handshake(struct stream *stream, struct span wire)
+{
+    struct shard *shard = stream->shard;
+    if (chain_is_empty(&stream->held) && shard->handshakes < shard->policy->config->limits_handshakes_per_turn) {
+        shard->handshakes++;
+        return false;
+    }
+    chain_append(&stream->held, shard->pool, wire);
+    make_runnable(stream);
+    return true;
+}
+
+void stream_received(struct stream *stream, struct span wire)
+{
+    stream->received_ms = shard_now_ms(stream->shard);
+    if (!stream->tls)
+        take_plain(stream, wire);
+    else if (stream->state != STREAM_TLS || !postpone_handshake(stream, wire))
+        take_wire(stream, wire);
+}
+
+static void run_handshake(struct stream *stream)
+{
+    struct shard *shard = stream->shard;
+    if (shard->handshakes >= shard->policy->config->limits_handshakes_per_turn) {
+        make_runnable(stream);
+        return;
+    }
+    shard->handshakes++;
+    struct chain wire = stream->held;
+    stream->held = (struct chain){0};
+    while (!chain_is_empty(&wire) && stream->state != STREAM_CLOSING) {
+        struct span front = chain_front(&wire);
+        take_wire(stream, front);
+        chain_consume(&wire, shard->pool, front.size);
+    }
+    chain_clear(&wire, shard->pool);
+}
+
 /* Goes on with what waited, where it lies. */
 static void run_held(struct stream *stream)
 {
     struct chunk_pool *pool = stream->shard->pool;
+    if (stream->state == STREAM_TLS) {
+        run_handshake(stream);
+        return;
+    }
     while (!stream->holds && stream->state != STREAM_CLOSING && !chain_is_empty(&stream->held)) {
         struct span front = chain_front(&stream->held);
         struct span rest = front;
@@ -372,11 +451,8 @@ void stream_hold(struct stream *stream)
 void stream_release(struct stream *stream)
 {
     /* A stream that began to close has dropped its holds; a late release finds none. */
-    if (!stream->holds || --stream->holds || stream->is_runnable)
-        return;
-    stream->is_runnable = true;
-    stream->next_runnable = stream->shard->runnable;
-    stream->shard->runnable = stream;
+    if (stream->holds && --stream->holds == 0)
+        make_runnable(stream);
 }
 
 void stream_touch(struct stream *stream)
@@ -567,6 +643,7 @@ void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *st
     stream->conn = conn;
     conn->owner = stream;
     list_add(shard, stream);
+    crowd_enter(shard, stream);
     chain_adopt(&stream->held, shard->pool);
     chain_adopt(&stream->out, shard->pool);
     chain_adopt(&stream->wire, shard->pool);

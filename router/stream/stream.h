@@ -80,11 +80,13 @@ struct stream {
     bool has_ended : 1;       /* the peer sent FIN */
     bool has_notified : 1;    /* our TLS close_notify is out */
     bool is_shut : 1;         /* our FIN is out */
+    bool is_counted : 1;      /* among its address's connections: crowd.h */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
     uint16_t move_to;
     uint8_t mechanism;   /* that authenticated it: sasl_mechanism_name() */
     uint8_t address[16]; /* of the peer; IPv4 mapped (RFC 4291 s2.5.5.2) */
     uint64_t accepted_ms;
+    uint64_t received_ms; /* the last time the peer sent anything */
 };
 
 /* Frees a stream whose io has ended: nothing is sent, nobody is told. */

@@ -48,7 +48,7 @@ void throttle_release_all(struct stream *stream)
         return;
     stream->throttled = NULL;
     if (stream->state == STREAM_BOUND)
-        stream_set_deadline(stream, 0);
+        stream_set_deadline(stream, shard->policy->config->timeouts_idle_ms);
     for (unsigned i = 0; i < list->count; i++) {
         struct stream *local = stream_find(shard, list->senders[i]);
         if (local)
