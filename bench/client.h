@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Client: one simulated XMPP client: a connection, TLS, a stream (RFC 6120), from dialling to the orderly end.
+ *
+ *   client_dial -> (TLS) -> login.h negotiates -> bound: traffic.h sends and checks -> client_leave -> closed
+ *
+ * What a client sends is appended to out and goes out at the end of the turn (client_touch). Whatever it does not
+ * expect (a stream error, an end it did not ask for) fails it: counted, noted, connection reset.
+ *
+ * Thread:  its fleet's.
+ */
+#include "bench/fleet.h"
+
+struct engine;
+struct login;
+
+enum client_state {
+    CLIENT_OFF, /* no connection */
+    CLIENT_DIALLING,
+    CLIENT_TLS,      /* handshake */
+    CLIENT_GREETING, /* header sent, features awaited */
+    CLIENT_STARTTLS, /* asked, proceed awaited */
+    CLIENT_LOGIN,    /* auth sent */
+    CLIENT_PROOF,    /* response sent */
+    CLIENT_RESTART,  /* header sent again, features awaited */
+    CLIENT_BINDING,
+    CLIENT_BOUND,
+    CLIENT_LEAVING, /* end tag sent */
+    CLIENT_FAILED,  /* only closed is awaited */
+    CLIENT_STATE_COUNT
+};
+
+extern const char *const client_state_names[CLIENT_STATE_COUNT];
+
+struct client {
+    struct fleet *fleet;
+    struct client *partner; /* of its pair; itself when there are none */
+    struct io_conn *conn;   /* NULL: none */
+    struct engine *tls;
+    struct login *login; /* until bound */
+    char *jid;           /* bound full JID */
+    struct xml_reader reader;
+    struct chain out;  /* plain XML to send */
+    struct chain wire; /* TLS records, or out itself, on their way to the io */
+    struct client *next_dirty;
+    struct client *next_idle;
+    uint64_t dialled_ns;
+    uint32_t number;   /* of the session, counted over all fleets */
+    uint32_t dials;    /* so far: chooses the source address */
+    uint32_t sent;     /* next sequence number to the partner */
+    uint32_t received; /* next one expected from it */
+    uint32_t jid_size;
+    uint8_t state; /* enum client_state */
+    bool is_dirty : 1;
+    bool has_footer : 1; /* the server closed its stream */
+};
+
+/* For the scratch of a fleet. */
+const struct xml_limits *client_limits(void);
+/* The account: user<first_user + number % users>. */
+unsigned client_user(const struct client *client);
+void client_dial(struct client *client);
+/* Something is in out, or may go on. */
+void client_touch(struct client *client);
+/* Sends what waits, unless a send is in flight. */
+void client_flush(struct client *client);
+/* TLS begins: at once, or behind <proceed/>. */
+void client_start_tls(struct client *client);
+void client_leave(struct client *client);
+void client_fail(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Forgets the connection: it has closed, or the io has ended. */
+void client_clear(struct client *client);
+
+extern const struct io_handler client_io_handler; /* context: the fleet; owner of a connection: its client */
+
+/* The reactor's end-of-turn call, in fleet.c. */
+uint64_t fleet_turn(void *fleet);

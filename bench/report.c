@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define BUSY         0.95    /* of a core */
+#define LAG_HARMLESS 100000u /* ns; more than that and more than half of the latency: the generator's own */
+
+static uint64_t lost(const struct result *result)
+{
+    uint64_t settled = result->totals[TALLY_RECEIVED] + result->totals[TALLY_REFUSED];
+    return result->totals[TALLY_SENT] > settled ? result->totals[TALLY_SENT] - settled : 0;
+}
+
+bool report_is_fine(const struct result *result)
+{
+    static const enum tally wrongs[] = {TALLY_REFUSED, TALLY_DUPLICATED, TALLY_REORDERED, TALLY_CORRUPT,
+                                        TALLY_FAILED,  TALLY_BROKEN,     TALLY_OVERRUN};
+    for (unsigned i = 0; i < sizeof wrongs / sizeof *wrongs; i++)
+        if (result->totals[wrongs[i]])
+            return false;
+    return !result->failure && !lost(result);
+}
+
+static double share(uint64_t ns, const struct result *result)
+{
+    return result->seconds > 0 ? (double)ns / 1e9 / result->seconds : 0;
+}
+
+static bool is_late(const struct result *result, double at)
+{
+    uint64_t lag = histogram_at(&result->lag, at);
+    return lag > LAG_HARMLESS && lag * 2 > histogram_at(&result->latency, at);
+}
+
+/* An open loop waits awake, so only being late counts; a closed one is busy. When the server is as busy, the rate is
+ * the server's all the same. */
+bool report_is_saturated(const struct load_options *options, const struct result *result)
+{
+    if (options->mode == MODE_IDLE)
+        return false;
+    if (options->mode == MODE_RATE)
+        return is_late(result, 0.5) || is_late(result, 0.99) || is_late(result, 0.999);
+    bool is_server_busy = options->pid && share(proc_busiest_ns(&result->before, &result->after), result) >= BUSY;
+    return share(result->generator_busiest_ns, result) >= BUSY && !is_server_busy;
+}
+
+static uint64_t server_cpu_ns(const struct result *result)
+{
+    return result->after.cpu_ns - result->before.cpu_ns;
+}
+
+static double per_event_us(const struct result *result)
+{
+    return result->events ? (double)server_cpu_ns(result) / 1e3 / (double)result->events : 0;
+}
+
+/* Growth from the first sample to the second, for each session, in bytes; negative when it shrank. */
+static double per_session(uint64_t before, uint64_t after, const struct load_options *options)
+{
+    return ((double)after - (double)before) / options->sessions;
+}
+
+static const char *event_name(enum load_mode mode)
+{
+    return mode == MODE_LOGIN ? "login" : mode == MODE_IQ ? "answer" : "message";
+}
+
+static void print_histogram(const char *name, const struct histogram *histogram)
+{
+    printf("%-11s p50 %.3f  p90 %.3f  p99 %.3f  p99.9 %.3f  max %.3f ms\n", name,
+           (double)histogram_at(histogram, 0.5) / 1e6, (double)histogram_at(histogram, 0.9) / 1e6,
+           (double)histogram_at(histogram, 0.99) / 1e6, (double)histogram_at(histogram, 0.999) / 1e6,
+           (double)histogram->max / 1e6);
+}
+
+static void print_head(const struct load_options *options, const struct result *result)
+{
+    printf("%s: %u sessions, %s %s", load_mode_names[options->mode], options->sessions,
+           options->is_relay ? "relay, TLS" : "TLS", load_tls_names[options->tls]);
+    if (options->mode == MODE_CHAT || options->mode == MODE_RATE)
+        printf(", bodies of %u B", options->body);
+    if (options->mode == MODE_CHAT || options->mode == MODE_IQ)
+        printf(", window %u", options->window);
+    if (options->mode == MODE_RATE)
+        printf(", %.0f messages/s", options->rate);
+    printf(", %.2f s\n", result->seconds);
+}
+
+static void print_memory(const struct load_options *options, const struct result *result)
+{
+    const struct proc_sample *fresh = &result->fresh, *settled = &result->settled;
+    printf("%-11s %.0f B of the server's memory per session (resident %.1f -> %.1f MB)\n", "memory",
+           per_session(fresh->rss, settled->rss, options), (double)fresh->rss / 1e6, (double)settled->rss / 1e6);
+    printf(
+        "%-11s %.0f B of kernel objects per session, both ends and all of this machine; TCP queues %.1f -> %.1f MB\n",
+        "", per_session(fresh->slab, settled->slab, options), (double)fresh->tcp_memory / 1e6,
+        (double)settled->tcp_memory / 1e6);
+}
+
+static void print_load(const struct load_options *options, const struct result *result)
+{
+    const char *name = event_name(options->mode);
+    bool is_saturated = report_is_saturated(options, result);
+    if (is_saturated)
+        printf(
+            "SATURATED   the generator itself was the bottleneck: no rate and no latency of the server can be told\n");
+    else
+        printf("%-11s %.0f /s (%" PRIu64 " in all)\n", name, (double)result->events / result->seconds, result->events);
+    if (!is_saturated && options->mode != MODE_LOGIN)
+        print_histogram("latency", &result->latency);
+    if (options->mode == MODE_RATE)
+        print_histogram("own lag", &result->lag);
+    printf("%-11s %u thread(s), the busiest %.0f %% of a core\n", "generator", options->threads,
+           100 * share(result->generator_busiest_ns, result));
+    if (!options->pid)
+        return;
+    printf("%-11s %.3f us CPU per %s; %.0f %% of a core, the busiest thread %.0f %%; resident %.1f MB\n", "server",
+           per_event_us(result), name, 100 * share(server_cpu_ns(result), result),
+           100 * share(proc_busiest_ns(&result->before, &result->after), result), (double)result->after.rss / 1e6);
+}
+
+static void print_text(const struct load_options *options, const struct result *result)
+{
+    const uint64_t *totals = result->totals;
+    print_head(options, result);
+    if (options->mode == MODE_IDLE && options->pid)
+        print_memory(options, result);
+    if (options->mode != MODE_IDLE && !result->failure)
+        print_load(options, result);
+    if (result->login.count) {
+        printf("%-11s %" PRIu64, "logins", totals[TALLY_LOGINS]);
+        if (result->login_seconds > 0)
+            printf(" in %.2f s", result->login_seconds);
+        printf("\n");
+        print_histogram("", &result->login);
+    }
+    printf("%-11s %" PRIu64 " sent, %" PRIu64 " received, %" PRIu64 " lost, %" PRIu64 " duplicated, %" PRIu64
+           " out of order, %" PRIu64 " corrupt, %" PRIu64 " refused, %" PRIu64 " logins failed, %" PRIu64 " broken\n",
+           "checked", totals[TALLY_SENT], totals[TALLY_RECEIVED], lost(result), totals[TALLY_DUPLICATED],
+           totals[TALLY_REORDERED], totals[TALLY_CORRUPT], totals[TALLY_REFUSED], totals[TALLY_FAILED],
+           totals[TALLY_BROKEN]);
+    if (result->failure)
+        printf("%-11s %s\n", "GIVEN UP", result->failure);
+    if (!report_is_fine(result))
+        printf("%-11s %s\n", "FAILED", result->first_error[0] ? result->first_error : "no more is known");
+}
+
+static void json_histogram(const char *name, const struct histogram *histogram, bool is_known)
+{
+    if (!is_known || !histogram->count) {
+        printf(",\"%s\":null", name);
+        return;
+    }
+    printf(",\"%s\":{\"count\":%" PRIu64 ",\"mean\":%" PRIu64 ",\"p50\":%" PRIu64 ",\"p90\":%" PRIu64
+           ",\"p99\":%" PRIu64 ",\"p999\":%" PRIu64 ",\"max\":%" PRIu64 "}",
+           name, histogram->count, histogram->sum / histogram->count, histogram_at(histogram, 0.5),
+           histogram_at(histogram, 0.9), histogram_at(histogram, 0.99), histogram_at(histogram, 0.999), histogram->max);
+}
+
+static void json_string(const char *name, const char *text)
+{
+    printf(",\"%s\":\"", name);
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ')
+            printf("\\u%04x", (unsigned char)*text);
+        else
+            printf(*text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    }
+    printf("\"");
+}
+
+static void json_server(const struct load_options *options, const struct result *result)
+{
+    printf(",\"server\":{\"cpu_us_per_event\":%.4f,\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"rss\":%" PRIu64
+           ",\"rss_fresh\":%" PRIu64 ",\"rss_settled\":%" PRIu64
+           ",\"memory_per_session\":%.0f,\"slab_per_session\":%.0f}",
+           per_event_us(result), share(server_cpu_ns(result), result),
+           share(proc_busiest_ns(&result->before, &result->after), result), result->after.rss, result->fresh.rss,
+           result->settled.rss, per_session(result->fresh.rss, result->settled.rss, options),
+           per_session(result->fresh.slab, result->settled.slab, options));
+}
+
+static void print_json(const struct load_options *options, const struct result *result)
+{
+    static const struct {
+        enum tally tally;
+        const char *name;
+    } rows[] = {
+        {TALLY_LOGINS, "logins"},         {TALLY_SENT, "sent"},
+        {TALLY_RECEIVED, "received"},     {TALLY_REFUSED, "refused"},
+        {TALLY_DUPLICATED, "duplicated"}, {TALLY_REORDERED, "reordered"},
+        {TALLY_CORRUPT, "corrupt"},       {TALLY_FAILED, "logins_failed"},
+        {TALLY_BROKEN, "broken"},
+    };
+    bool is_saturated = report_is_saturated(options, result);
+    printf("{\"mode\":\"%s\",\"tls\":\"%s\",\"relay\":%s,\"sessions\":%u,\"threads\":%u,\"window\":%u,\"body\":%u",
+           load_mode_names[options->mode], load_tls_names[options->tls], options->is_relay ? "true" : "false",
+           options->sessions, options->threads, options->window, options->body);
+    printf(",\"ok\":%s,\"saturated\":%s,\"seconds\":%.4f,\"login_seconds\":%.4f,\"events\":%" PRIu64,
+           report_is_fine(result) ? "true" : "false", is_saturated ? "true" : "false", result->seconds,
+           result->login_seconds, result->events);
+    if (is_saturated || result->seconds <= 0)
+        printf(",\"events_per_second\":null");
+    else
+        printf(",\"events_per_second\":%.1f", (double)result->events / result->seconds);
+    json_histogram("latency_ns", &result->latency, !is_saturated);
+    json_histogram("lag_ns", &result->lag, true);
+    json_histogram("login_ns", &result->login, true);
+    printf(",\"generator\":{\"cpu_share\":%.4f,\"busiest_share\":%.4f}", share(result->generator_cpu_ns, result),
+           share(result->generator_busiest_ns, result));
+    if (options->pid)
+        json_server(options, result);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+        printf(",\"%s\":%" PRIu64, rows[i].name, result->totals[rows[i].tally]);
+    printf(",\"lost\":%" PRIu64, lost(result));
+    json_string("failure", result->failure ? result->failure : "");
+    json_string("first_error", result->first_error);
+    printf("}\n");
+}
+
+void report_print(const struct load_options *options, const struct result *result)
+{
+    if (options->is_json)
+        print_json(options, result);
+    else
+        print_text(options, result);
+    fflush(stdout);
+}
