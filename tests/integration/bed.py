@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""A router under test, started and stopped by tools/testbed, with what tests ask of it."""
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import throwaway  # noqa: E402
+
+import wire  # noqa: E402
+
+TESTBED = str(ROOT / "tools" / "testbed")
+IS_LONG = os.environ.get("SL_LONG", "0") not in ("", "0")
+
+
+def sluiced():
+    return throwaway.binary()
+
+
+def sluicectl():
+    """SLUICECTL, or the one of the build that SLUICED is of."""
+    given = os.environ.get("SLUICECTL")
+    beside = pathlib.Path(sluiced()).parents[1] / "tools" / "sluicectl"
+    return given or str(beside if beside.exists() else throwaway.BUILD / "tools" / "sluicectl")
+
+
+def is_sanitized():
+    return b"__asan_init" in pathlib.Path(sluiced()).read_bytes()
+
+
+def wait_until(is_true, seconds=wire.WAIT, step=0.01):
+    """Whether it became true in time."""
+    until = time.monotonic() + seconds
+    while not is_true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(step)
+    return True
+
+
+class Bed:
+    def __init__(self, folder, shards=2, domains=("localhost",), users=8, plaintext=False, settings=()):
+        self.folder = pathlib.Path(folder)
+        self.domains = list(domains)
+        self.clients = []
+        self.command = [TESTBED, "start", str(folder), "--shards", str(shards), "--users", str(users)]
+        for domain in domains:
+            self.command += ["--domain", domain]
+        for setting in settings:
+            self.command += ["--set", setting]
+        if plaintext:
+            self.command.append("--plaintext")
+        self.settings = list(settings)
+        self.start()
+
+    def start(self):
+        done = subprocess.run(self.command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        made = dict(word.split("=", 1) for word in done.stdout.split())
+        self.pid, self.port, self.tls_port = int(made["pid"]), int(made["c2s"]), int(made["tls"])
+        self.socket = made["stats"]
+        self.authority = self.folder / "ca.pem"
+
+    def relaunch(self):
+        """After kill -9: the same folder, ports and accounts; nothing is made anew."""
+        process = throwaway.launch(self.folder.resolve(), self.settings, {"c2s": self.port, "tls": self.tls_port})
+        self.pid = process.pid
+        return process
+
+    def stop(self):
+        """In order; fails if the log shows a failed check or a sanitizer's report."""
+        done = subprocess.run([TESTBED, "stop", str(self.folder)], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise AssertionError(done.stderr + "\n".join(self.log()[-30:]))
+
+    def log(self):
+        return throwaway.log_lines(self.folder)
+
+    # ---- what the router says of itself ----
+
+    def ask(self, command, *more):
+        with throwaway.Stats(self.socket) as stats:
+            return stats.ask(command, *more)
+
+    def json(self, command):
+        return json.loads("".join(self.ask("json " + command)))
+
+    def stats(self):
+        return {row["name"]: row["total"] for row in self.json("show stats")}
+
+    def sessions(self):
+        return self.json("show sessions 100000")
+
+    def shard_of(self, jid):
+        return next(row["shard"] for row in self.sessions() if row["jid"] == jid)
+
+    def ctl(self, *words, given=None):
+        return subprocess.run([sluicectl(), "--socket", self.socket, *words], input=given or "", capture_output=True,
+                              text=True, timeout=60, check=False)
+
+    # ---- clients ----
+
+    def connect(self, domain=None, budget=None, tls=False):
+        client = wire.Client(self.tls_port if tls else self.port, domain or self.domains[0], budget)
+        self.clients.append(client)
+        return client
+
+    def context(self, **more):
+        return wire.tls_context(self.authority, **more)
+
+    def secure(self, direct=False, context=None, domain=None):
+        """A stream under TLS with its features read."""
+        client = self.connect(domain, tls=direct)
+        context = context or self.context()
+        if direct:
+            client.direct_tls(context)
+        else:
+            client.open()
+            client.start_tls(context)
+        return client.open()
+
+    def login(self, user, resource=None, secure=True, is_available=True, direct=False, context=None, domain=None,
+              password="secret"):
+        """A bound session, available unless told otherwise."""
+        client = self.secure(direct, context, domain) if secure else self.connect(domain).open()
+        failure = client.scram(user, password)
+        assert failure is None, failure
+        client.open()
+        failure = client.bind(resource)
+        assert failure is None, failure
+        if is_available:
+            client.send("<presence/>")
+            client.ping()
+            own = client.stanza()  # RFC 6121 s4.2.2: its own presence comes back
+            assert own.tag == f"{{{wire.CLIENT}}}presence", own.tag
+        return client
+
+    def pair(self, is_split=True, **more):
+        """Two sessions of different users, on two shards or on one."""
+        first = self.login("user0", **more)
+        shard = self.shard_of(first.jid)
+        for n in range(1, 100):
+            other = self.login(f"user{n}", **more)
+            if (self.shard_of(other.jid) != shard) == is_split:
+                return first, other
+            other.end()
+        raise AssertionError("all users live on one shard")
+
+    # ---- the books ----
+
+    def difference(self):
+        """Empty when nothing is open, nothing under way, and every stanza is accounted for (router/route/deliver.h)."""
+        s = self.stats()
+        wrong = []
+        if s["connections"] or s["sessions"]:
+            wrong.append(f"connections={s['connections']} sessions={s['sessions']}")
+        left = s["stanzas_accepted"] + s["stanzas_born"]
+        right = s["stanzas_delivered"] + s["stanzas_answered"] + s["stanzas_refused"] + s["stanzas_dropped"]
+        if left != right:
+            wrong.append(f"accepted {s['stanzas_accepted']} + born {s['stanzas_born']} != delivered "
+                         f"{s['stanzas_delivered']} + answered {s['stanzas_answered']} + refused "
+                         f"{s['stanzas_refused']} + dropped {s['stanzas_dropped']}: {left} != {right}")
+        if s["letters_posted"] != s["letters_taken"]:
+            wrong.append(f"letters posted {s['letters_posted']} != taken {s['letters_taken']}")
+        if s["connections_accepted"] + s["handoffs_in"] != s["connections_closed"] + s["handoffs_out"]:
+            wrong.append(f"connections: {s['connections_accepted']} accepted, {s['connections_closed']} closed, "
+                         f"handoffs {s['handoffs_in']} in, {s['handoffs_out']} out")
+        return wrong
+
+    def settle(self):
+        """Closes what tests left open, then the books must balance."""
+        for client in self.clients:
+            with contextlib.suppress(OSError):
+                client.close()
+        self.clients.clear()
+        assert wait_until(lambda: not self.difference()), self.difference()
