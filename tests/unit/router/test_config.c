@@ -83,7 +83,7 @@ static void config__of_nothing__has_defaults(void **state)
     assert_int_equal(config->limits_stanza_size, 256 * 1024);
     assert_int_equal(config->limits_stanza_size_unauthenticated, 16 * 1024);
     assert_int_equal(config->timeouts_header_ms, 10000);
-    assert_int_equal(config->timeouts_idle_ms, 0);
+    assert_int_equal(config->timeouts_idle_ms, 300000);
     assert_int_equal(config->sasl_mechanisms.count, 5);
     assert_string_equal(config->sasl_mechanisms.items[0], "SCRAM-SHA-256-PLUS");
     assert_string_equal(config->sasl_mechanisms.items[4], "PLAIN");
