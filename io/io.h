@@ -111,8 +111,9 @@ struct io_conn *io_find(struct io *io, uint64_t ref);
 
 /* local may be NULL; else its address (port 0) is the source. NULL when no slot is free. */
 struct io_conn *io_dial(struct io *io, const struct sockaddr *local, const struct sockaddr *remote, void *owner);
-/* Takes the whole chain (it is empty afterwards). Only while io_can_send(). */
+/* Takes the whole chain, which must not be empty (it is afterwards). Only while io_can_send(). */
 void io_send(struct io *io, struct io_conn *conn, struct chain *bytes);
+/* Nothing is being sent, and the connection is neither shut down nor closing nor broken. */
 bool io_can_send(const struct io_conn *conn);
 /* No more reading: at most what the system had already completed is still delivered. */
 void io_pause(struct io *io, struct io_conn *conn);
@@ -124,5 +125,6 @@ void io_close(struct io *io, struct io_conn *conn);
 /* Like io_close(), but the peer sees a reset (bytes not yet sent are thrown away). */
 void io_reset(struct io *io, struct io_conn *conn);
 /* Moves the connection: stops reading, waits for what is in flight (received and sent may still be called), calls
- * departing, passes it on. The parcel travels with it. */
+ * departing, passes it on. The parcel travels with it; if the connection is closed or breaks before departing, closed
+ * comes instead and the parcel stays the caller's. Not to the own shard. A FIN that comes meanwhile is told there. */
 void io_handoff(struct io *io, struct io_conn *conn, unsigned shard, void *parcel);

@@ -87,11 +87,10 @@ void accept_done(struct io *io, uint32_t index, int result)
     cell->is_flying = false;
     accepts->flying_count--;
     if (result < 0) {
-        /* ECONNABORTED and other errors of the one connection that is gone: accept(2) says to try again. */
-        if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM)
+        /* Cancelled, or the one connection was gone before it was accepted: accept(2) says to try again. Everything
+         * else may last, and is not asked again at once. */
+        if (result != -ECANCELED && result != -ECONNABORTED && result != -EINTR && result != -EAGAIN)
             pause_accepting(io, -result);
-        else if (result != -ECANCELED && (result == -EINVAL || result == -EBADF))
-            accepts->is_stopped = true; /* the listener was shut down */
         return;
     }
     struct conn *conn = io->is_ending ? NULL : conn_new(io, (uint32_t)result);

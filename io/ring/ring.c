@@ -2,6 +2,7 @@
 /*
  * The queue pair: set-up, the next free entry, and the one system call of a turn.
  */
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "io/ring/ring_priv.h"
 
@@ -118,16 +119,18 @@ void ring_enter(struct io *io, uint64_t deadline_ms)
     bool is_overflown = io_uring_cq_has_overflow(&io->ring);
     if (is_overflown)
         counter_add(io->counters, COUNTER_CQ_OVERFLOWS, 1);
-    if (deadline_ms <= io->now_ms || is_overflown || io_uring_cq_ready(&io->ring) > 0) {
+    /* The turn took its time: a deadline is measured from now. */
+    uint64_t now_ms = deadline_ms == 0 || deadline_ms == UINT64_MAX ? 0 : clock_mono_ms();
+    if (deadline_ms <= now_ms || is_overflown || io_uring_cq_ready(&io->ring) > 0) {
         judge_enter(io, io_uring_submit_and_get_events(&io->ring));
         return;
     }
-    struct io_uring_cqe *cqe;
-    uint64_t wait_ms = deadline_ms - io->now_ms;
     if (deadline_ms == UINT64_MAX) {
         judge_enter(io, io_uring_submit_and_wait(&io->ring, 1));
         return;
     }
+    struct io_uring_cqe *cqe;
+    uint64_t wait_ms = deadline_ms - now_ms;
     struct __kernel_timespec wait = {.tv_sec = (int64_t)(wait_ms / 1000),
                                      .tv_nsec = (long long)(wait_ms % 1000 * 1000000)};
     judge_enter(io, io_uring_submit_and_wait_timeout(&io->ring, &cqe, 1, &wait, NULL));

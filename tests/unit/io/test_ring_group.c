@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -258,6 +259,64 @@ static void probe__something_refused__names_it(void **state)
     expect_probe_to_say(SYS_io_uring_register, 22, EINVAL, "Linux 6.1");
 }
 
+static uint64_t turn_nothing(void *shard)
+{
+    (void)shard;
+    return UINT64_MAX;
+}
+
+/* In a child: io_uring_enter() says that completions were lost, which seccomp can say for the kernel. */
+static void run_with_lost_completions(void)
+{
+    static const struct io_handler handler = {.turn = turn_nothing};
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EBADR),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    static struct counters counters;
+    struct err err;
+    struct io_group *group = io_group_new(1, &err);
+    struct io *io = io_new(group, 0, &io_config_default, &handler, NULL, &counters, &err);
+    if (io == NULL || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(2);
+    io_run(io);
+    _exit(3);
+}
+
+static void run__completions_lost__ends_the_process_and_says_why(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        run_with_lost_completions();
+    }
+    close(ends[1]);
+    char text[4096] = {0};
+    for (size_t size = 0; size < sizeof text - 1;) {
+        ssize_t part = read(ends[0], text + size, sizeof text - 1 - size);
+        if (part <= 0)
+            break;
+        size += (size_t)part;
+    }
+    close(ends[0]);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_non_null(strstr(text, "io.lost"));
+    assert_non_null(strstr(text, "the state of every connection is unknown"));
+}
+
 static void limit__fewer_open_files_than_connections__clamped(void **state)
 {
     (void)state;
@@ -293,6 +352,7 @@ int main(void)
         cmocka_unit_test(abandon__one_shard_fails__the_other_is_told),
         cmocka_unit_test(probe__this_kernel__has_everything),
         cmocka_unit_test(probe__something_refused__names_it),
+        cmocka_unit_test(run__completions_lost__ends_the_process_and_says_why),
         cmocka_unit_test(limit__fewer_open_files_than_connections__clamped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
