@@ -12,11 +12,11 @@
 
 bool xml_partial_append(struct xml_partial *partial, struct span bytes)
 {
-    if (!xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + bytes.size + BLOCK_SIZE, 1))
+    if (!xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + bytes.size + WINDOW_SIZE, 1))
         return false;
     memcpy(partial->bytes + partial->size, bytes.ptr, bytes.size);
     partial->size += (uint32_t)bytes.size;
-    memset(partial->bytes + partial->size, 0, BLOCK_SIZE); /* see reach in struct xml_scan */
+    memset(partial->bytes + partial->size, 0, WINDOW_SIZE); /* see reach in struct xml_scan */
     partial->scan.bytes = partial->bytes;
     return true;
 }

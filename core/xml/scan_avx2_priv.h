@@ -173,35 +173,81 @@ static inline const char *scan_value(const char *low, ptrdiff_t reach, const cha
     return mask ? p + __builtin_ctz(mask) : end;
 }
 
-/* Bit i: byte i is an ASCII name character. By halves: rows 2 (- .), 3 and 7 (0..9 :, p..z), 4 and 6 (letters),
- * 5 (P..Z _). */
+/* Bit i: byte i is an ASCII name character other than ':'. By halves: row 2 (- .), 3 (0..9), 4 and 6 (letters),
+ * 5 (P..Z _), 7 (p..z). */
 static inline uint32_t name_mask(__m256i bytes)
 {
-    const __m256i columns = both_lanes(2 | 8, 2 | 4 | 8, 2 | 4 | 8, 2 | 4 | 8, 2 | 4 | 8, 2 | 4 | 8, 2 | 4 | 8,
-                                       2 | 4 | 8, 2 | 4 | 8, 2 | 4 | 8, 2 | 4 | 8, 4, 4, 1 | 4, 1 | 4, 4 | 8);
-    const __m256i rows = both_lanes(0, 0, 1, 2, 4, 8, 4, 2, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m256i columns = both_lanes(2 | 8 | 16, 31 - 1, 31 - 1, 31 - 1, 31 - 1, 31 - 1, 31 - 1, 31 - 1, 31 - 1,
+                                       31 - 1, 4 | 8 | 16, 4, 4, 1 | 4, 1 | 4, 4 | 8);
+    const __m256i rows = both_lanes(0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256i row = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(0x0f));
     __m256i common = _mm256_and_si256(_mm256_shuffle_epi8(columns, bytes), _mm256_shuffle_epi8(rows, row));
-    __m256i is_none = _mm256_cmpeq_epi8(common, _mm256_setzero_si256());
-    return ~(uint32_t)_mm256_movemask_epi8(is_none);
+    return ~mask_of(_mm256_cmpeq_epi8(common, _mm256_setzero_si256()));
 }
 
-static inline struct scan_name_result scan_name(const char *low, ptrdiff_t reach, const char *p, const char *end)
+static inline uint32_t scan_name(const char *low, ptrdiff_t reach, const char *p, const char *end)
 {
-    const char *from = p;
-    unsigned shift = 0;
-    if (__builtin_expect(end - p < reach, 0)) {
-        if (end - low < BLOCK || p == end)
-            return scan_name_bytes(p, end);
-        from = end - BLOCK;
-        shift = (unsigned)(BLOCK - (end - p));
+    if (__builtin_expect(end - p >= reach, 1)) {
+        uint32_t rest = ~name_mask(load_block(p));
+        return rest ? (uint32_t)__builtin_ctz(rest) : SCAN_NAME_MAX;
     }
-    __m256i bytes = load_block(from);
-    uint32_t colons = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(':'))) >> shift;
+    if (end - low < BLOCK || p == end)
+        return scan_name_bytes(p, end);
     /* The bits shifted in from above are 0: the run ends at end. */
-    uint32_t rest = ~(name_mask(bytes) >> shift);
-    uint32_t size = rest ? (uint32_t)__builtin_ctz(rest) : BLOCK;
-    return (struct scan_name_result){size, size < BLOCK ? colons & ((1u << size) - 1) : colons};
+    unsigned shift = (unsigned)(BLOCK - (end - p));
+    return (uint32_t)__builtin_ctz(~(name_mask(load_block(end - BLOCK)) >> shift));
+}
+
+/* --- tags -----------------------------------------------------------------------------------------------------------
+ */
+
+/* The classes of 64 bytes as bits. Loading and sorting a block takes some twenty cycles from address to answer, and in
+ * a tag every answer is the next address; so one window is sorted for several names and values, which then cost two
+ * shifts each. */
+struct scan_window {
+    const char *base; /* NULL: none */
+    uint64_t names;   /* ASCII name characters other than ':' */
+    uint64_t stops;   /* what no plain value holds, and both quotes */
+};
+
+static inline void window_load(struct scan_window *w, const char *p)
+{
+    const __m256i stops = both_lanes(-1, 0, '"', 0, 0, 0, '&', '\'', 0, 0, 0, 0, '<', 0, 0, 0);
+    __m256i low = load_block(p);
+    __m256i high = load_block(p + BLOCK);
+    w->base = p;
+    w->names = name_mask(low) | (uint64_t)name_mask(high) << BLOCK;
+    w->stops = mask_of(value_stops(low, stops)) | (uint64_t)mask_of(value_stops(high, stops)) << BLOCK;
+}
+
+static inline uint32_t scan_name_in(struct scan_window *w, const char *low, ptrdiff_t reach, const char *p,
+                                    const char *end)
+{
+    size_t at = (uintptr_t)p - (uintptr_t)w->base;
+    if (at > WINDOW_SIZE - SCAN_NAME_MAX) {
+        if (__builtin_expect(end - p < 2 * reach, 0))
+            return scan_name(low, reach, p, end);
+        window_load(w, p);
+        at = 0;
+    }
+    uint64_t rest = ~(w->names >> at);
+    return rest ? (uint32_t)__builtin_ctzll(rest) : SCAN_NAME_MAX;
+}
+
+/* p is at the value's first byte. */
+static inline const char *scan_value_in(const struct scan_window *w, const char *low, ptrdiff_t reach, const char *p,
+                                        const char *end, char quote)
+{
+    size_t at = (uintptr_t)p - (uintptr_t)w->base;
+    if (at < WINDOW_SIZE) {
+        uint64_t stops = w->stops >> at;
+        const char *stop = stops ? p + __builtin_ctzll(stops) : w->base + WINDOW_SIZE;
+        /* The other quote stops no value. */
+        if (stops && *stop != (quote ^ '\'' ^ '"'))
+            return stop;
+        p = stop;
+    }
+    return scan_value(low, reach, p, end, quote);
 }
 
 static inline bool scan_is_equal(ptrdiff_t reach, const char *a, const char *b, size_t n, const char *end)

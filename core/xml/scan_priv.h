@@ -76,6 +76,7 @@ struct xml_dynamic {
 #define HEADER_MAX      32u
 #define STANZA_SIZE_CAP (1u << 28)
 #define BLOCK_SIZE      32u
+#define WINDOW_SIZE     64u /* as many zeros of ours follow a cut element's bytes */
 
 struct xml_header_binding {
     struct span prefix;
@@ -121,7 +122,7 @@ struct xml_scan {
     const struct xml_header_names *header;
     struct xml_trail *trail; /* NULL: the tape is written directly */
     ptrdiff_t reach;         /* bytes that must lie before end for a block to be read: BLOCK_SIZE, or 0 when the bytes
-                                are followed by as many zeros of ours */
+                                are followed by WINDOW_SIZE zeros of ours */
     uint32_t at;             /* offset of the next byte; of the offending one when refused */
     uint32_t token;          /* offset of the name under way */
     uint32_t number;         /* of the character reference under way */

@@ -16,11 +16,29 @@ static inline const char *scan_value(const char *low, ptrdiff_t reach, const cha
     return scan_value_bytes(p, end, quote);
 }
 
-static inline struct scan_name_result scan_name(const char *low, ptrdiff_t reach, const char *p, const char *end)
+static inline uint32_t scan_name(const char *low, ptrdiff_t reach, const char *p, const char *end)
 {
     (void)low;
     (void)reach;
     return scan_name_bytes(p, end);
+}
+
+struct scan_window {
+    const char *base;
+};
+
+static inline uint32_t scan_name_in(struct scan_window *w, const char *low, ptrdiff_t reach, const char *p,
+                                    const char *end)
+{
+    (void)w;
+    return scan_name(low, reach, p, end);
+}
+
+static inline const char *scan_value_in(const struct scan_window *w, const char *low, ptrdiff_t reach, const char *p,
+                                        const char *end, char quote)
+{
+    (void)w;
+    return scan_value(low, reach, p, end, quote);
 }
 
 static inline bool scan_is_equal(ptrdiff_t reach, const char *a, const char *b, size_t n, const char *end)

@@ -5,7 +5,8 @@
  * A template: the including file defines TOKENIZE (the function's name) and the scanner, before including this:
  *   scan_text(low, reach, p, end)          first byte of p..end that is not plain character data, or end
  *   scan_value(low, reach, p, end, quote)  first byte that is not plain in an attribute value quoted so, or end
- *   scan_name(low, reach, p, end)          size of the run of ASCII name characters at p and the colons in it
+ *   scan_name(low, reach, p, end)          size of the run of ASCII name characters other than ':' at p; SCAN_NAME_MAX:
+ * or more scan_name_in(w, ...), scan_value_in(w, ...)  the same within a tag; w may remember what it saw
  *   scan_is_equal(reach, a, b, n, end)
  * A scanner may stop early anywhere; it never passes a byte that is not plain. low is the first readable byte; reach:
  * see struct xml_scan.
@@ -17,25 +18,22 @@
 
 #define HOT static inline __attribute__((always_inline))
 
-/* The name that starts at token: returns the byte behind it. */
-HOT const char *take_name(struct xml_scan *t, const char *p, const char *end, enum xml_state state)
+HOT bool starts_name(char c)
 {
-    struct scan_name_result name = scan_name(t->bytes, t->reach, p, end);
+    return (xml_class[(uint8_t)c] & CLASS_NAME_START) != 0;
+}
+
+/* The name at p: returns the byte behind it. */
+HOT const char *take_name(struct xml_scan *t, struct scan_window *w, const char *p, const char *end,
+                          enum xml_state state)
+{
+    uint32_t size = scan_name_in(w, t->bytes, t->reach, p, end);
+    const char *stop = p + size;
     t->token = (uint32_t)(p - t->bytes);
     t->colon = 0;
-    const char *stop = p + name.size;
-    bool is_plain = name.size < SCAN_NAME_MAX && stop < end && (uint8_t)*stop < 0x80 &&
-                    name.size <= t->limits->name_size_max && (xml_class[(uint8_t)*p] & CLASS_NAME_START);
-    if (__builtin_expect(is_plain, 1)) {
-        if (__builtin_expect(name.colons == 0, 1))
-            return stop;
-        unsigned colon = (unsigned)__builtin_ctz(name.colons);
-        if ((name.colons & (name.colons - 1)) == 0 && (xml_class[(uint8_t)p[colon + 1]] & CLASS_NAME_START)) {
-            t->colon = (uint16_t)colon;
-            return stop;
-        }
-    }
-    return xml_careful_name(t, p, end, state);
+    bool is_plain = size < SCAN_NAME_MAX && stop < end && (uint8_t)*stop < 0x80 && *stop != ':' &&
+                    size <= t->limits->name_size_max && starts_name(*p);
+    return __builtin_expect(is_plain, 1) ? stop : xml_careful_name(t, p, end, state);
 }
 
 /* One of the five entities, whole, at '&': the byte behind it; NULL: the careful way has to look. */
@@ -244,7 +242,7 @@ HOT const char *take_equals(struct xml_scan *t, const char *p, const char *end)
 /* Different bits prove different names; only a shared bit makes tag.c compare. */
 HOT uint64_t name_bit(const char *name, uint32_t size)
 {
-    return 1ull << (((uint8_t)name[0] + 5u * (uint8_t)name[size - 1] + 9u * size) & 63u);
+    return 1ull << (((uint8_t)name[0] + 5u * size) & 63u);
 }
 
 HOT bool is_declaration(const char *name, uint32_t size, uint32_t prefix)
@@ -278,64 +276,74 @@ HOT const char *finish_attr_name(struct xml_scan *t, const char *p, const char *
     return take_equals(t, p, end);
 }
 
-static const char *take_attribute(struct xml_scan *t, const char *p, const char *end)
+static const char *take_attribute(struct xml_scan *t, struct scan_window *w, const char *p, const char *end)
 {
     if (t->attribute_count - t->tag_attribute >= t->limits->attribute_max)
         return xml_refuse(t, p, XML_LIMIT_ATTRIBUTES);
     if (t->attribute_count == t->arrays.attribute_room && !xml_grow_attributes(t))
         return xml_refuse(t, p, XML_MEMORY);
-    p = take_name(t, p, end, STATE_ATTR_NAME);
+    p = take_name(t, w, p, end, STATE_ATTR_NAME);
     return p ? finish_attr_name(t, p, end) : NULL;
 }
 
-/* A name as long as this and what follows it lie in one block. */
-#define PLAIN_NAME_MAX 29u
+/* The longest plain name, and the bytes from the space before it to the value: readable without a look at end. */
+#define PLAIN_NAME_MAX  29u
+#define PLAIN_HEAD_SIZE 34
 
-/* The size of the prefix in a plain name; PLAIN_NAME_MAX: the careful way has to look. */
-HOT uint32_t plain_prefix(const char *name, uint32_t colons)
+/* What is left of a plain name behind the ':' of its prefix; 0: the careful way has to look. */
+HOT uint32_t take_local_part(struct xml_scan *t, struct scan_window *w, const char *p, const char *end)
 {
-    if (__builtin_expect(colons == 0, 1))
-        return 0;
-    uint32_t prefix = (uint32_t)__builtin_ctz(colons);
-    bool is_plain = (colons & (colons - 1)) == 0 && (xml_class[(uint8_t)name[prefix + 1]] & CLASS_NAME_START);
-    return is_plain ? prefix : PLAIN_NAME_MAX;
+    uint32_t size = scan_name_in(w, t->bytes, t->reach, p, end);
+    return starts_name(*p) ? size : 0;
 }
 
 /* The attributes of the usual form, one space before each and none around '=', in one loop: most time is spent here.
  * Stops before the first that is different. */
-HOT const char *take_plain_attributes(struct xml_scan *t, const char *p, const char *end)
+HOT const char *take_plain_attributes(struct xml_scan *t, struct scan_window *w, const char *p, const char *end)
 {
     const char *bytes = t->bytes;
     const ptrdiff_t reach = t->reach;
+    const ptrdiff_t slack = reach ? PLAIN_HEAD_SIZE : 0; /* behind a cut element's end there are zeros */
     uint32_t most = t->tag_attribute + t->limits->attribute_max;
     most = most < t->arrays.attribute_room ? most : t->arrays.attribute_room;
     struct xml_attribute *a = t->arrays.attributes + t->attribute_count;
     const struct xml_attribute *last = t->arrays.attributes + most;
     const uint32_t name_max = t->limits->name_size_max < PLAIN_NAME_MAX ? t->limits->name_size_max : PLAIN_NAME_MAX;
     uint64_t seen = t->tag_seen;
-    unsigned tag_flags = t->tag_flags;
+    uint64_t twice = 0;
+    uint32_t prefixes = 0;
+    uint32_t declarations = 0;
     const char *stop = NULL;
     char quote = 0;
-    while (a < last && end - p > 1 && *p == ' ') {
+    while (a < last && end - p >= slack && *p == ' ') {
         const char *name = p + 1;
-        struct scan_name_result n = scan_name(bytes, reach, name, end);
-        const char *equals = name + n.size;
-        if (n.size - 1u >= name_max || end - equals < 3 || *equals != '=')
+        uint32_t size = scan_name_in(w, bytes, reach, name, end);
+        uint32_t prefix = 0;
+        if (__builtin_expect(size < PLAIN_NAME_MAX && name[size] == ':', 0)) {
+            uint32_t local = take_local_part(t, w, name + size + 1, end);
+            prefix = size;
+            size = local ? size + 1 + local : 0;
+        }
+        if (size - 1u >= name_max || !starts_name(*name) || name[size] != '=')
             break;
-        quote = equals[1];
-        uint32_t prefix = plain_prefix(name, n.colons);
-        if ((quote != '\'' && quote != '"') || prefix == PLAIN_NAME_MAX ||
-            !(xml_class[(uint8_t)*name] & CLASS_NAME_START))
+        quote = name[size + 1];
+        if (quote != '\'' && quote != '"')
             break;
-        const char *value = equals + 2;
-        stop = scan_value(bytes, reach, value, end, quote);
-        unsigned flags = is_declaration(name, n.size, prefix) ? XML_ATTR_DECLARATION : 0;
-        uint64_t bit = name_bit(name, n.size);
-        tag_flags |= (flags ? TAG_DECLARES : 0u) | (prefix ? TAG_PREFIXED : 0u) | (seen & bit ? TAG_SUSPECT : 0u);
+        const char *value = name + size + 2;
+        stop = scan_value_in(w, bytes, reach, value, end, quote);
+        uint64_t bit = name_bit(name, size);
+        bool declares = *name == 'x' && is_declaration(name, size, prefix);
+        twice |= seen & bit;
         seen |= bit;
-        *a = (struct xml_attribute){(uint32_t)(name - bytes), (uint32_t)(value - bytes), (uint32_t)(stop - value),
-                                    (uint16_t)n.size,         (uint16_t)prefix,          NS_NONE,
-                                    (uint16_t)flags};
+        prefixes |= prefix;
+        declarations |= declares;
+        *a = (struct xml_attribute){(uint32_t)(name - bytes),
+                                    (uint32_t)(value - bytes),
+                                    (uint32_t)(stop - value),
+                                    (uint16_t)size,
+                                    (uint16_t)prefix,
+                                    NS_NONE,
+                                    declares ? XML_ATTR_DECLARATION : 0};
         p = stop;
         if (__builtin_expect(stop == end || *stop != quote, 0))
             break;
@@ -344,7 +352,8 @@ HOT const char *take_plain_attributes(struct xml_scan *t, const char *p, const c
     }
     t->attribute_count = (uint32_t)(a - t->arrays.attributes);
     t->tag_seen = seen;
-    t->tag_flags = (uint8_t)tag_flags;
+    t->tag_flags |=
+        (uint8_t)((declarations ? TAG_DECLARES : 0) | (prefixes ? TAG_PREFIXED : 0) | (twice ? TAG_SUSPECT : 0));
     if (__builtin_expect(p != stop || !stop, 1))
         return p;
     t->back = STATE_VALUE;
@@ -362,11 +371,11 @@ HOT const char *take_empty(struct xml_scan *t, const char *p, const char *end)
 }
 
 /* p is behind the element's name or an attribute. */
-static const char *take_tag_rest(struct xml_scan *t, const char *p, const char *end, bool is_spaced)
+HOT const char *take_tag(struct xml_scan *t, struct scan_window *w, const char *p, const char *end, bool is_spaced)
 {
     while (p) {
-        if (!is_spaced) {
-            p = take_plain_attributes(t, p, end);
+        if (!is_spaced && p < end && *p == ' ') {
+            p = take_plain_attributes(t, w, p, end);
             if (!p)
                 return NULL;
         }
@@ -384,10 +393,17 @@ static const char *take_tag_rest(struct xml_scan *t, const char *p, const char *
             return take_empty(t, p + 1, end);
         if (!is_spaced)
             return xml_refuse_byte(t, p);
-        p = take_attribute(t, p, end);
+        p = take_attribute(t, w, p, end);
         is_spaced = false;
     }
     return NULL;
+}
+
+/* The same for a tag that was cut. */
+static const char *take_tag_rest(struct xml_scan *t, const char *p, const char *end, bool is_spaced)
+{
+    struct scan_window w = {.base = NULL};
+    return take_tag(t, &w, p, end, is_spaced);
 }
 
 HOT const char *finish_start_name(struct xml_scan *t, const char *p)
@@ -406,8 +422,9 @@ HOT const char *take_start_tag(struct xml_scan *t, const char *p, const char *en
     t->tag_attribute = t->attribute_count;
     t->tag_seen = 0;
     t->tag_flags = 0;
-    p = take_name(t, p, end, STATE_START_NAME);
-    return p ? take_tag_rest(t, finish_start_name(t, p), end, false) : NULL;
+    struct scan_window window = {.base = NULL};
+    p = take_name(t, &window, p, end, STATE_START_NAME);
+    return p ? take_tag(t, &window, finish_start_name(t, p), end, false) : NULL;
 }
 
 /* p is behind '<'. */
@@ -474,7 +491,7 @@ static const char *resume(struct xml_scan *t, const char *p, const char *end)
     case STATE_CONTENT:
         return p;
     case STATE_MARKUP:
-        return take_markup(t, p, end);
+        return p - 1;
     case STATE_EMPTY:
         return take_empty(t, p, end);
     case STATE_CLOSE_NAME:
@@ -509,10 +526,12 @@ static const char *resume(struct xml_scan *t, const char *p, const char *end)
 
 void TOKENIZE(struct xml_scan *t, const char *end)
 {
-    const char *p = resume(t, t->bytes + t->at, end);
+    const char *p = t->bytes + t->at;
+    p = t->state == STATE_MARKUP ? p - 1 : resume(t, p, end);
     while (p) {
         t->back = STATE_CONTENT;
-        p = take_text(t, p, end);
+        if (p == end || *p != '<')
+            p = take_text(t, p, end);
         if (p)
             p = take_markup(t, p + 1, end);
     }
