@@ -656,4 +656,6 @@ void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *st
     }
     nego_event(stream, EV_ARRIVED, NULL);
     stream_release(stream);
+    if (shard->drain_deadline_ms) /* the walk that closes all has passed the head of the list already */
+        stream_close(stream, STREAM_SYSTEM_SHUTDOWN_ERROR, NULL);
 }
