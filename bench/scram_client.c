@@ -4,7 +4,6 @@
 #include "core/base/base64.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 struct span scram_client_first(struct scram_client *client, enum digest digest, struct span username, struct span nonce,
                                const char *binding_name)
@@ -31,6 +30,15 @@ static struct span field(struct span message, char name)
         return span_of(value, end ? (size_t)(end - value) : message.size - i - 2);
     }
     return SPAN_NONE;
+}
+
+/* Digits up to the end of the field: the message has no NUL behind it, and whatever follows may be a digit. */
+static uint32_t number(struct span digits)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < digits.size && digits.ptr[i] >= '0' && digits.ptr[i] <= '9' && value <= UINT32_MAX; i++)
+        value = value * 10 + (uint64_t)(digits.ptr[i] - '0');
+    return value <= UINT32_MAX ? (uint32_t)value : 0;
 }
 
 static void derive(struct scram_keys *keys, enum digest digest, struct span password, struct span salt,
@@ -68,10 +76,11 @@ struct span scram_client_final(struct scram_client *client, struct scram_keys *k
     size_t salt_size;
     uint8_t signature[DIGEST_SIZE_MAX], proof[DIGEST_SIZE_MAX];
     struct span nonce = field(server_first, 'r'), salt64 = field(server_first, 's'), rounds = field(server_first, 'i');
-    if (!nonce.size || nonce.size > 200 || !rounds.size || salt64.size > 80 || server_first.size > 700 ||
+    uint32_t iterations = number(rounds);
+    if (!nonce.size || nonce.size > 200 || !iterations || salt64.size > 80 || server_first.size > 700 ||
         !base64_decode(salt64, salt, &salt_size))
         return SPAN("");
-    derive(keys, client->digest, password, span_of(salt, salt_size), (uint32_t)strtoul(rounds.ptr, NULL, 10));
+    derive(keys, client->digest, password, span_of(salt, salt_size), iterations);
     size_t encoded_size = binding_field(client, binding, encoded);
     int without = snprintf(out, SCRAM_CLIENT_MESSAGE_MAX, "c=%.*s,r=%.*s", (int)encoded_size, encoded, SPAN_ARG(nonce));
     int size = snprintf(message, sizeof message, "%.*s,%.*s,%.*s", (int)(client->first_size - client->header_size),
