@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define CONNECTIONS_SPARE 64u /* a connection that closes and the next of the same client overlap */
 
@@ -178,15 +177,6 @@ bool fleet_start(struct fleet *fleet, struct load *load, unsigned index, struct 
 void fleet_notify(struct fleet *fleet)
 {
     io_notify(fleet->io);
-}
-
-uint64_t fleet_cpu_ns(const struct fleet *fleet)
-{
-    clockid_t clock;
-    struct timespec time;
-    if (pthread_getcpuclockid(fleet->thread, &clock) != 0 || clock_gettime(clock, &time) != 0)
-        return 0;
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 void fleet_join(struct fleet *fleet)

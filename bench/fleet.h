@@ -6,7 +6,7 @@
  *
  * A fleet follows the load's phase and tells what happens in tallies; the main thread decides from their sums.
  *
- * Thread:  fleet_start, fleet_join, fleet_read, fleet_notify, fleet_cpu_ns: the main one; the rest the fleet's own.
+ * Thread:  fleet_start, fleet_join, fleet_read, fleet_notify: the main one; the rest the fleet's own.
  *          Histograms and first_error are the fleet's until fleet_join().
  */
 #include "bench/histogram.h"
@@ -93,7 +93,6 @@ struct load {
 /* Makes the clients: those of pairs index, index + threads, ... */
 bool fleet_start(struct fleet *fleet, struct load *load, unsigned index, struct err *err);
 void fleet_notify(struct fleet *fleet);
-uint64_t fleet_cpu_ns(const struct fleet *fleet);
 /* Ends and frees all but the results. */
 void fleet_join(struct fleet *fleet);
 

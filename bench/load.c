@@ -14,18 +14,13 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POLL_MS      2u
 #define LEAVE_MS     10000u /* for the orderly ends */
 #define WATCH_MS     50u    /* between two looks at whether all is well */
 #define RESULT_WRONG 1
 #define RESULT_USAGE 2
-
-struct mark {
-    uint64_t wall_ns;
-    uint64_t events;
-    uint64_t *cpu_ns; /* of each thread */
-};
 
 static void sleep_ms(uint64_t ms)
 {
@@ -63,10 +58,10 @@ static void set_phase(struct load *load, enum phase phase)
             sleep_ms(1);
 }
 
-static void sample(const struct load *load, struct proc_sample *into)
+static void sample(uint32_t pid, struct proc_sample *into)
 {
     struct err err;
-    if (load->options.pid && !proc_read(into, (int)load->options.pid, &err))
+    if (pid && !proc_read(into, (int)pid, &err))
         fprintf(stderr, "sluice-load: %s\n", err.text);
 }
 
@@ -111,28 +106,24 @@ static uint64_t patience_ms(const struct load *load)
     return (uint64_t)(load->options.patience_s * 1000);
 }
 
-static void mark_begin(struct load *load, struct mark *mark, struct result *result)
+static uint64_t events(const struct load *load)
 {
-    enum tally what = load->options.mode == MODE_LOGIN ? TALLY_LOGINS : TALLY_RECEIVED;
-    sample(load, &result->before);
-    for (unsigned i = 0; i < load->options.threads; i++)
-        mark->cpu_ns[i] = fleet_cpu_ns(&load->fleets[i]);
-    mark->events = sum(load, what);
-    mark->wall_ns = clock_mono_ns();
+    return sum(load, load->options.mode == MODE_LOGIN ? TALLY_LOGINS : TALLY_RECEIVED);
 }
 
-static void mark_end(struct load *load, const struct mark *mark, struct result *result)
+static void mark_begin(struct load *load, struct result *result)
 {
-    enum tally what = load->options.mode == MODE_LOGIN ? TALLY_LOGINS : TALLY_RECEIVED;
-    result->seconds = (double)(clock_mono_ns() - mark->wall_ns) / 1e9;
-    result->events = sum(load, what) - mark->events;
-    sample(load, &result->after);
-    for (unsigned i = 0; i < load->options.threads; i++) {
-        uint64_t used = fleet_cpu_ns(&load->fleets[i]) - mark->cpu_ns[i];
-        result->generator_cpu_ns += used;
-        if (used > result->generator_busiest_ns)
-            result->generator_busiest_ns = used;
-    }
+    sample(load->options.pid, &result->before);
+    sample((uint32_t)getpid(), &result->own_before);
+    result->events = 0 - events(load);
+}
+
+static void mark_end(struct load *load, struct result *result)
+{
+    result->events += events(load);
+    sample((uint32_t)getpid(), &result->own_after);
+    sample(load->options.pid, &result->after);
+    result->seconds = (double)(result->own_after.wall_ns - result->own_before.wall_ns) / 1e9;
 }
 
 /* Sleeps through a part of the run. False: something broke meanwhile, going on makes no sense. */
@@ -147,25 +138,25 @@ static bool watch(const struct load *load, double seconds)
     return true;
 }
 
-static const char *run_counted(struct load *load, struct mark *mark, struct result *result)
+static const char *run_counted(struct load *load, struct result *result)
 {
     uint64_t goal = (uint64_t)load->options.sessions * load->options.count;
     set_measuring(load, true);
-    mark_begin(load, mark, result);
+    mark_begin(load, result);
     set_phase(load, PHASE_RUN);
     bool is_done = wait_for(load, settled, goal, patience_ms(load));
-    mark_end(load, mark, result);
+    mark_end(load, result);
     return is_done ? NULL : "messages stopped arriving";
 }
 
-static const char *run_timed(struct load *load, struct mark *mark, struct result *result)
+static const char *run_timed(struct load *load, struct result *result)
 {
     set_phase(load, PHASE_RUN);
     bool is_fine = watch(load, load->options.warmup_s);
     set_measuring(load, true);
-    mark_begin(load, mark, result);
+    mark_begin(load, result);
     is_fine = is_fine && watch(load, load->options.duration_s);
-    mark_end(load, mark, result);
+    mark_end(load, result);
     set_measuring(load, false);
     return is_fine ? NULL : "something broke under the load";
 }
@@ -185,28 +176,28 @@ static const char *log_in(struct load *load, struct result *result)
     if (sum(load, TALLY_FAILED) || sum(load, TALLY_BROKEN))
         return "not everybody could log in";
     sleep_ms((uint64_t)(load->options.settle_s * 1000));
-    sample(load, &result->settled);
+    sample(load->options.pid, &result->settled);
     return sum(load, TALLY_BROKEN) ? "sessions broke while idle" : NULL;
 }
 
 /* The phases in order; the reason if they cannot be gone through to the end. */
-static const char *conduct(struct load *load, struct result *result, struct mark *mark)
+static const char *conduct(struct load *load, struct result *result)
 {
     const struct load_options *options = &load->options;
     const char *failure;
-    sample(load, &result->fresh);
+    sample(options->pid, &result->fresh);
     notify_all(load);
     if (options->mode == MODE_LOGIN)
-        return run_timed(load, mark, result);
+        return run_timed(load, result);
     if ((failure = log_in(load, result)) != NULL)
         return failure;
     if (options->mode == MODE_IDLE) {
-        mark_begin(load, mark, result);
+        mark_begin(load, result);
         bool is_fine = watch(load, options->duration_s);
-        mark_end(load, mark, result);
+        mark_end(load, result);
         return is_fine ? NULL : "sessions broke while idle";
     }
-    failure = options->count ? run_counted(load, mark, result) : run_timed(load, mark, result);
+    failure = options->count ? run_counted(load, result) : run_timed(load, result);
     return failure ? failure : drain(load);
 }
 
@@ -288,15 +279,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-load: %s\n", err.text);
         return RESULT_WRONG;
     }
-    struct mark mark = {.cpu_ns = calloc(load.options.threads, sizeof(uint64_t))};
-    SL_CHECK(mark.cpu_ns);
-    result.failure = conduct(&load, &result, &mark);
+    result.failure = conduct(&load, &result);
     set_phase(&load, PHASE_LEAVE);
     if (!wait_for(&load, without_connection, load.options.sessions, LEAVE_MS) && !result.failure)
         result.failure = "not all streams ended in order";
     collect(&load, &result);
     report_print(&load.options, &result);
-    free(mark.cpu_ns);
     take_down(&load);
     return report_is_fine(&result) ? EXIT_SUCCESS : RESULT_WRONG;
 }

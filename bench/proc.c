@@ -29,23 +29,24 @@ static uint64_t kilobytes(const char *text, const char *name)
     return found ? strtoull(found + strlen(name), NULL, 10) * 1024 : 0;
 }
 
-static bool thread_cpu(int pid, uint32_t tid, uint64_t *ns)
+static bool read_thread(struct proc_thread *thread, int pid)
 {
     char path[96], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/task/%u/schedstat", pid, tid);
-    if (slurp(path, text, sizeof text)) {
-        *ns = strtoull(text, NULL, 10);
+    unsigned long long first = 0, second = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%u/schedstat", pid, thread->tid);
+    if (slurp(path, text, sizeof text) && sscanf(text, "%llu %llu", &first, &second) == 2) {
+        thread->cpu_ns = first;
+        thread->wait_ns = second;
         return true;
     }
-    snprintf(path, sizeof path, "/proc/%d/task/%u/stat", pid, tid);
+    snprintf(path, sizeof path, "/proc/%d/task/%u/stat", pid, thread->tid);
     if (!slurp(path, text, sizeof text))
         return false;
     /* Fields 14 and 15, counted from behind the name, which may hold anything: utime and stime. */
     const char *rest = strrchr(text, ')');
-    unsigned long long user = 0, system = 0;
-    if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
+    if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &first, &second) != 2)
         return false;
-    *ns = (user + system) * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
+    thread->cpu_ns = (first + second) * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
     return true;
 }
 
@@ -56,14 +57,10 @@ static bool read_threads(struct proc_sample *sample, int pid)
     DIR *folder = opendir(path);
     if (!folder)
         return false;
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        uint32_t tid = (uint32_t)strtoul(entry->d_name, NULL, 10);
-        uint64_t ns;
-        if (!tid || !thread_cpu(pid, tid, &ns))
-            continue; /* "." and "..", and threads that ended just now */
-        sample->cpu_ns += ns;
-        if (sample->thread_count < PROC_THREADS_MAX)
-            sample->threads[sample->thread_count++] = (struct proc_thread){tid, ns};
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL && sample->thread_count < PROC_THREADS_MAX;) {
+        struct proc_thread thread = {.tid = (uint32_t)strtoul(entry->d_name, NULL, 10)};
+        if (thread.tid && read_thread(&thread, pid)) /* not "." and "..", nor threads that ended just now */
+            sample->threads[sample->thread_count++] = thread;
     }
     closedir(folder);
     return sample->thread_count > 0;
@@ -92,26 +89,28 @@ bool proc_read(struct proc_sample *sample, int pid, struct err *err)
         return false;
     }
     sample->rss = kilobytes(text, "\nVmRSS:");
-    sample->anonymous = kilobytes(text, "\nRssAnon:");
     read_machine(sample);
     return true;
 }
 
-static uint64_t cpu_of(const struct proc_sample *sample, uint32_t tid)
+static struct proc_thread find(const struct proc_sample *sample, uint32_t tid)
 {
     for (uint32_t i = 0; i < sample->thread_count; i++)
         if (sample->threads[i].tid == tid)
-            return sample->threads[i].cpu_ns;
-    return 0;
+            return sample->threads[i];
+    return (struct proc_thread){0};
 }
 
-uint64_t proc_busiest_ns(const struct proc_sample *before, const struct proc_sample *after)
+struct proc_use proc_use(const struct proc_sample *before, const struct proc_sample *after)
 {
-    uint64_t most = 0;
+    struct proc_use use = {0};
     for (uint32_t i = 0; i < after->thread_count; i++) {
-        uint64_t used = after->threads[i].cpu_ns - cpu_of(before, after->threads[i].tid);
-        if (used > most)
-            most = used;
+        struct proc_thread old = find(before, after->threads[i].tid);
+        uint64_t cpu = after->threads[i].cpu_ns - old.cpu_ns, wait = after->threads[i].wait_ns - old.wait_ns;
+        use.cpu_ns += cpu;
+        use.wait_ns += wait;
+        if (cpu > use.busiest_cpu_ns)
+            use.busiest_cpu_ns = cpu;
     }
-    return most;
+    return use;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define BUSY         0.95    /* of a core */
+#define STARVED      0.10    /* of the time the generator was ready and others had the CPU */
 #define LAG_HARMLESS 100000u /* ns; more than that and more than half of the latency: the generator's own */
 
 static uint64_t lost(const struct result *result)
@@ -42,18 +43,16 @@ bool report_is_saturated(const struct load_options *options, const struct result
         return false;
     if (options->mode == MODE_RATE)
         return is_late(result, 0.5) || is_late(result, 0.99) || is_late(result, 0.999);
-    bool is_server_busy = options->pid && share(proc_busiest_ns(&result->before, &result->after), result) >= BUSY;
-    return share(result->generator_busiest_ns, result) >= BUSY && !is_server_busy;
+    struct proc_use server = proc_use(&result->before, &result->after);
+    struct proc_use own = proc_use(&result->own_before, &result->own_after);
+    if (share(own.wait_ns, result) > STARVED)
+        return true;
+    return share(own.busiest_cpu_ns, result) >= BUSY && share(server.busiest_cpu_ns, result) < BUSY;
 }
 
-static uint64_t server_cpu_ns(const struct result *result)
+static double per_event_us(const struct proc_use *server, const struct result *result)
 {
-    return result->after.cpu_ns - result->before.cpu_ns;
-}
-
-static double per_event_us(const struct result *result)
-{
-    return result->events ? (double)server_cpu_ns(result) / 1e3 / (double)result->events : 0;
+    return result->events ? (double)server->cpu_ns / 1e3 / (double)result->events : 0;
 }
 
 /* Growth from the first sample to the second, for each session, in bytes; negative when it shrank. */
@@ -104,21 +103,26 @@ static void print_load(const struct load_options *options, const struct result *
     const char *name = event_name(options->mode);
     bool is_saturated = report_is_saturated(options, result);
     if (is_saturated)
-        printf(
-            "SATURATED   the generator itself was the bottleneck: no rate and no latency of the server can be told\n");
+        printf("SATURATED   the generator itself was busy or had no CPU: no rate and no latency of the server can be "
+               "told\n");
     else
         printf("%-11s %.0f /s (%" PRIu64 " in all)\n", name, (double)result->events / result->seconds, result->events);
     if (!is_saturated && options->mode != MODE_LOGIN)
         print_histogram("latency", &result->latency);
     if (options->mode == MODE_RATE)
         print_histogram("own lag", &result->lag);
-    printf("%-11s %u thread(s), the busiest %.0f %% of a core\n", "generator", options->threads,
-           100 * share(result->generator_busiest_ns, result));
+    struct proc_use own = proc_use(&result->own_before, &result->own_after);
+    printf("%-11s %u thread(s), the busiest %.0f %% of a core; waited for a CPU %.0f %%\n", "generator",
+           options->threads, 100 * share(own.busiest_cpu_ns, result), 100 * share(own.wait_ns, result));
     if (!options->pid)
         return;
-    printf("%-11s %.3f us CPU per %s; %.0f %% of a core, the busiest thread %.0f %%; resident %.1f MB\n", "server",
-           per_event_us(result), name, 100 * share(server_cpu_ns(result), result),
-           100 * share(proc_busiest_ns(&result->before, &result->after), result), (double)result->after.rss / 1e6);
+    struct proc_use server = proc_use(&result->before, &result->after);
+    printf(
+        "%-11s %.3f us CPU per %s; %.0f %% of a core, the busiest thread %.0f %%; waited for a CPU %.0f %%; resident "
+        "%.1f MB\n",
+        "server", per_event_us(&server, result), name, 100 * share(server.cpu_ns, result),
+        100 * share(server.busiest_cpu_ns, result), 100 * share(server.wait_ns, result),
+        (double)result->after.rss / 1e6);
 }
 
 static void print_text(const struct load_options *options, const struct result *result)
@@ -173,12 +177,13 @@ static void json_string(const char *name, const char *text)
 
 static void json_server(const struct load_options *options, const struct result *result)
 {
-    printf(",\"server\":{\"cpu_us_per_event\":%.4f,\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"rss\":%" PRIu64
-           ",\"rss_fresh\":%" PRIu64 ",\"rss_settled\":%" PRIu64
+    struct proc_use use = proc_use(&result->before, &result->after);
+    printf(",\"server\":{\"cpu_us_per_event\":%.4f,\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f,"
+           "\"rss\":%" PRIu64 ",\"rss_fresh\":%" PRIu64 ",\"rss_settled\":%" PRIu64
            ",\"memory_per_session\":%.0f,\"slab_per_session\":%.0f}",
-           per_event_us(result), share(server_cpu_ns(result), result),
-           share(proc_busiest_ns(&result->before, &result->after), result), result->after.rss, result->fresh.rss,
-           result->settled.rss, per_session(result->fresh.rss, result->settled.rss, options),
+           per_event_us(&use, result), share(use.cpu_ns, result), share(use.busiest_cpu_ns, result),
+           share(use.wait_ns, result), result->after.rss, result->fresh.rss, result->settled.rss,
+           per_session(result->fresh.rss, result->settled.rss, options),
            per_session(result->fresh.slab, result->settled.slab, options));
 }
 
@@ -208,8 +213,9 @@ static void print_json(const struct load_options *options, const struct result *
     json_histogram("latency_ns", &result->latency, !is_saturated);
     json_histogram("lag_ns", &result->lag, true);
     json_histogram("login_ns", &result->login, true);
-    printf(",\"generator\":{\"cpu_share\":%.4f,\"busiest_share\":%.4f}", share(result->generator_cpu_ns, result),
-           share(result->generator_busiest_ns, result));
+    struct proc_use own = proc_use(&result->own_before, &result->own_after);
+    printf(",\"generator\":{\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f}", share(own.cpu_ns, result),
+           share(own.busiest_cpu_ns, result), share(own.wait_ns, result));
     if (options->pid)
         json_server(options, result);
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)

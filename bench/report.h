@@ -3,8 +3,8 @@
 /*
  * Report: what a run of sluice-load found, as a summary for people or one line of JSON.
  *
- * A figure that the generator could not vouch for is not printed: when it was busy itself (saturated), rates and
- * latencies would be its own, not the server's.
+ * A figure that the generator could not vouch for is not printed: when a thread of it was busy itself, or waited for a
+ * CPU that others had (saturated), rates and latencies would be its own, not the server's.
  */
 #include "bench/fleet.h"
 #include "bench/proc.h"
@@ -13,13 +13,12 @@ struct result {
     double seconds;               /* of the measurement */
     uint64_t events;              /* messages, answers or logins in it */
     uint64_t totals[TALLY_COUNT]; /* of the whole run, the phases aside */
-    uint64_t generator_cpu_ns;    /* of all threads, in the measurement */
-    uint64_t generator_busiest_ns;
-    double login_seconds;       /* until everybody was bound */
-    struct proc_sample fresh;   /* before the first login */
-    struct proc_sample settled; /* everybody is bound, nothing happens */
-    struct proc_sample before;  /* the measurement */
+    double login_seconds;         /* until everybody was bound */
+    struct proc_sample fresh;     /* before the first login */
+    struct proc_sample settled;   /* everybody is bound, nothing happens */
+    struct proc_sample before;    /* the measurement */
     struct proc_sample after;
+    struct proc_sample own_before, own_after; /* of the generator */
     struct histogram latency, lag, login;
     const char *failure; /* why the run was given up; NULL: it was not */
     char first_error[256];
