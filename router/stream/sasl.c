@@ -485,9 +485,11 @@ void sasl_store_reply(struct stream *stream, const struct store_reply *reply)
     bool is_found = reply->status == STORE_FOUND && account_decode(reply->value, &sasl->account);
     bool has_key = sasl->mechanism->digest == DIGEST_SHA1 ? sasl->account.has_sha1 : sasl->account.has_sha256;
     sasl->is_unknown = !is_found || (sasl->mechanism->kind == KIND_SCRAM && !has_key);
-    if (sasl->is_unknown)
+    if (sasl->is_unknown) {
         account_fake(&sasl->account, sasl->bare,
                      span_of(stream->shard->router->fake_secret, sizeof stream->shard->router->fake_secret));
+        sasl->account.iterations = stream->shard->policy->config->sasl_iterations; /* as accounts made now have */
+    }
     nego_event(stream, EV_ACCOUNT, NULL);
     stream_release(stream);
 }
