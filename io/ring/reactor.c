@@ -189,6 +189,7 @@ void io_free(struct io *io)
     listener_close_shard(io->group, io->shard);
     slab_free(io->conns);
     chunk_pool_fini(&io->pool);
+    (void)io_uring_unregister_files(&io->ring); /* a late handoff fails at its source */
     (void)io_uring_unregister_ring_fd(&io->ring);
     (void)io_uring_unregister_buf_ring(&io->ring, BUFFER_GROUP);
     buffers_close(io);

@@ -157,6 +157,29 @@ static void handoff__target_full__failed_there_and_closed_here(void **state)
     rig_stop(&rig);
 }
 
+static void handoff__target_has_ended__failed_there_and_closed_here(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 2);
+    rig.handler.received = received_then_move_to_1;
+    rig_start(&rig);
+    io_stop(rig.shards[1].io);
+    rig_sleep_ms(50);
+    for (unsigned i = 0; i < 5; i++) {
+        int fd = rig_connect(&rig);
+        char byte = 'x';
+        rig_send_all(fd, &byte, 1);
+        rig_recv_all(fd, &byte, 1);
+        assert_int_equal(recv(fd, &byte, 1, 0), 0);
+        close(fd);
+    }
+    rig_await(&rig, COUNTER_CLOSED, 5);
+    assert_int_equal(rig.shards[0].failed_count, 5);
+    assert_int_equal(rig_counter(&rig, COUNTER_DEPARTED), 0);
+    rig_stop(&rig);
+}
+
 static void received_then_move_and_close(void *context, struct io_conn *conn, struct span bytes)
 {
     struct rig_shard *shard = context;
@@ -221,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handoff__thousand_connections_under_traffic__none_lost),
         cmocka_unit_test(handoff__target_full__failed_there_and_closed_here),
+        cmocka_unit_test(handoff__target_has_ended__failed_there_and_closed_here),
         cmocka_unit_test(handoff__closed_before_departing__closed_here),
         cmocka_unit_test(handoff__peer_resets_meanwhile__closed_on_one_of_both),
     };
