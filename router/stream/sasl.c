@@ -451,6 +451,46 @@ enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanz
     return fail(stream, SASL_ABORTED);
 }
 
+/* Names sorted by octets (i;octet, RFC 4790 s9.3) and joined. */
+static size_t join_sorted(const char **names, size_t count, char *out)
+{
+    size_t used = 0;
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = i; j && strcmp(names[j - 1], names[j]) > 0; j--) {
+            const char *name = names[j];
+            names[j] = names[j - 1];
+            names[j - 1] = name;
+        }
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            out[used++] = '\x1e';
+        memcpy(out + used, names[i], strlen(names[i]));
+        used += strlen(names[i]);
+    }
+    return used;
+}
+
+/* XEP-0474 s6.1: the lists as this stream's features had them. */
+static void tell_offer(struct stream *stream)
+{
+    char text[512], data[ENGINE_BINDING_MAX];
+    const char *names[MECHANISM_COUNT + BINDING_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < MECHANISM_COUNT; i++)
+        if (is_offered(stream, &mechanisms[i]))
+            names[count++] = mechanisms[i].name;
+    size_t size = join_sorted(names, count, text);
+    if (plus_is_offered(stream)) {
+        text[size++] = '\x1f';
+        count = 0;
+        for (size_t i = 0; i < BINDING_COUNT; i++)
+            if (engine_binding(stream->tls, bindings[i].kind, data))
+                names[count++] = bindings[i].name;
+        size += join_sorted(names, count, text + size);
+    }
+    scram_offer(&stream->nego->sasl->scram, span_of(text, size));
+}
+
 static enum nego_event scram_account(struct stream *stream)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -459,6 +499,7 @@ static enum nego_event scram_account(struct stream *stream)
     io_random(stream->shard->io, nonce, sizeof nonce);
     for (size_t i = 0; i < sizeof nonce; i++)
         nonce[i] = alphabet[(unsigned char)nonce[i] & 63];
+    tell_offer(stream);
     size_t size = scram_challenge(&sasl->scram, &sasl->account, nonce, out);
     return challenge(stream, span_of(out, size));
 }

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* "," server-first behind client-first: ",r=" nonce ",s=" base64(salt) ",i=" iterations, and a NUL of snprintf. */
+/* "," server-first behind client-first: ",r=" nonce ",s=" base64(salt) ",i=" iterations ",h=" base64(hash), and a NUL
+ * of snprintf. */
 #define SERVER_FIRST_ROOM                                                                                              \
-    (SCRAM_CLIENT_NONCE_MAX + SCRAM_NONCE_MAX + BASE64_ENCODED_SIZE(ACCOUNT_SALT_MAX) + sizeof ",r=,s=,i=4294967295")
+    (SCRAM_CLIENT_NONCE_MAX + SCRAM_NONCE_MAX + BASE64_ENCODED_SIZE(ACCOUNT_SALT_MAX) +                                \
+     BASE64_ENCODED_SIZE(DIGEST_SIZE_MAX) + sizeof ",r=,s=,i=4294967295,h=")
 #define TEXT_ROOM (SCRAM_MESSAGE_MAX + SERVER_FIRST_ROOM)
 
 _Static_assert(SERVER_FIRST_ROOM <= SCRAM_MESSAGE_MAX, "server-first fits the caller's buffer");
@@ -231,6 +233,12 @@ static void text_append(struct scram *scram, struct span bytes)
     scram->text_size += bytes.size;
 }
 
+void scram_offer(struct scram *scram, struct span offered)
+{
+    digest_hash(scram->digest, offered, scram->offer);
+    scram->has_offer = true;
+}
+
 size_t scram_challenge(struct scram *scram, const struct account *account, const char nonce[SCRAM_NONCE_SIZE],
                        char out[SCRAM_MESSAGE_MAX])
 {
@@ -258,6 +266,11 @@ size_t scram_challenge_with(struct scram *scram, const struct account *account, 
     text_append(scram, SPAN(",s="));
     text_append(scram, span_of(salt, salt_size));
     text_append(scram, span_of(iterations, (size_t)iterations_size));
+    if (scram->has_offer) {
+        char hash[BASE64_ENCODED_SIZE(DIGEST_SIZE_MAX)];
+        text_append(scram, SPAN(",h="));
+        text_append(scram, span_of(hash, base64_encode(span_of(scram->offer, digest_size(scram->digest)), hash)));
+    }
 
     /* Without the comma that joins it to client-first in AuthMessage. */
     size_t size = scram->text_size - scram->first_size - 1;

@@ -53,6 +53,8 @@ struct scram {
     size_t nonce_offset;      /* the client's nonce in client-first, the whole one in server-first */
     size_t nonce_size;
     struct account account;
+    bool has_offer;
+    uint8_t offer[DIGEST_SIZE_MAX]; /* hash of what was offered */
 };
 
 /* is_plus without binding_was_offered is a bug of the caller, and so is SHA-512, for which accounts hold no keys. */
@@ -63,6 +65,10 @@ void scram_fini(struct scram *scram); /* wipes */
 enum scram_status scram_first(struct scram *scram, struct span message, char username[SCRAM_NAME_MAX],
                               size_t *username_size, char authzid[SCRAM_NAME_MAX], size_t *authzid_size,
                               struct span *binding_name);
+/* Before the challenge: what the features offered, as XEP-0474 s6.1 writes it (mechanisms and channel bindings,
+ * sorted); server-first then carries its hash, so that a client sees whether somebody in between has shortened the
+ * lists. */
+void scram_offer(struct scram *scram, struct span offered);
 /* nonce: SCRAM_NONCE_SIZE printable characters, no comma. Writes server-first. */
 size_t scram_challenge(struct scram *scram, const struct account *account, const char nonce[SCRAM_NONCE_SIZE],
                        char out[SCRAM_MESSAGE_MAX]);

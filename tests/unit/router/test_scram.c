@@ -526,6 +526,31 @@ static void final__unknown_user__answers_like_a_wrong_password(void **state)
     scram_fini(&y.scram);
 }
 
+/* XEP-0474 s6.3, its example: the hash that stands in server-first, and a client that signs another one fails. */
+static void challenge__carries_the_hash_of_the_offer(void **state)
+{
+    (void)state;
+    static const char first[] = "n,,n=user,r=abc";
+    static const char field[] = ",h=G6k/rBLDqgOhRRaCuuatSDFkJ08=";
+    struct exchange x;
+    char without[256], final[2 * SCRAM_MESSAGE_MAX];
+    for (int tampered = 0; tampered < 2; tampered++) {
+        exchange_init(&x, DIGEST_SHA1, false, false);
+        assert_int_equal(exchange_first(&x, SPAN(first)), SCRAM_OK);
+        scram_offer(&x.scram, SPAN("SCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1ftls-exporter\x1etls-server-end-point"));
+        exchange_challenge(&x, &account);
+        assert_true(x.server_first_size > sizeof field);
+        char *hash = x.server_first + x.server_first_size - (sizeof field - 1);
+        assert_memory_equal(hash, field, sizeof field - 1);
+        if (tampered)
+            hash[3] = 'H';
+        int size = snprintf(without, sizeof without, "c=biws,r=%.*s", 3 + (int)SCRAM_NONCE_SIZE, x.server_first + 2);
+        size_t final_size = final_make(&x, SPAN(first), 3, span_of(without, (size_t)size), final);
+        assert_int_equal(exchange_final(&x, span_of(final, final_size)), tampered ? SCRAM_BAD_PROOF : SCRAM_OK);
+        scram_fini(&x.scram);
+    }
+}
+
 static void final__binding_data__exact(void **state)
 {
     (void)state;
@@ -693,6 +718,7 @@ int main(void)
         cmocka_unit_test(final__right_proof_over_wrong_message__refused),
         cmocka_unit_test(final__account_without_the_keys__refused),
         cmocka_unit_test(final__unknown_user__answers_like_a_wrong_password),
+        cmocka_unit_test(challenge__carries_the_hash_of_the_offer),
         cmocka_unit_test(final__binding_data__exact),
         cmocka_unit_test(fini__after_any_step__wipes),
         cmocka_unit_test(exchange__any_mutation__never_succeeds),
