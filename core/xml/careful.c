@@ -60,7 +60,8 @@ const char *xml_careful_name(struct xml_scan *t, const char *p, const char *end,
         if (size == UTF8_BAD)
             return xml_refuse(t, p, XML_ENCODING);
         if (*p == ':') {
-            if (p == local || t->colon)
+            /* A name has one ':', that of an entity none (Namespaces s4, s7). */
+            if (p == local || t->colon || state == STATE_REF_NAME)
                 return xml_refuse(t, p, XML_NAMESPACE);
             t->colon = (uint16_t)(p - start);
         } else if (!continues) {

@@ -71,7 +71,7 @@ struct xml_dynamic {
 
 /* A namespace name of a stanza is looked for among its first DYNAMIC_SEARCH dynamic ones; later ones get a number
  * each. So a stanza of n declarations costs n times a constant, whatever they are. */
-#define DYNAMIC_SEARCH  32u
+#define DYNAMIC_SEARCH  8u
 #define DYNAMIC_MAX     (UINT16_MAX - NS_DYNAMIC)
 #define HEADER_MAX      32u
 #define STANZA_SIZE_CAP (1u << 28)

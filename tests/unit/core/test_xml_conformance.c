@@ -239,6 +239,7 @@ static const struct exact exacts[] = {
     {"<a b='<'/>", XML_NOT_WELL_FORMED, 6},
     {"<a>&nbsp;</a>", XML_RESTRICTED, 8},
     {"<a>&nbsp </a>", XML_NOT_WELL_FORMED, 8},
+    {"<a>&n:b;</a>", XML_NAMESPACE, 5},
     {"<a>]]></a>", XML_NOT_WELL_FORMED, 5},
     {"<a><![CDATA[]]]]>></a>", XML_OK, 0},
     {"<a>&#93;]></a>", XML_OK, 0},
