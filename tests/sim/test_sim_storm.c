@@ -137,7 +137,7 @@ static void say(struct storm *storm, struct player *from, struct player *to)
     struct pair *pair = &storm->pairs[from->index][to->index];
     static const char words[] = "the quick brown fox jumps over the lazy dog &amp; ";
     char body[2600];
-    size_t size = roll(storm, 20) ? roll(storm, 100) : roll(storm, sizeof body - 1);
+    size_t size = roll(storm, 4) ? roll(storm, 100) : roll(storm, sizeof body - 1);
     for (size_t i = 0; i < size; i++)
         body[i] = words[(i + from->number) % 44];
     body[size] = '\0';
@@ -149,6 +149,18 @@ static void say(struct storm *storm, struct player *from, struct player *to)
     actor_send(&from->actor, "<message to='%.*s' %s id='%c-%u-%u-%u-%u-%u'><body>%s</body></message>", address,
                to->actor.jid, is_bare ? "type='chat'" : "", is_bare ? 'b' : 'm', from->index, from->actor.login,
                to->index, to->actor.login, from->number, body);
+}
+
+/* One shard stands still while somebody writes much: the links to it fill. */
+static void stall_and_flood(struct storm *storm, struct player *from, struct player *to)
+{
+    struct io *io = storm->rig->shards[roll(storm, storm->rig->shard_count)].io;
+    world_set_stalled(io, true);
+    for (unsigned i = 0; i < 150; i++) {
+        say(storm, from, to);
+        world_step(storm->rig->world);
+    }
+    world_set_stalled(io, false);
 }
 
 static void act(struct storm *storm, struct player *player)
@@ -186,6 +198,8 @@ static void act(struct storm *storm, struct player *player)
         actor_leave(actor);
     } else if (what < 90) {
         actor_send(actor, " \n");
+    } else if (what < 92 && other->actor.state == ACTOR_BOUND) {
+        stall_and_flood(storm, player, other);
     }
 }
 
@@ -302,8 +316,7 @@ int main(void)
            (unsigned long long)first);
     for (unsigned i = 0; i < sizeof seen / sizeof seen[0]; i++) {
         printf("  %s %llu\n", counter_infos[seen[i]].name, (unsigned long long)totals[i]);
-        /* A full link needs more than a few seeds. */
-        SL_CHECK(totals[i] || one || seen[i] == COUNTER_LINK_FULL);
+        SL_CHECK(totals[i] || one);
     }
     return 0;
 }
