@@ -239,10 +239,24 @@ static bool authzid_is_own(const struct sasl *sasl, struct span authzid)
     return jid_prepare(authzid, &buffer, &jid) == JID_OK && span_equal(jid_full(&jid), sasl->bare);
 }
 
+/* There is no such account: the exchange goes on with made-up keys, and with the work of accounts made now. */
+static void pretend(struct stream *stream)
+{
+    const struct shard *shard = stream->shard;
+    struct sasl *sasl = stream->nego->sasl;
+    sasl->is_unknown = true;
+    account_fake(&sasl->account, sasl->bare, span_of(shard->router->fake_secret, sizeof shard->router->fake_secret));
+    sasl->account.iterations = shard->policy->config->sasl_iterations;
+}
+
 /* The stream waits, held, until the store answers. */
 static enum nego_event fetch_account(struct stream *stream)
 {
     struct sasl *sasl = stream->nego->sasl;
+    if (sasl->bare.size > STORE_KEY_MAX) { /* a bare JID may have 2 KiB, a key of the store not: nobody has this name */
+        pretend(stream);
+        return EV_ACCOUNT;
+    }
     if (!store_post(stream->shard->store, STORE_GET, STORE_ACCOUNTS, io_ref(stream->conn), sasl->bare, SPAN("")))
         return fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
     stream_hold(stream);
@@ -526,11 +540,8 @@ void sasl_store_reply(struct stream *stream, const struct store_reply *reply)
     bool is_found = reply->status == STORE_FOUND && account_decode(reply->value, &sasl->account);
     bool has_key = sasl->mechanism->digest == DIGEST_SHA1 ? sasl->account.has_sha1 : sasl->account.has_sha256;
     sasl->is_unknown = !is_found || (sasl->mechanism->kind == KIND_SCRAM && !has_key);
-    if (sasl->is_unknown) {
-        account_fake(&sasl->account, sasl->bare,
-                     span_of(stream->shard->router->fake_secret, sizeof stream->shard->router->fake_secret));
-        sasl->account.iterations = stream->shard->policy->config->sasl_iterations; /* as accounts made now have */
-    }
+    if (sasl->is_unknown)
+        pretend(stream);
     nego_event(stream, EV_ACCOUNT, NULL);
     stream_release(stream);
 }
