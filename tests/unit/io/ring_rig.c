@@ -157,8 +157,8 @@ static void *shard_main(void *context)
     struct io_config config = shard->rig->config;
     if (shard->connection_max != 0)
         config.connection_max = shard->connection_max;
-    struct io *io = io_new(shard->rig->group, shard->index, &config, &shard->rig->handler, shard,
-                           &shard->counters, &err);
+    struct io *io =
+        io_new(shard->rig->group, shard->index, &config, &shard->rig->handler, shard, &shard->counters, &err);
     if (io == NULL) {
         fprintf(stderr, "%s\n", err.text);
         abort();
