@@ -10,6 +10,9 @@
 /* A scratch keeps one cut element's memory for the next one; a larger one goes back to the allocator. */
 #define SPARE_SIZE_MAX 65536u
 
+/* Up to this size a cut element keeps its tape as it is, which is quicker; beyond, a trail, which is smaller. */
+#define TAPE_SIZE_MAX 1024u
+
 bool xml_partial_append(struct xml_partial *partial, struct span bytes)
 {
     if (!xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + bytes.size + WINDOW_SIZE, 1))
@@ -52,30 +55,79 @@ static bool is_in_tag(const struct xml_scan *t)
     return false;
 }
 
-/* Copies what the tokenizer needs to go on; the tape itself becomes the trail. */
-static bool copy_arrays(struct xml_scan *to, const struct xml_scan *from)
+static size_t tape_size(const struct xml_scan *t)
 {
-    struct xml_arrays *a = &to->arrays;
-    uint32_t pending = is_in_tag(from) ? from->attribute_count - from->tag_attribute : 0;
-    /* The attribute under way is in the slot behind the finished ones. */
-    uint32_t slots = pending + (pending + from->tag_attribute < from->arrays.attribute_room && is_in_tag(from));
-    if (!xml_grow(&a->open, &a->open_room, from->depth, sizeof *a->open) ||
-        !xml_grow(&a->bindings, &a->binding_room, from->binding_count, sizeof *a->bindings) ||
-        !xml_grow(&a->dynamics, &a->dynamic_room, from->dynamic_count, sizeof *a->dynamics) ||
-        !xml_grow(&a->attributes, &a->attribute_room, slots ? slots : 1, sizeof *a->attributes) ||
-        !xml_grow(&to->trail->bytes, &to->trail->room, 1, 1))
+    return t->element_count * sizeof(struct xml_element) + t->attribute_count * sizeof(struct xml_attribute);
+}
+
+/* Attributes of the tag under way, the slot behind the finished ones with them: that of the one under way. */
+static uint32_t pending_slots(const struct xml_scan *t)
+{
+    if (!is_in_tag(t))
+        return 0;
+    uint32_t slots = t->attribute_count - t->tag_attribute + 1;
+    uint32_t most = t->arrays.attribute_room - t->tag_attribute;
+    return slots < most ? slots : most;
+}
+
+static bool copy_array(void *to, uint32_t *room, const void *from, uint32_t count, size_t item_size)
+{
+    if (!xml_grow(to, room, count ? count : 1, item_size))
         return false;
-    if (from->depth)
-        memcpy(a->open, from->arrays.open, from->depth * sizeof *a->open);
-    if (from->binding_count)
-        memcpy(a->bindings, from->arrays.bindings, from->binding_count * sizeof *a->bindings);
-    if (from->dynamic_count)
-        memcpy(a->dynamics, from->arrays.dynamics, from->dynamic_count * sizeof *a->dynamics);
-    if (slots)
-        memcpy(a->attributes, from->arrays.attributes + from->tag_attribute, slots * sizeof *a->attributes);
-    to->attribute_count = pending;
-    to->tag_attribute = 0;
+    void *target = NULL;
+    memcpy(&target, to, sizeof target);
+    if (count)
+        memcpy(target, from, count * item_size);
     return true;
+}
+
+/* What the tokenizer needs to go on. */
+static bool copy_scope(struct xml_arrays *to, const struct xml_scan *t)
+{
+    const struct xml_arrays *from = &t->arrays;
+    return copy_array(&to->open, &to->open_room, from->open, t->depth, sizeof *to->open) &&
+           copy_array(&to->bindings, &to->binding_room, from->bindings, t->binding_count, sizeof *to->bindings) &&
+           copy_array(&to->dynamics, &to->dynamic_room, from->dynamics, t->dynamic_count, sizeof *to->dynamics);
+}
+
+static bool copy_tape(struct xml_arrays *to, const struct xml_scan *t)
+{
+    const struct xml_arrays *from = &t->arrays;
+    uint32_t slots = pending_slots(t);
+    uint32_t attributes = slots ? t->tag_attribute + slots : t->attribute_count;
+    return copy_array(&to->elements, &to->element_room, from->elements, t->element_count, sizeof *to->elements) &&
+           copy_array(&to->attributes, &to->attribute_room, from->attributes, attributes, sizeof *to->attributes);
+}
+
+/* The tape of t, which may be the partial's own, becomes the partial's trail. */
+static bool become_trail(struct xml_partial *partial, const struct xml_scan *t, struct xml_arrays *stack)
+{
+    struct xml_scan *own = &partial->scan;
+    uint32_t slots = pending_slots(t);
+    uint32_t pending = is_in_tag(t) ? t->attribute_count - t->tag_attribute : 0;
+    if (!xml_grow(&partial->trail.bytes, &partial->trail.room, 64, 1) || !xml_trail_convert(&partial->trail, t, stack))
+        return false;
+    struct xml_attribute *kept = NULL;
+    uint32_t room = 0;
+    if (!copy_array(&kept, &room, t->arrays.attributes + t->tag_attribute, slots, sizeof *kept))
+        return false;
+    free(own->arrays.attributes);
+    free(own->arrays.elements);
+    own->arrays.attributes = kept;
+    own->arrays.attribute_room = room;
+    own->arrays.elements = NULL;
+    own->arrays.element_room = 0;
+    own->attribute_count = pending;
+    own->tag_attribute = 0;
+    own->trail = &partial->trail;
+    return true;
+}
+
+bool xml_partial_settle(struct xml_scratch *scratch, struct xml_partial *partial)
+{
+    if (partial->scan.trail || tape_size(&partial->scan) <= TAPE_SIZE_MAX)
+        return true;
+    return become_trail(partial, &partial->scan, &scratch->scan.arrays);
 }
 
 struct xml_partial *xml_partial_cut(struct xml_scratch *scratch, size_t size)
@@ -90,10 +142,14 @@ struct xml_partial *xml_partial_cut(struct xml_scratch *scratch, size_t size)
     struct xml_arrays arrays = partial->scan.arrays;
     partial->scan = *from;
     partial->scan.arrays = arrays;
-    partial->scan.trail = &partial->trail;
     partial->scan.reach = 0;
-    if (!xml_partial_append(partial, span_of(from->bytes, size)) || !xml_trail_convert(&partial->scan, from) ||
-        !copy_arrays(&partial->scan, from)) {
+    struct xml_arrays *own = &partial->scan.arrays;
+    bool is_copied = xml_partial_append(partial, span_of(from->bytes, size));
+    if (tape_size(from) <= TAPE_SIZE_MAX)
+        is_copied = is_copied && copy_tape(own, from);
+    else
+        is_copied = is_copied && become_trail(partial, from, own);
+    if (!is_copied || !copy_scope(own, from)) {
         xml_partial_free(partial);
         return NULL;
     }
@@ -105,7 +161,7 @@ size_t xml_partial_memory(const struct xml_partial *partial)
     const struct xml_arrays *a = &partial->scan.arrays;
     return sizeof *partial + partial->room + partial->trail.room + a->open_room * sizeof *a->open +
            a->binding_room * sizeof *a->bindings + a->dynamic_room * sizeof *a->dynamics +
-           a->attribute_room * sizeof *a->attributes;
+           a->attribute_room * sizeof *a->attributes + a->element_room * sizeof *a->elements;
 }
 
 void xml_partial_recycle(struct xml_scratch *scratch, struct xml_partial *partial)
@@ -132,5 +188,6 @@ void xml_partial_free(struct xml_partial *partial)
     free(partial->scan.arrays.bindings);
     free(partial->scan.arrays.dynamics);
     free(partial->scan.arrays.attributes);
+    free(partial->scan.arrays.elements);
     free(partial);
 }

@@ -208,14 +208,16 @@ static bool fill_stanza(struct xml_scratch *scratch, const struct xml_scan *t, s
 {
     if (!list_namespaces(scratch, t))
         return false;
+    /* A trail was read into the scratch's arrays. */
+    const struct xml_arrays *tape = t->trail ? &scratch->scan.arrays : &t->arrays;
     *out = (struct xml_stanza){
         .bytes = t->bytes,
         .size = t->at,
         .element_count = t->element_count,
         .attribute_count = t->attribute_total,
         .flags = t->flags,
-        .elements = scratch->scan.arrays.elements,
-        .attributes = scratch->scan.arrays.attributes,
+        .elements = tape->elements,
+        .attributes = tape->attributes,
         .namespaces = scratch->namespaces,
         .namespace_count = t->dynamic_count,
         .prefixes_used = t->prefixes_used,
@@ -223,7 +225,7 @@ static bool fill_stanza(struct xml_scratch *scratch, const struct xml_scan *t, s
     return true;
 }
 
-/* The element of t is whole: t is the scratch's, or a partial's whose trail was read into the scratch. */
+/* The element of t is whole: t is the scratch's, or a partial's. */
 static enum xml_event finish(struct xml_reader *reader, struct xml_scratch *scratch, struct xml_scan *t,
                              struct xml_stanza *out)
 {
@@ -270,6 +272,8 @@ static enum xml_event go_on(struct xml_reader *reader, struct xml_scratch *scrat
         tokenize(t, partial->bytes + partial->size);
         if (t->verdict == VERDICT_MORE) {
             take(reader, in, size);
+            if (!xml_partial_settle(scratch, partial))
+                return refuse(reader, XML_MEMORY);
             continue;
         }
         if (t->verdict == VERDICT_REFUSED) {
@@ -282,7 +286,7 @@ static enum xml_event go_on(struct xml_reader *reader, struct xml_scratch *scrat
         partial->is_done = true;
         if (t->verdict == VERDICT_DECLARATION)
             return finish_declaration(reader, t);
-        if (!xml_trail_read(partial, &scratch->scan))
+        if (t->trail && !xml_trail_read(partial, &scratch->scan))
             return refuse(reader, XML_MEMORY);
         return finish(reader, scratch, t, out);
     }

@@ -120,7 +120,7 @@ struct xml_scan {
     const char *bytes;        /* of the element's '<' */
     const struct xml_limits *limits;
     const struct xml_header_names *header;
-    struct xml_trail *trail; /* NULL: the tape is written directly */
+    struct xml_trail *trail; /* of a large cut element; NULL: the tape is written directly */
     ptrdiff_t reach;         /* bytes that must lie before end for a block to be read: BLOCK_SIZE, or 0 when the bytes
                                 are followed by WINDOW_SIZE zeros of ours */
     uint32_t at;             /* offset of the next byte; of the offending one when refused */
@@ -234,8 +234,8 @@ enum xml_ns xml_ns_find(struct span uri);
 bool xml_trail_start(struct xml_trail *trail, const struct xml_element *e, uint16_t parent_ns, bool is_empty,
                      const struct xml_attribute *attributes);
 bool xml_trail_end(struct xml_trail *trail, uint32_t name_size, uint32_t tail, uint32_t end);
-/* Notes what the tape of a scan holds so far: the element was just cut. */
-bool xml_trail_convert(struct xml_scan *to, const struct xml_scan *from);
+/* Notes what the tape of a scan holds so far. The open array of stack is overwritten. */
+bool xml_trail_convert(struct xml_trail *trail, const struct xml_scan *from, struct xml_arrays *stack);
 /* The inverse: fills the scratch's arrays. */
 bool xml_trail_read(const struct xml_partial *partial, struct xml_scan *into);
 
@@ -252,6 +252,8 @@ enum xml_error xml_header_declaration(struct span bytes);
 
 struct xml_partial *xml_partial_cut(struct xml_scratch *scratch, size_t size);
 bool xml_partial_append(struct xml_partial *partial, struct span bytes);
+/* The bytes ran out once more: a tape that grew past TAPE_SIZE_MAX becomes a trail. */
+bool xml_partial_settle(struct xml_scratch *scratch, struct xml_partial *partial);
 void xml_partial_recycle(struct xml_scratch *scratch, struct xml_partial *partial);
 void xml_partial_free(struct xml_partial *partial);
 size_t xml_partial_memory(const struct xml_partial *partial);

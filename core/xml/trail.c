@@ -158,30 +158,29 @@ bool xml_trail_end(struct xml_trail *trail, uint32_t name_size, uint32_t tail, u
     return true;
 }
 
-bool xml_trail_convert(struct xml_scan *to, const struct xml_scan *from)
+bool xml_trail_convert(struct xml_trail *trail, const struct xml_scan *from, struct xml_arrays *stack)
 {
     const struct xml_element *elements = from->arrays.elements;
-    struct xml_arrays *arrays = &to->arrays;
-    uint32_t depth = 0; /* arrays->open serves as the stack of indices; the caller fills it anew */
+    uint32_t depth = 0; /* of stack->open, which holds indices */
     for (uint32_t i = 0; i <= from->element_count; i++) {
         uint32_t stays = i < from->element_count ? elements[i].depth : from->depth;
         while (depth > stays) {
-            const struct xml_element *e = &elements[arrays->open[--depth].index];
-            if (!xml_trail_end(to->trail, e->name_size, e->tail, e->end))
+            const struct xml_element *e = &elements[stack->open[--depth].index];
+            if (!xml_trail_end(trail, e->name_size, e->tail, e->end))
                 return false;
         }
         if (i == from->element_count)
             break;
         const struct xml_element *e = &elements[i];
         bool is_empty = from->bytes[e->body - 2] == '/';
-        uint16_t parent_ns = depth ? elements[arrays->open[depth - 1].index].ns : (uint16_t)NS_NONE;
-        if (!xml_trail_start(to->trail, e, parent_ns, is_empty, from->arrays.attributes + e->attribute))
+        uint16_t parent_ns = depth ? elements[stack->open[depth - 1].index].ns : (uint16_t)NS_NONE;
+        if (!xml_trail_start(trail, e, parent_ns, is_empty, from->arrays.attributes + e->attribute))
             return false;
         if (is_empty)
             continue;
-        if (!xml_grow(&arrays->open, &arrays->open_room, depth + 1u, sizeof *arrays->open))
+        if (!xml_grow(&stack->open, &stack->open_room, depth + 1u, sizeof *stack->open))
             return false;
-        arrays->open[depth++].index = i;
+        stack->open[depth++].index = i;
     }
     return true;
 }

@@ -192,11 +192,28 @@ static void feed(struct run *run, struct xml_reader *reader, struct xml_scratch 
     }
 }
 
+/* One scratch for all runs: it is larger than most of the streams. */
+static struct xml_scratch *shared;
+
+static void free_shared(void)
+{
+    xml_scratch_free(shared);
+}
+
+static struct xml_scratch *shared_scratch(void)
+{
+    if (!shared) {
+        shared = xml_scratch_new(&xml_limits_default);
+        atexit(free_shared);
+    }
+    return shared;
+}
+
 struct run run_reader(struct span bytes, size_t first, size_t chunk, const struct xml_limits *limits,
                       enum run_kind kind)
 {
     struct run run = {.end = RUN_OPEN};
-    struct xml_scratch *scratch = xml_scratch_new(limits);
+    struct xml_scratch *scratch = shared_scratch();
     struct xml_reader reader;
     xml_reader_init(&reader, limits);
     size_t size = first ? first : chunk;
@@ -212,7 +229,6 @@ struct run run_reader(struct span bytes, size_t first, size_t chunk, const struc
     run.error = (enum xml_error)reader.error;
     run.offset = reader.offset;
     xml_reader_fini(&reader);
-    xml_scratch_free(scratch);
     return run;
 }
 
