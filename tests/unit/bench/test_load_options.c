@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench/load_options.h"
+
+#include "tests/unit/core/suite.h"
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <netinet/in.h>
+
+#define ARGUMENTS_MAX 16
+
+/* words: up to a NULL. */
+static enum load_parsed parse(struct load_options *options, const char *const *words, struct err *err)
+{
+    char storage[ARGUMENTS_MAX][64], *arguments[ARGUMENTS_MAX + 1] = {0};
+    static char program[] = "sluice-load";
+    static char kept[64];
+    int count = 1;
+    arguments[0] = program;
+    for (; words[count - 1]; count++)
+        arguments[count] = strncpy(storage[count], words[count - 1], sizeof storage[count] - 1);
+    for (int i = 1; i < count; i++)
+        storage[i][sizeof storage[i] - 1] = '\0';
+    optind = 0; /* GNU: starts over */
+    opterr = 0;
+    enum load_parsed parsed = load_options_parse(options, count, arguments, err);
+    if (parsed == LOAD_RUN) {
+        memcpy(kept, options->domain, strlen(options->domain) + 1);
+        options->domain = kept;
+    }
+    return parsed;
+}
+
+#define PARSE(options, err, ...) parse(options, (const char *const[]){__VA_ARGS__, NULL}, err)
+
+static void load_options__defaults__complete(void **state)
+{
+    (void)state;
+    struct load_options options;
+    struct err err = {0};
+    assert_int_equal(PARSE(&options, &err, "chat", "--connect", "127.0.0.1:5223,[::1]:5224"), LOAD_RUN);
+    assert_int_equal(options.mode, MODE_CHAT);
+    assert_int_equal(options.tls, LOAD_TLS_DIRECT);
+    assert_int_equal(options.mechanism, MECHANISM_SHA256);
+    assert_int_equal(options.sessions, 100);
+    assert_int_equal(options.users, 100);
+    assert_string_equal(options.domain, "localhost");
+    assert_int_equal(options.address_count, 2);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&options.addresses[0];
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&options.addresses[1];
+    assert_int_equal(v4->sin_family, AF_INET);
+    assert_int_equal(ntohl(v4->sin_addr.s_addr), INADDR_LOOPBACK);
+    assert_int_equal(ntohs(v4->sin_port), 5223);
+    assert_int_equal(v6->sin6_family, AF_INET6);
+    assert_int_equal(ntohs(v6->sin6_port), 5224);
+}
+
+static void load_options__everything_given__taken(void **state)
+{
+    (void)state;
+    struct load_options options;
+    struct err err = {0};
+    assert_int_equal(PARSE(&options, &err, "rate", "--connect", "10.0.0.1:1", "--pairs", "7", "--rate", "2.5", "--tls",
+                           "none", "--mechanism", "PLAIN", "--threads", "99999"),
+                     LOAD_WRONG);
+    assert_int_equal(PARSE(&options, &err, "rate", "--connect", "10.0.0.1:1", "--pairs", "7", "--rate", "2.5", "--tls",
+                           "none", "--mechanism", "PLAIN", "--threads", "64"),
+                     LOAD_RUN);
+    assert_int_equal(options.sessions, 14);
+    assert_int_equal(options.threads, 7); /* no more than pairs */
+    assert_true(options.rate == 2.5);
+    assert_int_equal(options.tls, LOAD_TLS_NONE);
+    assert_int_equal(options.mechanism, MECHANISM_PLAIN);
+}
+
+static void load_options__wrong__said_why(void **state)
+{
+    (void)state;
+    static const char *const lines[][8] = {
+        {"chat"},
+        {"--connect", "127.0.0.1:1"},
+        {"chat", "idle", "--connect", "127.0.0.1:1"},
+        {"talk", "--connect", "127.0.0.1:1"},
+        {"chat", "--connect", "localhost:1"},
+        {"chat", "--connect", "127.0.0.1"},
+        {"chat", "--connect", "127.0.0.1:"},
+        {"chat", "--connect", "127.0.0.1:0"},
+        {"chat", "--connect", "127.0.0.1:65536"},
+        {"chat", "--connect", "127.0.0.1:1,"},
+        {"chat", "--connect", "127.0.0.1:1", "--sessions", "3"},
+        {"chat", "--connect", "127.0.0.1:1", "--sessions", "0"},
+        {"chat", "--connect", "127.0.0.1:1", "--window", "1.5"},
+        {"chat", "--connect", "127.0.0.1:1", "--body", "23"},
+        {"chat", "--connect", "127.0.0.1:1", "--body", "1e9"},
+        {"chat", "--connect", "127.0.0.1:1", "--tls", "sometimes"},
+        {"chat", "--connect", "127.0.0.1:1", "--mechanism", "DIGEST-MD5"},
+        {"chat", "--connect", "127.0.0.1:1", "--relay", "--threads", "2"},
+        {"idle", "--connect", "127.0.0.1:1", "--relay"},
+        {"idle", "--connect", "127.0.0.1:1", "--count", "5"},
+        {"chat", "--connect", "127.0.0.1:1", "--tls=none", "--mechanism", "SCRAM-SHA-256-PLUS"},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct load_options options;
+        struct err err = {0};
+        assert_int_equal(parse(&options, lines[i], &err), LOAD_WRONG);
+        assert_true(err.text[0] != '\0');
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(load_options__defaults__complete),
+        cmocka_unit_test(load_options__everything_given__taken),
+        cmocka_unit_test(load_options__wrong__said_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
