@@ -109,7 +109,11 @@ static uint16_t number_of(struct xml_scan *t, struct xml_dynamic d, enum xml_err
 {
     uint32_t known = t->dynamic_count < DYNAMIC_SEARCH ? t->dynamic_count : DYNAMIC_SEARCH;
     for (uint32_t i = 0; i < known; i++) {
-        if (dynamic_compare(t, &t->arrays.dynamics[i], &d) == 0)
+        const struct xml_dynamic *old = &t->arrays.dynamics[i];
+        /* Sizes decide when neither has a flag. */
+        if (old->size != d.size && (old->size | d.size) <= DYNAMIC_SIZE_MAX)
+            continue;
+        if (dynamic_compare(t, old, &d) == 0)
             return (uint16_t)(NS_DYNAMIC + i);
     }
     if (t->dynamic_count >= DYNAMIC_MAX) {
@@ -117,7 +121,8 @@ static uint16_t number_of(struct xml_scan *t, struct xml_dynamic d, enum xml_err
         return NS_NONE;
     }
     struct xml_arrays *a = &t->arrays;
-    if (!xml_grow(&a->dynamics, &a->dynamic_room, t->dynamic_count + 1u, sizeof *a->dynamics)) {
+    if (t->dynamic_count == a->dynamic_room &&
+        !xml_grow(&a->dynamics, &a->dynamic_room, t->dynamic_count + 1u, sizeof *a->dynamics)) {
         *error = XML_MEMORY;
         return NS_NONE;
     }
@@ -153,11 +158,13 @@ static uint16_t declared_ns(struct xml_scan *t, const struct xml_attribute *a, e
  * default namespace can be undeclared. */
 static bool is_allowed(struct span prefix, uint16_t ns, bool is_empty)
 {
-    if (span_is(prefix, "xmlns") || ns == NS_XMLNS)
+    if (ns == NS_XMLNS)
         return false;
-    if (span_is(prefix, "xml"))
+    if (prefix.size == 0)
+        return ns != NS_XML;
+    if (span_equal(prefix, SPAN("xml")))
         return ns == NS_XML;
-    return ns != NS_XML && !(is_empty && prefix.size);
+    return ns != NS_XML && !is_empty && !span_equal(prefix, SPAN("xmlns"));
 }
 
 static enum xml_error declare(struct xml_scan *t, struct xml_attribute *a)
@@ -177,7 +184,8 @@ static enum xml_error declare(struct xml_scan *t, struct xml_attribute *a)
     if (in_scope >= most)
         return XML_LIMIT_NAMESPACES;
     struct xml_arrays *arrays = &t->arrays;
-    if (!xml_grow(&arrays->bindings, &arrays->binding_room, t->binding_count + 1u, sizeof *arrays->bindings))
+    if (t->binding_count == arrays->binding_room &&
+        !xml_grow(&arrays->bindings, &arrays->binding_room, t->binding_count + 1u, sizeof *arrays->bindings))
         return XML_MEMORY;
     arrays->bindings[t->binding_count++] = (struct xml_binding){a->name + skip, (uint16_t)prefix.size, ns};
     if (prefix.size == 0)
@@ -200,17 +208,18 @@ static uint16_t header_ns(struct xml_scan *t, uint32_t i, enum xml_error *error)
 
 static uint16_t prefix_ns(struct xml_scan *t, struct span prefix, enum xml_error *error)
 {
+    /* Whether it was declared or not: it can only be bound to this. */
+    if (span_equal(prefix, SPAN("xml")))
+        return NS_XML;
     for (uint32_t i = t->binding_count; i-- > 0;) {
         const struct xml_binding *b = &t->arrays.bindings[i];
         if (b->prefix_size == prefix.size && memcmp(t->bytes + b->prefix, prefix.ptr, prefix.size) == 0)
             return b->ns;
     }
     for (uint32_t i = 0; t->header && i < t->header->count; i++) {
-        if (span_equal(t->header->bindings[i].prefix, prefix) && !span_is(prefix, "xml"))
+        if (span_equal(t->header->bindings[i].prefix, prefix))
             return header_ns(t, i, error);
     }
-    if (span_is(prefix, "xml"))
-        return NS_XML;
     *error = XML_NAMESPACE;
     return NS_NONE;
 }
@@ -303,23 +312,23 @@ static enum xml_error check_unique(const struct xml_scan *t, const struct xml_at
 enum xml_error xml_tag_resolve(struct xml_scan *t, uint16_t *ns)
 {
     struct xml_attribute *a = t->arrays.attributes + t->tag_attribute;
-    uint32_t count = t->attribute_count - t->tag_attribute;
+    const struct xml_attribute *end = t->arrays.attributes + t->attribute_count;
     enum xml_error error = XML_OK;
-    for (uint32_t i = 0; (t->tag_flags & TAG_DECLARES) && i < count && error == XML_OK; i++) {
-        if (a[i].flags & XML_ATTR_DECLARATION)
-            error = declare(t, &a[i]);
+    for (struct xml_attribute *i = a; (t->tag_flags & TAG_DECLARES) && i < end && error == XML_OK; i++) {
+        if (i->flags & XML_ATTR_DECLARATION)
+            error = declare(t, i);
     }
     *ns = t->default_ns;
     if (t->tag_prefix_size && error == XML_OK)
         *ns = prefix_ns(t, span_of(t->bytes + t->tag + 1, t->tag_prefix_size), &error);
     uint32_t prefixed = 0;
-    for (uint32_t i = 0; (t->tag_flags & TAG_PREFIXED) && i < count && error == XML_OK; i++) {
-        if (!a[i].prefix_size || (a[i].flags & XML_ATTR_DECLARATION))
+    for (struct xml_attribute *i = a; (t->tag_flags & TAG_PREFIXED) && i < end && error == XML_OK; i++) {
+        if (i->prefix_size == 0 || (i->flags & XML_ATTR_DECLARATION))
             continue;
-        a[i].ns = prefix_ns(t, span_of(t->bytes + a[i].name, a[i].prefix_size), &error);
+        i->ns = prefix_ns(t, span_of(t->bytes + i->name, i->prefix_size), &error);
         prefixed++;
     }
     if (error == XML_OK && ((t->tag_flags & TAG_SUSPECT) || prefixed > 1))
-        error = check_unique(t, a, count);
+        error = check_unique(t, a, (uint32_t)(end - a));
     return error;
 }

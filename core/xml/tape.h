@@ -17,7 +17,8 @@ enum xml_ns {
 #include "core/xml/namespaces.def"
 #undef NAMESPACE
     NS_KNOWN_COUNT,
-    NS_DYNAMIC = 0x100 /* NS_DYNAMIC + i: stanza.namespaces[i] */
+    NS_DYNAMIC = 0x100 /* NS_DYNAMIC + i: stanza.namespaces[i]. Equal numbers are equal names; the converse holds for the
+                          first eight dynamic names of a stanza only: compare xml_element_ns() when it matters. */
 };
 
 /* The URI of a known namespace; an empty span for NS_NONE. */
