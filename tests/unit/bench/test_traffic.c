@@ -97,6 +97,8 @@ static size_t take_out(struct client *client, char *text, size_t room)
     return size;
 }
 
+static void deliver(struct client *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 static void deliver(struct client *to, const char *format, ...)
 {
     char text[4096];
