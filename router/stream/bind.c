@@ -20,6 +20,7 @@ static enum nego_event refuse(struct stream *stream, const struct stanza_head *h
 {
     reply_error(&stream->out, stream->shard->pool, STANZA_IQ, SPAN_NONE, SPAN_NONE, head->id, error, NULL);
     stream_touch(stream);
+    stream->nego->attempts++;
     return EV_FAILURE;
 }
 

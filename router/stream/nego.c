@@ -37,6 +37,24 @@ static bool has_failed_too_often(const struct stream *stream)
     return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
 }
 
+/* s7.7.3: at least 5 and no more than 10 retries. */
+#define BIND_ATTEMPTS_MAX 10u
+
+static bool has_bound_too_often(const struct stream *stream)
+{
+    return stream->nego->attempts >= BIND_ATTEMPTS_MAX;
+}
+
+/* Each phase has its deadline, but all together end timeouts.login after the first header: going through STARTTLS buys
+ * no time (RELIABILITY s3.2). */
+static void phase_deadline(struct stream *stream, uint64_t ms)
+{
+    uint64_t now = shard_now_ms(stream->shard), due = stream->nego->due_ms;
+    if (due && now + ms > due)
+        ms = due > now ? due - now : 1;
+    stream_set_deadline(stream, ms);
+}
+
 /* RFC 6120 s5.4.1, s6.4.1: while TLS is mandatory nothing but STARTTLS is offered. */
 static enum nego_event offer(struct stream *stream, const struct xml_stanza *header)
 {
@@ -58,7 +76,10 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
     }
     xml_close(&w);
     stream_touch(stream);
-    stream_set_deadline(stream, shard->policy->config->timeouts_login_ms);
+    uint64_t login_ms = shard->policy->config->timeouts_login_ms;
+    if (!stream->nego->due_ms)
+        stream->nego->due_ms = shard_now_ms(shard) + login_ms;
+    phase_deadline(stream, login_ms);
     return EV_NONE;
 }
 
@@ -91,8 +112,10 @@ static enum nego_event start_tls(struct stream *stream, const struct xml_stanza 
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_empty(&w, "proceed", "urn:ietf:params:xml:ns:xmpp-tls");
     stream_touch(stream);
-    if (stream_start_tls(stream))
+    if (stream_start_tls(stream)) {
+        phase_deadline(stream, stream->shard->policy->config->timeouts_tls_ms);
         return EV_NONE;
+    }
     stream_abort(stream);
     return EV_CLOSED;
 }
@@ -111,7 +134,7 @@ static enum nego_event tls_ready(struct stream *stream, const struct xml_stanza 
 {
     (void)stanza;
     shard_count(stream->shard, engine_is_resumed(stream->tls) ? COUNTER_TLS_RESUMED : COUNTER_TLS_FULL, 1);
-    stream_set_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
+    phase_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
     return EV_NONE;
 }
 
@@ -123,6 +146,7 @@ static void authenticated(struct stream *stream)
               stream_address(stream, address), sasl_mechanism_name(stream->mechanism),
               stream->tls ? engine_version(stream->tls) : "none");
     shard_count(stream->shard, COUNTER_LOGINS, 1);
+    stream->nego->attempts = 0;
     stream->has_sent_header = false;
     stream->reader.limits = &stream->shard->limits;
     xml_reader_restart(&stream->reader);
@@ -143,11 +167,11 @@ static enum nego_event go_home(struct stream *stream, const struct xml_stanza *s
     return EV_NONE;
 }
 
-/* s6.4.5: another attempt is allowed, but not for ever. */
+/* s6.4.5, s7.7.3: another attempt is allowed, but not for ever. */
 static enum nego_event give_up(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
-    stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many failed logins");
+    stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many failed attempts");
     return EV_CLOSED;
 }
 
@@ -176,6 +200,7 @@ const struct nego_row nego_rows[] = {
     {STREAM_MOVE, EV_ARRIVED, NULL, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_RESTART, EV_HEADER, NULL, offer_bind, STREAM_BIND, "RFC6120 7.4"},
     {STREAM_BIND, EV_IQ_BIND, NULL, bind_resource, STREAM_BOUND, "RFC6120 7.6, 7.7"},
+    {STREAM_BOUND, EV_FAILURE, has_bound_too_often, give_up, STREAM_CLOSING, "RFC6120 7.7.3"},
     {STREAM_BOUND, EV_FAILURE, NULL, nothing, STREAM_BIND, "RFC6120 7.6.2, 7.7.2"},
 };
 const unsigned nego_row_count = sizeof nego_rows / sizeof nego_rows[0];

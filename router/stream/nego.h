@@ -44,7 +44,8 @@ struct nego {
     char *from;         /* bare JID of the peer's header, allocated; NULL: none */
     struct sasl *sasl;  /* while an exchange runs: sasl.h */
     struct span jid;    /* authenticated bare JID, allocated; empty before */
-    uint8_t attempts;   /* failed logins */
+    uint8_t attempts;   /* that failed: to log in, then to bind */
+    uint64_t due_ms;    /* from the first header on: when a session must be bound, whatever the phases take */
 };
 
 struct nego_row {
