@@ -264,7 +264,8 @@ static void consume(struct stream *stream, struct span *bytes)
     /* Until the reader wants more, not until the bytes end: a header that closes itself is two events. */
     while (!stream->holds && stream->state != STREAM_CLOSING) {
         enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
-        stream->behind = bytes->size;
+        /* What runs from held (its front is bytes) may have more chunks behind. */
+        stream->behind = bytes->size + stream->held.size - chain_front(&stream->held).size;
         switch (event) {
         case XML_MORE:
             return;
@@ -367,6 +368,10 @@ static bool postpone_handshake(struct stream *stream, struct span wire)
     }
     chain_append(&stream->held, shard->pool, wire);
     make_runnable(stream);
+    if (!stream->is_paused) { /* nobody fills our memory while waiting */
+        stream->is_paused = true;
+        io_pause(shard->io, stream->conn);
+    }
     return true;
 }
 
@@ -395,6 +400,10 @@ static void run_handshake(struct stream *stream)
         chain_consume(&wire, shard->pool, front.size);
     }
     chain_clear(&wire, shard->pool);
+    if (stream->state != STREAM_CLOSING && !stream->holds && stream->is_paused) {
+        stream->is_paused = false;
+        io_resume(shard->io, stream->conn);
+    }
 }
 
 /* Goes on with what waited, where it lies. */
@@ -519,8 +528,10 @@ void stream_flush(struct stream *stream)
         io_send(shard->io, stream->conn, &stream->wire);
     else if (is_ending)
         flush_end(stream);
-    else if (stream->is_moving)
+    else if (stream->is_moving) {
+        stream->is_moving = false; /* once: TLS may still answer a KeyUpdate before the connection departs */
         io_handoff(shard->io, stream->conn, stream->move_to, stream);
+    }
 }
 
 void stream_sent(struct stream *stream)
@@ -544,12 +555,23 @@ void stream_ended(struct stream *stream)
         stream_touch(stream);
 }
 
+/* A stream that closes, in whatever way, has no session from then on: its resource is free for the next one. */
+static void end_session(struct stream *stream)
+{
+    struct session *session = stream->session;
+    stream->session = NULL;
+    if (session)
+        session_free(stream->shard, session);
+}
+
 void stream_abort(struct stream *stream)
 {
     if (stream->state == STREAM_TLS && !chain_is_empty(&stream->wire) && io_can_send(stream->conn))
         io_send(stream->shard->io, stream->conn, &stream->wire); /* the alert */
     stream->state = STREAM_CLOSING;
     stream->holds = 0;
+    stream->is_moving = false;
+    end_session(stream);
     io_close(stream->shard->io, stream->conn);
 }
 
@@ -590,11 +612,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         io_resume(shard->io, stream->conn);
     }
     throttle_release_all(stream);
-    if (stream->session) {
-        struct session *session = stream->session;
-        stream->session = NULL;
-        session_free(shard, session);
-    }
+    end_session(stream);
     nego_free(stream);
     stream_set_deadline(stream, shard->policy->config->timeouts_close_ms);
     stream_touch(stream);

@@ -216,16 +216,13 @@ bool caller_bind(struct caller *caller, const char *resource)
 
 const char *const *caller_tls_overrides(void)
 {
-    static char certificate[600], key[600];
-    static const char *list[8];
+    static char certificate[600];
+    static const char *list[3];
     const char *folder = getenv("SL_TEST_CERTS");
     SL_CHECK(folder);
-    snprintf(certificate, sizeof certificate, "domain.example.com.certificate=%s/a.pem", folder);
-    snprintf(key, sizeof key, "domain.example.com.key=%s/a.key", folder);
-    unsigned count = 0;
-    list[count++] = certificate;
-    list[count++] = key;
-    list[count++] = "tls.required=true";
-    list[count] = NULL;
+    snprintf(certificate, sizeof certificate, "rig.certificate=%s/a", folder);
+    list[0] = certificate;
+    list[1] = "tls.required=true";
+    list[2] = NULL;
     return list;
 }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 static const char *const base_overrides[] = {
-    "domain.example.com.certificate=",
     "tls.required=false",
     "sasl.anonymous=true",
     "sasl.iterations=4096",
@@ -50,15 +49,24 @@ static struct config *load(const char *const *overrides)
     struct err err;
     for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
         all[count++] = base_overrides[i];
-    for (; overrides && *overrides; overrides++)
-        all[count++] = *overrides;
+    const char *certificate = NULL;
+    for (; overrides && *overrides; overrides++) {
+        if (strncmp(*overrides, "rig.certificate=", 16) == 0)
+            certificate = *overrides + 16;
+        else
+            all[count++] = *overrides;
+    }
     char path[] = "/tmp/sluice-rig-XXXXXX";
     int fd = mkstemp(path);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     SL_CHECK(file);
-    fputs("domain \"example.com\" { }\ndomain \"example.org\" { }\n", file);
+    if (certificate)
+        fprintf(file, "domain \"example.com\" { certificate = \"%s.pem\"; key = \"%s.key\"; }\n", certificate,
+                certificate);
+    else
+        fputs("domain \"example.com\" { }\ndomain \"example.org\" { }\n", file);
     fclose(file);
-    struct config *config = config_load(path, all + 1, count - 1, &err);
+    struct config *config = config_load(path, all, count, &err);
     remove(path);
     if (!config)
         fprintf(stderr, "%s\n", err.text);

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Rig: a whole router in one thread: shards on the simulated io, the store in memory, accounts user0.. with the
- * password "secret", no TLS. For tests of the router from the wire inwards.
+ * password "secret", no TLS unless it is given a certificate. For tests of the router from the wire inwards.
  */
 #include "io/sim/world.h"
 #include "router/route/shard.h"
@@ -19,7 +19,8 @@ struct rig {
     struct counters counters[RIG_SHARDS_MAX];
 };
 
-/* overrides: NULL-terminated "KEY=VALUE" for the configuration. */
+/* overrides: NULL-terminated "KEY=VALUE" for the configuration; "rig.certificate=PATH" stands for PATH.pem and PATH.key
+ * of example.com, which then is the only domain. */
 struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
                     const char *const *overrides);
 /* Ends the shards and checks what must be zero: connections, sessions, users, letters under way. */
