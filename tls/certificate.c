@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tls/certificate_priv.h"
+#include "tls/digest.h"
 
 #include <wolfssl/options.h>
 
@@ -55,6 +56,7 @@ static bool take_tag(struct span *s, unsigned tag, struct span *content)
 }
 
 struct certificate_parts {
+    struct span issuer;     /* content of Name */
     struct span validity;   /* content of Validity */
     struct span extensions; /* content of the SEQUENCE OF Extension; empty: none */
     struct span algorithm;  /* content of the outer signatureAlgorithm */
@@ -73,7 +75,7 @@ static bool read_parts(struct span der, struct certificate_parts *out)
     if (tbs.size > 0 && byte_at(tbs, 0) == DER_VERSION && !take(&tbs, &tag, &skipped))
         return false;
     /* serialNumber, signature, issuer; validity; subject, subjectPublicKeyInfo */
-    if (!take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &skipped) ||
+    if (!take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &out->issuer) ||
         !take_tag(&tbs, DER_SEQUENCE, &out->validity) || !take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &skipped))
         return false;
     while (tbs.size > 0) {
@@ -155,31 +157,52 @@ static bool is_match(struct span pattern, struct span domain)
            is_same_name(span_skip(pattern, 1), span_skip(domain, (size_t)(dot - domain.ptr)));
 }
 
-bool certificate_is_for(struct span der, struct span domain)
+/* The content of GeneralNames in subjectAltName; empty when there is none. False when the extensions make no sense. */
+static bool find_names(struct certificate_parts *parts, struct span *names)
 {
     static const struct span subject_alt_name = {"\x55\x1d\x11", 3}; /* id-ce 17 (RFC 5280 s4.2.1.6) */
-    struct certificate_parts parts;
-    if (!read_parts(der, &parts))
-        return false;
-    while (parts.extensions.size > 0) {
+    *names = SPAN("");
+    while (parts->extensions.size > 0) {
         unsigned tag;
-        struct span extension, oid, value, names;
-        if (!take_tag(&parts.extensions, DER_SEQUENCE, &extension) || !take_tag(&extension, DER_OID, &oid))
+        struct span extension, oid, value;
+        if (!take_tag(&parts->extensions, DER_SEQUENCE, &extension) || !take_tag(&extension, DER_OID, &oid))
             return false;
         if (!span_equal(oid, subject_alt_name))
             continue;
         if (extension.size > 0 && byte_at(extension, 0) == DER_BOOLEAN && !take(&extension, &tag, &value))
             return false;
-        if (!take_tag(&extension, DER_OCTET_STRING, &value) || !take_tag(&value, DER_SEQUENCE, &names))
+        return take_tag(&extension, DER_OCTET_STRING, &value) && take_tag(&value, DER_SEQUENCE, names);
+    }
+    return true;
+}
+
+bool certificate_is_for(struct span der, struct span domain)
+{
+    struct certificate_parts parts;
+    struct span names, name;
+    unsigned tag;
+    if (!read_parts(der, &parts) || !find_names(&parts, &names))
+        return false;
+    while (names.size > 0) {
+        if (!take(&names, &tag, &name))
             return false;
-        while (names.size > 0) {
-            if (!take(&names, &tag, &value))
-                return false;
-            if (tag == DER_DNS_NAME && is_match(value, domain))
-                return true;
-        }
+        if (tag == DER_DNS_NAME && is_match(name, domain))
+            return true;
     }
     return false;
+}
+
+bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE])
+{
+    struct certificate_parts parts;
+    struct span names;
+    uint8_t digests[2 * CERTIFICATE_IDENTITY_SIZE];
+    if (!read_parts(der, &parts) || !find_names(&parts, &names))
+        return false;
+    digest_hash(DIGEST_SHA256, parts.issuer, digests);
+    digest_hash(DIGEST_SHA256, names, digests + CERTIFICATE_IDENTITY_SIZE);
+    digest_hash(DIGEST_SHA256, span_of(digests, sizeof(digests)), out);
+    return true;
 }
 
 /* ---- the hash of tls-server-end-point -------------------------------------------------------------------------- */

@@ -181,6 +181,7 @@ static void judge_leaf(struct party *party, const char *file, struct span leaf, 
     int64_t not_after = 0;
     int64_t now = (int64_t)time(NULL);
     party->end_point_size = (uint8_t)certificate_hash(leaf, party->end_point);
+    certificate_identity(leaf, party->identity);
     if (warning == NULL || warning->text[0] != '\0')
         return;
     if (certificate_times(leaf, &not_before, &not_after) && now > not_after)
@@ -381,6 +382,19 @@ struct context *context_ref(struct context *context)
 {
     atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
     return context;
+}
+
+bool context_is_renewal(const struct context *before, const struct context *after, struct span domain)
+{
+    char *a_label = context_a_label(domain);
+    if (a_label == NULL)
+        return true; /* an address: no certificate is chosen for it */
+    const struct party *old = before ? context_find(before, span_str(a_label)) : NULL;
+    const struct party *new = after ? context_find(after, span_str(a_label)) : NULL;
+    free(a_label);
+    if (old == NULL || new == NULL)
+        return old == new;
+    return memcmp(old->identity, new->identity, sizeof(old->identity)) == 0;
 }
 
 void context_unref(struct context *context)

@@ -51,9 +51,15 @@ const char *tls_library(void);
  * domain; after 64 resumptions in a chain comes a full handshake. Thread-safe. */
 struct ticket_keys *ticket_keys_new(void);
 void ticket_keys_free(struct ticket_keys *keys);
+/* All tickets given so far are refused from now on: their sessions are established from zero. */
+void ticket_keys_forget(struct ticket_keys *keys);
 
 /* Names the file and the reason: unreadable, no PEM, key does not match, certificate not for the domain (RFC 9525),
  * expired. The last two are for the caller to judge: they are told in warning, which may be NULL. */
 struct context *context_new(const struct context_config *config, struct err *err, struct err *warning);
 struct context *context_ref(struct context *context);
 void context_unref(struct context *context);
+/* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, with the same
+ * issuer and the same names (a new key and new dates make no other certificate of it)? True too when neither has the
+ * domain; NULL stands for a context without domains. */
+bool context_is_renewal(const struct context *before, const struct context *after, struct span domain);

@@ -17,6 +17,7 @@ struct party {
     char *a_label; /* lower case, as SNI has it */
     struct WOLFSSL_CTX *library;
     struct ticket_keys *ticket_keys;
+    uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
     uint8_t end_point_size;
     uint8_t end_point[CERTIFICATE_HASH_MAX]; /* tls-server-end-point of the certificate */
 };

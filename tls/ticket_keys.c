@@ -73,6 +73,15 @@ void ticket_keys_free(struct ticket_keys *keys)
     free(keys);
 }
 
+void ticket_keys_forget(struct ticket_keys *keys)
+{
+    pthread_mutex_lock(&keys->mutex);
+    digest_wipe(keys->keys, sizeof(keys->keys));
+    keys->newest = 0;
+    make_key(&keys->keys[0], now_s(keys));
+    pthread_mutex_unlock(&keys->mutex);
+}
+
 void ticket_keys_age(struct ticket_keys *keys, uint32_t seconds)
 {
     pthread_mutex_lock(&keys->mutex);

@@ -111,10 +111,13 @@ void chain_append(struct chain *chain, struct chunk_pool *pool, struct span byte
         chain_commit(chain, part);
         bytes = span_skip(bytes, part);
     }
-    if (bytes.size == 0)
-        return;
-    memcpy(chain_reserve(chain, pool, bytes.size), bytes.ptr, bytes.size);
-    chain_commit(chain, bytes.size);
+    /* Pooled chunks, one after the other: a chunk of its own for each receive of 8 KiB would be an allocation each. */
+    while (bytes.size > 0) {
+        size_t part = bytes.size < CHUNK_ROOM ? bytes.size : CHUNK_ROOM;
+        memcpy(chain_reserve(chain, pool, part), bytes.ptr, part);
+        chain_commit(chain, part);
+        bytes = span_skip(bytes, part);
+    }
 }
 
 struct span chain_front(const struct chain *chain)

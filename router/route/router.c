@@ -70,6 +70,29 @@ struct policy *policy_new(struct config *config, struct ticket_keys *tickets, st
     return NULL;
 }
 
+static bool lists_differ(const struct config_list *a, const struct config_list *b)
+{
+    bool differ = a->count != b->count;
+    for (unsigned i = 0; i < a->count && !differ; i++)
+        differ = strcmp(a->items[i], b->items[i]) != 0;
+    return differ;
+}
+
+bool policy_succeed(struct policy *after, const struct policy *before)
+{
+    const struct config *new = after->config, *old = before->config;
+    bool tls_differs = !after->tls != !before->tls || new->tls_required != old->tls_required ||
+                       new->tls_version_min != old->tls_version_min;
+    for (unsigned i = 0; i < old->domain_count && !tls_differs; i++)
+        tls_differs = !context_is_renewal(before->tls, after->tls, span_str(old->domains[i].name));
+    bool features_differ = tls_differs || new->sasl_anonymous != old->sasl_anonymous ||
+                           lists_differ(&new->sasl_mechanisms, &old->sasl_mechanisms) ||
+                           new->limits_stanza_size != old->limits_stanza_size ||
+                           new->limits_stanza_size_unauthenticated != old->limits_stanza_size_unauthenticated;
+    after->epoch = before->epoch + features_differ;
+    return tls_differs;
+}
+
 struct policy *policy_ref(struct policy *policy)
 {
     atomic_fetch_add_explicit(&policy->references, 1, memory_order_relaxed);

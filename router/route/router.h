@@ -23,6 +23,7 @@ struct policy {
     _Atomic unsigned references;
     struct config *config;
     struct context *tls;                      /* NULL when no domain has a certificate */
+    uint32_t epoch;                           /* one more whenever the features of a stream are others than before */
     struct xml_limits limits;                 /* of authenticated streams */
     struct xml_limits limits_unauthenticated; /* before */
 };
@@ -37,6 +38,9 @@ struct router {
 
 /* Consumes the config. Reads the certificates; the warning, if any, is for the log. */
 struct policy *policy_new(struct config *config, struct ticket_keys *tickets, struct err *err, struct err *warning);
+/* The policy that takes the place of another: counts the epoch. True: what was secured under the old one is to be
+ * established from zero, TLS sessions too (the TLS policy or a certificate changed, other than by renewal). */
+bool policy_succeed(struct policy *after, const struct policy *before);
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);
 /* Prepared domain: one of ours? */

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "router/route/session.h"
 #include "router/stream/crowd.h"
+#include "router/stream/reset.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
 
@@ -63,8 +64,11 @@ void shard_set_policy(struct shard *shard, struct policy *policy)
     shard->scratch = scratch;
     shard->limits = policy->limits;
     shard->limits_unauthenticated = policy->limits_unauthenticated;
-    policy_unref(shard->policy);
+    struct policy *before = shard->policy;
     shard->policy = policy;
+    if (before)
+        reset_streams(shard, before);
+    policy_unref(before);
 }
 
 void shard_fini(struct shard *shard)

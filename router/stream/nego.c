@@ -76,6 +76,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
     }
     xml_close(&w);
     stream_touch(stream);
+    stream->epoch = shard->policy->epoch;
     uint64_t login_ms = shard->policy->config->timeouts_login_ms;
     if (!stream->nego->due_ms)
         stream->nego->due_ms = shard_now_ms(shard) + login_ms;

@@ -112,6 +112,11 @@ static bool is_offered(const struct stream *stream, const struct mechanism *mech
     return (stream->tls || !mechanism->is_plus) && is_configured(stream, mechanism->name);
 }
 
+bool sasl_mechanism_is_offered(const struct stream *stream)
+{
+    return is_offered(stream, &mechanisms[stream->mechanism]);
+}
+
 static bool plus_is_offered(const struct stream *stream)
 {
     for (size_t i = 0; i < MECHANISM_COUNT; i++)

@@ -23,6 +23,8 @@ enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *st
 enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);    /* <abort/> */
 enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);  /* the account is there */
 
+/* Would the mechanism that authenticated this stream still be offered to it? */
+bool sasl_mechanism_is_offered(const struct stream *stream);
 /* stream->mechanism as its registered name. */
 const char *sasl_mechanism_name(unsigned mechanism);
 

@@ -9,6 +9,7 @@
 #include "router/stream/crowd.h"
 #include "router/stream/intake.h"
 #include "router/stream/nego.h"
+#include "router/stream/reset.h"
 #include "router/stream/stream_header.h"
 #include "router/stream/throttle.h"
 #include "router/stream/unsent.h"
@@ -132,6 +133,12 @@ static void deadline(void *context, struct timer *timer)
 {
     (void)context;
     struct stream *stream = (struct stream *)((char *)timer - offsetof(struct stream, timer));
+    if (stream->ending) {
+        enum stream_error error = (enum stream_error)(stream->ending - 1);
+        stream->ending = 0;
+        stream_close(stream, error, stream->ending_text);
+        return;
+    }
     switch ((enum stream_state)stream->state) {
     case STREAM_CLOSING:
         io_reset(stream->shard->io, stream->conn);
@@ -158,6 +165,8 @@ static void deadline(void *context, struct timer *timer)
 
 void stream_set_deadline(struct stream *stream, uint64_t ms)
 {
+    if (stream->ending)
+        return;
     stream->timer.fire = deadline;
     if (ms)
         wheel_set(stream->shard->wheel, &stream->timer, shard_now_ms(stream->shard) + ms);
@@ -605,6 +614,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         stream_header_write(stream);
     write_end(stream, error, text);
     stream->state = STREAM_CLOSING;
+    stream->ending = 0;
     stream->is_moving = false;
     stream->holds = 0;
     if (stream->is_paused) {
@@ -616,6 +626,14 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     nego_free(stream);
     stream_set_deadline(stream, shard->policy->config->timeouts_close_ms);
     stream_touch(stream);
+}
+
+void stream_end_later(struct stream *stream, enum stream_error error, const char *text, uint64_t ms)
+{
+    /* One millisecond at least: 0 would mean no deadline. */
+    stream_set_deadline(stream, ms + 1);
+    stream->ending = (uint8_t)(error + 1);
+    stream->ending_text = text;
 }
 
 bool stream_start_tls(struct stream *stream)
@@ -674,6 +692,8 @@ void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *st
     }
     nego_event(stream, EV_ARRIVED, NULL);
     stream_release(stream);
+    if (stream->state == STREAM_RESTART && reset_is_stale(stream))
+        stream_close(stream, STREAM_RESET_ERROR, NULL);
     if (shard->drain_deadline_ms) /* the walk that closes all has passed the head of the list already */
         stream_close(stream, STREAM_SYSTEM_SHUTDOWN_ERROR, NULL);
 }

@@ -85,6 +85,9 @@ struct stream {
     uint16_t move_to;
     uint8_t mechanism;   /* that authenticated it: sasl_mechanism_name() */
     uint8_t address[16]; /* of the peer; IPv4 mapped (RFC 4291 s2.5.5.2) */
+    uint8_t ending;      /* enum stream_error + 1 when the deadline will end the stream with it, whatever comes */
+    uint32_t epoch;      /* of the policy under which the features were offered */
+    const char *ending_text;
     uint64_t accepted_ms;
     uint64_t received_ms; /* the last time the peer sent anything */
 };
@@ -118,6 +121,8 @@ void stream_flush_all(struct shard *shard);
 /* Ends the stream (RFC 6120 s4.4, s4.9): the error if there is one, inside a stream in any case (s4.9.1.2), the end
  * tag, TLS close_notify, FIN; the rest waits for the peer's end, but not long. Idempotent. text may be NULL. */
 void stream_close(struct stream *stream, enum stream_error error, const char *text);
+/* The same after ms milliseconds; other deadlines give way. text stays the caller's, for good. */
+void stream_end_later(struct stream *stream, enum stream_error error, const char *text, uint64_t ms);
 /* Without a word: the connection is of no further use. */
 void stream_abort(struct stream *stream);
 

@@ -106,6 +106,20 @@ struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chao
     return rig;
 }
 
+void rig_reload(struct rig *rig, const char *const *overrides)
+{
+    struct err err;
+    struct policy *policy = policy_new(load(overrides), NULL, &err, NULL);
+    SL_CHECK(policy);
+    policy_succeed(policy, rig->policy);
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        shard_set_policy(&rig->shards[i], policy_ref(policy));
+        io_notify(rig->shards[i].io); /* in the program this happens inside a turn */
+    }
+    policy_unref(rig->policy);
+    rig->policy = policy;
+}
+
 uint64_t rig_counter(const struct rig *rig, enum counter counter)
 {
     uint64_t sum = 0;

@@ -25,6 +25,8 @@ struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chao
                     const char *const *overrides);
 /* Ends the shards and checks what must be zero: connections, sessions, users, letters under way. */
 void rig_free(struct rig *rig);
+/* As a reload with these overrides would. */
+void rig_reload(struct rig *rig, const char *const *overrides);
 uint64_t rig_counter(const struct rig *rig, enum counter counter);
 /* accepted + born - delivered - answered - refused - dropped - under way: 0 whenever no handler runs. */
 int64_t rig_balance(const struct rig *rig);

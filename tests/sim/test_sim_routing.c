@@ -267,6 +267,50 @@ static void unsent__comes_back_when_the_session_breaks(void **state)
     assert_true(actor_bind(&stage->actors[1], 0));
 }
 
+/* A reload that takes away the mechanism ends the sessions that stand on it, within timeouts.reset; another ends none.
+ */
+static void reload__that_takes_the_mechanism__resets(void **state)
+{
+    struct stage *stage = *state;
+    static const char *const other[] = {"limits.depth=32", NULL};
+    static const char *const weaker[] = {"sasl.mechanisms=SCRAM-SHA-1", "timeouts.reset=5s", NULL};
+    rig_reload(stage->rig, other);
+    for (unsigned i = 0; i < 10; i++)
+        run(stage);
+    assert_int_equal(rig_counter(stage->rig, COUNTER_SESSIONS), 4);
+    rig_reload(stage->rig, weaker);
+    run(stage);
+    assert_int_equal(rig_counter(stage->rig, COUNTER_RESETS), 4);
+    rig_run(stage->rig, 5000);
+    for (unsigned i = 0; i < 4; i++) {
+        actor_poll(&stage->actors[i]);
+        assert_string_equal(stage->actors[i].error, "reset");
+    }
+    rig_run(stage->rig, 100);
+    assert_int_equal(rig_counter(stage->rig, COUNTER_SESSIONS), 0);
+    rig_reload(stage->rig, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(actor_bind(&stage->actors[i], 0));
+}
+
+/* Features that were offered and have changed meanwhile: a stream in negotiation begins anew. */
+static void reload__in_negotiation__resets(void **state)
+{
+    struct stage *stage = *state;
+    static const char *const weaker[] = {"sasl.mechanisms=SCRAM-SHA-256", NULL};
+    struct peer *peer = peer_connect(stage->rig->world, 0, LISTEN_C2S);
+    peer_send(peer, SPAN("<stream:stream xmlns='jabber:client' to='example.com' version='1.0' "
+                         "xmlns:stream='http://etherx.jabber.org/streams'>"));
+    run(stage);
+    rig_reload(stage->rig, weaker);
+    run(stage);
+    struct span answer = peer_received(peer);
+    assert_non_null(memmem(answer.ptr, answer.size, "<reset ", 7));
+    peer_free(peer);
+    run(stage);
+    assert_int_equal(rig_counter(stage->rig, COUNTER_SESSIONS), 4);
+}
+
 static int raise_one(void **state)
 {
     static struct stage stage;
@@ -302,6 +346,8 @@ int main(void)
         BOTH(presence__is_shared_among_own_resources_and_where_directed),
         BOTH(spoofed_from__closes_the_stream),
         BOTH(same_resource__replaces_the_older_session),
+        BOTH(reload__that_takes_the_mechanism__resets),
+        BOTH(reload__in_negotiation__resets),
         BOTH(unsent__comes_back_when_the_session_breaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static void chain_front__empty_chunk_inside__next_bytes(void **state)
     chunk_pool_fini(&pool);
 }
 
-static void chain_append__more_than_a_chunk__own_chunk_not_pooled(void **state)
+static void chain_append__more_than_a_chunk__pooled_chunks(void **state)
 {
     (void)state;
     struct chunk_pool pool;
@@ -67,15 +67,27 @@ static void chain_append__more_than_a_chunk__own_chunk_not_pooled(void **state)
     memset(big, 'b', sizeof big);
     chunk_pool_init(&pool, 8);
     chain_append(&chain, &pool, span_of(big, sizeof big));
-    assert_int_equal(pool.live, 1);
-    assert_int_equal(chain.head->capacity, sizeof big);
-    assert_int_equal(chain_front(&chain).size, sizeof big);
+    assert_int_equal(pool.live, 3);
+    assert_int_equal(chain_front(&chain).size, CHUNK_ROOM);
     chain_consume(&chain, &pool, sizeof big);
     assert_int_equal(pool.live, 0);
+    assert_int_equal(pool.free_count, 3);
+    chunk_pool_fini(&pool);
+}
+
+static void chain_reserve__more_than_a_chunk__own_chunk_not_pooled(void **state)
+{
+    (void)state;
+    struct chunk_pool pool;
+    struct chain chain = {0};
+    chunk_pool_init(&pool, 8);
+    memset(chain_reserve(&chain, &pool, 3 * CHUNK_ROOM), 'b', 3 * CHUNK_ROOM);
+    chain_commit(&chain, 3 * CHUNK_ROOM);
+    assert_int_equal(pool.live, 1);
+    assert_int_equal(chain_front(&chain).size, 3 * CHUNK_ROOM);
+    chain_consume(&chain, &pool, 3 * CHUNK_ROOM);
+    assert_int_equal(pool.live, 0);
     assert_int_equal(pool.free_count, 0);
-    chain_append(&chain, &pool, span_of(big, CHUNK_ROOM));
-    chain_clear(&chain, &pool);
-    assert_int_equal(pool.free_count, 1);
     chunk_pool_fini(&pool);
 }
 
@@ -229,7 +241,8 @@ int main(void)
         cmocka_unit_test(chain__empty__no_memory),
         cmocka_unit_test(chain_reserve__never_committed__returned_by_clear_and_consume),
         cmocka_unit_test(chain_front__empty_chunk_inside__next_bytes),
-        cmocka_unit_test(chain_append__more_than_a_chunk__own_chunk_not_pooled),
+        cmocka_unit_test(chain_append__more_than_a_chunk__pooled_chunks),
+        cmocka_unit_test(chain_reserve__more_than_a_chunk__own_chunk_not_pooled),
         cmocka_unit_test(chunk_give__more_than_free_max__freed),
         cmocka_unit_test(chain_adopt__chain_moves_to_another_pool__accounts_move),
         cmocka_unit_test(chain__random_operations__as_the_flat_buffer),

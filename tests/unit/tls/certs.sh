@@ -40,6 +40,11 @@ key idn -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 sign idn xn--mller-kva.example 3650 sha256
 cp a.key old.key
 sign old a.example -1 sha256
+# Another key for the same name, and the same name by another authority.
+key fresh -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+sign fresh a.example 3650 sha256
+openssl req -x509 -new -key a.key -subj '/CN=another authority' -days 3650 -out foreign.pem \
+    -addext subjectAltName=DNS:a.example 2>/dev/null
 # Signed by an RSA authority of its own: RSASSA-PSS with SHA-384, RSA with SHA-1, and Ed25519.
 key rsa -algorithm RSA -pkeyopt rsa_keygen_bits:2048
 for kind in pss sha1; do

@@ -238,6 +238,36 @@ static void library__version__is_told(void **state)
     assert_non_null(strchr(tls_library(), '('));
 }
 
+/* A renewal has the same issuer and names; its key and dates are its own. */
+static void is_renewal__of_certificates__by_issuer_and_names(void **state)
+{
+    static const struct {
+        const char *before, *after; /* files */
+        const char *key_before, *key_after;
+        bool is_renewal;
+    } rows[] = {
+        {"a.pem", "a.pem", "a.key", "a.key", true},
+        {"old.pem", "a.pem", "a.key", "a.key", true},
+        {"a.pem", "fresh.pem", "a.key", "fresh.key", true},
+        {"a.pem", "foreign.pem", "a.key", "a.key", false},
+        {"a.pem", "b.pem", "a.key", "b.key", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct err err;
+        struct context *before = load("a.example", rows[i].before, rows[i].key_before, &err, NULL);
+        struct context *after = load("a.example", rows[i].after, rows[i].key_after, &err, NULL);
+        assert_non_null(before);
+        assert_non_null(after);
+        assert_int_equal(context_is_renewal(before, after, SPAN("a.example")), rows[i].is_renewal);
+        assert_false(context_is_renewal(before, NULL, SPAN("a.example")));
+        assert_true(context_is_renewal(before, after, SPAN("elsewhere.example")));
+        context_unref(before);
+        context_unref(after);
+    }
+    assert_true(context_is_renewal(NULL, NULL, SPAN("a.example")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +278,7 @@ int main(void)
         cmocka_unit_test(name__in_unicode__meets_its_a_label),
         cmocka_unit_test(alpn__lists__are_agreed_or_refused),
         cmocka_unit_test(reload__while_engines_live__leaves_them_alone),
+        cmocka_unit_test(is_renewal__of_certificates__by_issuer_and_names),
         cmocka_unit_test(library__version__is_told),
     };
     struct err err;

@@ -88,6 +88,20 @@ static void open__for_another_domain_or_by_other_keys__is_refused(void **state)
     ticket_keys_free(others);
 }
 
+static void forget__any_ticket__is_refused(void **state)
+{
+    (void)state;
+    struct ticket ticket;
+    struct ticket_keys *keys = ticket_keys_new();
+    seal(keys, SPAN("a.example"), &ticket);
+    assert_int_equal(open_copy(keys, SPAN("a.example"), &ticket), TICKET_OK);
+    ticket_keys_forget(keys);
+    assert_int_equal(open_copy(keys, SPAN("a.example"), &ticket), TICKET_REFUSED);
+    seal(keys, SPAN("a.example"), &ticket);
+    assert_int_equal(open_copy(keys, SPAN("a.example"), &ticket), TICKET_OK);
+    ticket_keys_free(keys);
+}
+
 static void seal__twice__never_looks_alike(void **state)
 {
     struct ticket_keys *keys = ticket_keys_new();
@@ -162,6 +176,7 @@ int main(void)
         cmocka_unit_test(open__changed_in_any_byte__is_refused),
         cmocka_unit_test(open__after_too_many_resumptions__is_refused),
         cmocka_unit_test(open__for_another_domain_or_by_other_keys__is_refused),
+        cmocka_unit_test(forget__any_ticket__is_refused),
         cmocka_unit_test(seal__twice__never_looks_alike),
         cmocka_unit_test(keys__by_age__change_and_end),
         cmocka_unit_test(keys__of_four_threads__are_shared),

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/reset.h"
+
+#include "core/base/log.h"
+#include "router/route/session.h"
+#include "router/route/shard.h"
+#include "router/stream/sasl.h"
+#include "tls/engine.h"
+
+static const char text[] = "what this stream was secured with is no longer offered";
+
+bool reset_is_stale(const struct stream *stream)
+{
+    return stream->epoch != stream->shard->policy->epoch;
+}
+
+static enum stream_error judge_session(const struct stream *stream, const struct policy *before)
+{
+    const struct policy *after = stream->shard->policy;
+    struct jid jid = session_jid(stream->session);
+    if (!policy_has_domain(after, jid_domain(&jid)))
+        return STREAM_HOST_GONE_ERROR;
+    if (!stream->tls)
+        return after->tls && after->config->tls_required ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
+    bool is_too_old =
+        after->config->tls_version_min == CONFIG_TLS_1_3 && strcmp(engine_version(stream->tls), "TLSv1.3") != 0;
+    if (is_too_old || !context_is_renewal(before->tls, after->tls, jid_domain(&jid)))
+        return STREAM_RESET_ERROR;
+    return STREAM_NO_ERROR;
+}
+
+static void judge(struct stream *stream, const struct policy *before)
+{
+    struct shard *shard = stream->shard;
+    if (stream->state == STREAM_CLOSING || stream->ending)
+        return;
+    if (!stream->session) {
+        if (stream->has_sent_header && reset_is_stale(stream))
+            stream_close(stream, STREAM_RESET_ERROR, text);
+        return;
+    }
+    enum stream_error error = judge_session(stream, before);
+    if (error == STREAM_NO_ERROR && !sasl_mechanism_is_offered(stream))
+        error = STREAM_RESET_ERROR;
+    if (error == STREAM_NO_ERROR)
+        return;
+    uint32_t dice;
+    io_random(shard->io, &dice, sizeof dice);
+    uint64_t spread = shard->policy->config->timeouts_reset_ms;
+    shard_count(shard, COUNTER_RESETS, 1);
+    stream_end_later(stream, error, text, dice % (spread + 1));
+}
+
+void reset_streams(struct shard *shard, const struct policy *before)
+{
+    for (struct stream *stream = shard->streams, *next; stream; stream = next) {
+        next = stream->next; /* stream_close() leaves the stream in the list */
+        judge(stream, before);
+    }
+}
