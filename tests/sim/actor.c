@@ -3,6 +3,7 @@
 
 #include "core/base/base64.h"
 #include "core/base/check.h"
+#include "tests/sim/tap.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,6 +59,7 @@ void actor_connect(struct actor *actor, unsigned shard)
     actor->peer = peer_connect(actor->rig->world, shard, LISTEN_C2S);
     actor->state = ACTOR_GREETING;
     actor->login++;
+    actor->tapped = tap_open();
     actor->jid[0] = actor->error[0] = '\0';
     greet(actor);
 }
@@ -179,6 +181,7 @@ void actor_poll(struct actor *actor)
         if (event == XML_STANZA)
             element(actor, &stanza);
         trace(actor, "S", span_of(received.ptr, received.size - rest.size));
+        tap_write(actor->tapped, span_of(received.ptr, received.size - rest.size));
         peer_take(actor->peer, received.size - rest.size);
         if (event == XML_FOOTER) {
             actor->state = ACTOR_ENDED;

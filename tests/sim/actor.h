@@ -27,6 +27,7 @@ struct actor {
     struct peer *peer;
     unsigned number; /* of its account */
     unsigned login;  /* counts its connections */
+    unsigned tapped; /* the connection's number in the tap */
     enum actor_state state;
     char resource[32]; /* asked for; empty: none */
     char jid[128];     /* full, once bound */

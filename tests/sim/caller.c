@@ -3,6 +3,7 @@
 
 #include "core/base/base64.h"
 #include "core/base/check.h"
+#include "tests/sim/tap.h"
 #include "tls/engine.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@ static struct scram_keys keys; /* one password and salt for all */
 
 void caller_open(struct caller *caller, struct rig *rig, unsigned shard)
 {
-    *caller = (struct caller){.rig = rig, .peer = peer_connect(rig->world, shard, LISTEN_C2S)};
+    *caller = (struct caller){.rig = rig, .peer = peer_connect(rig->world, shard, LISTEN_C2S), .tapped = tap_open()};
     chunk_pool_init(&caller->pool, 4);
     caller_forget(caller);
 }
@@ -53,6 +54,7 @@ static void keep(void *context, struct span bytes)
 {
     struct caller *caller = context;
     trace("S", bytes);
+    tap_write(caller->tapped, bytes);
     while (caller->size + bytes.size + 1 > caller->room) {
         caller->room *= 2;
         caller->heard = realloc(caller->heard, caller->room);

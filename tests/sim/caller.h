@@ -17,6 +17,7 @@ struct context;
 struct caller {
     struct rig *rig;
     struct peer *peer;
+    unsigned tapped; /* the connection's number in the tap */
     struct engine *tls;
     struct context *context;
     struct chunk_pool pool;
