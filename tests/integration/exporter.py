@@ -45,7 +45,7 @@ class ExporterWire:
         # It tells of the end in words of its own behind the last bytes of the stream.
         end = data.find(b"</stream:stream>")
         self.has_ended = not data
-        return data if end < 0 else data[:end + 16]
+        return wire.tap(self, data if end < 0 else data[:end + 16])
 
     def wait_for_end(self, _=None):
         self.process.wait(wire.WAIT)

@@ -4,7 +4,9 @@
 Wire carries bytes and knows no XML. Client reads a stream over a Wire: headers, whole top-level elements, the end tag,
 the end of the connection, each exactly once and in that order, or it raises Wrong. Nothing here waits longer than
 WAIT seconds."""
+import itertools
 import os
+import pathlib
 import socket
 import ssl
 import struct
@@ -26,6 +28,19 @@ CB = "urn:xmpp:sasl-cb:0"
 LIMITS = "urn:xmpp:stream-limits:0"
 CLIENT = "jabber:client"
 SEPARATOR = "\x01"  # between namespace and name; no XML holds it
+
+
+def tap(wire, data):
+    """SL_TAP=FOLDER keeps what the router sends there, a file a connection, for tests/schema."""
+    if "SL_TAP" in os.environ and data:
+        if not hasattr(wire, "tapped"):
+            wire.tapped = pathlib.Path(os.environ["SL_TAP"], f"live-{os.getpid()}-{next(connections)}.xml")
+        with open(wire.tapped, "ab") as file:
+            file.write(data)
+    return data
+
+
+connections = itertools.count()
 
 
 class Wrong(Exception):
@@ -109,12 +124,12 @@ class Wire:
     def receive(self, until=None):
         until = until or time.monotonic() + WAIT
         if not self.tls:
-            return self.receive_raw(until)
+            return tap(self, self.receive_raw(until))
         while True:
             try:
                 data = self.tls.read(65536)
                 if data:
-                    return data
+                    return tap(self, data)
                 self.was_notified = True
                 return b""
             except ssl.SSLWantReadError:
