@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: MIT
+"""Deadlines and limits: n is accepted, n + 1 is refused with the right stream error, and nobody can take his time."""
+import time
+
+import pytest
+
+import bed as bed_module
+import wire
+from wire import CLIENT, SASL, TLS
+
+HURRY = ("timeouts.header=400ms", "timeouts.tls=400ms", "timeouts.login=700ms")
+LIMITS = ("limits.stanza_size=20000B", "limits.stanza_size_unauthenticated=10000B", "limits.depth=10",
+          "limits.attributes=8", "limits.elements=32", "limits.elements_unauthenticated=16", "limits.name_size=64B",
+          "limits.namespaces=16")
+
+
+@pytest.fixture
+def hasty(start_bed):
+    return start_bed(settings=HURRY)
+
+
+@pytest.fixture
+def narrow(start_bed):
+    return start_bed(settings=LIMITS)
+
+
+def wait_for_end(client):
+    """Seconds until the router ended the connection, whatever it said."""
+    begin = time.monotonic()
+    try:
+        client.wire.wait_for_end()
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    return time.monotonic() - begin
+
+
+def drip(client, data, seconds=5):
+    """One byte every 100 ms; how long the router bore it."""
+    begin = time.monotonic()
+    for i in range(len(data)):
+        try:
+            client.wire.send_raw(data[i:i + 1])
+            client.event(0.1)
+            break
+        except (TimeoutError, BlockingIOError):
+            pass
+        except (ConnectionResetError, BrokenPipeError):
+            break
+        assert time.monotonic() - begin < seconds, "the router bears it for ever"
+    return time.monotonic() - begin
+
+
+# ---- deadlines ----
+
+def test_silence__before_the_header__is_a_timeout(hasty):
+    client = hasty.connect()
+    begin = time.monotonic()
+    client.expect_error("connection-timeout")
+    assert 0.3 < time.monotonic() - begin < 3
+
+
+def test_drip__of_a_header__does_not_buy_time(hasty):
+    client = hasty.connect()
+    assert drip(client, wire.header()) < 3
+
+
+def test_silence__after_starttls__ends_without_xml(hasty):
+    client = hasty.connect().open()
+    client.send(f"<starttls xmlns='{TLS}'/>")
+    client.expect(f"{{{TLS}}}proceed")
+    client.bytes.clear()
+    assert 0.3 < wait_for_end(client) < 3
+
+
+@pytest.mark.parametrize("data", [b"", b"\x16\x03\x01\x02\x00"], ids=["silence", "drip"])
+def test_direct_tls__without_a_handshake__ends(hasty, data):
+    client = hasty.connect(tls=True)
+    for i in range(len(data)):
+        client.wire.send_raw(data[i:i + 1])
+        time.sleep(0.1)
+    assert wait_for_end(client) < 3
+
+
+def test_silence__behind_the_handshake__is_a_timeout(hasty):
+    client = hasty.connect(tls=True)
+    client.direct_tls(hasty.context())
+    client.expect_error("connection-timeout")
+
+
+def test_silence__instead_of_a_login__is_a_timeout(hasty):
+    client = hasty.secure()
+    begin = time.monotonic()
+    client.expect_error("connection-timeout")
+    assert 0.5 < time.monotonic() - begin < 3
+
+
+def test_silence__in_the_sasl_exchange__is_a_timeout(hasty):
+    client = hasty.secure()
+    client.auth("SCRAM-SHA-256", b"n,,n=user0,r=abcdef")
+    assert client.sasl_answer()[0] == "challenge"
+    client.expect_error("connection-timeout")
+
+
+def test_blanks_and_failed_logins__do_not_buy_time(hasty):
+    client = hasty.secure()
+    begin = time.monotonic()
+    with pytest.raises((wire.Wrong, OSError)):
+        while time.monotonic() - begin < 5:
+            client.send(" ")
+            client.is_silent(0.1)
+    assert time.monotonic() - begin < 3
+
+
+def test_silence__instead_of_a_resource__is_a_timeout(hasty):
+    client = hasty.secure()
+    assert client.scram("user0", "secret") is None
+    begin = time.monotonic()
+    client.restart()
+    client.expect_error("connection-timeout")
+    assert time.monotonic() - begin < 3
+
+
+def test_session__has_no_deadline(hasty):
+    client = hasty.login("user0")
+    before = hasty.stats()["negotiation_timeouts"]
+    client.is_silent(1.2)
+    client.ping()
+    assert hasty.stats()["negotiation_timeouts"] == before
+
+
+def test_idle_session__gets_blanks(start_bed):
+    """RFC 6120 s4.6.1: a blank now and then, so that a dead connection is found; the client need not answer."""
+    bed = start_bed(settings=["timeouts.idle=300ms"])
+    client = bed.login("user0")
+    client.bytes.clear()
+    client.is_silent(1.0)
+    assert 1 <= bytes(client.bytes).count(b" ") <= 5 and not bytes(client.bytes).strip()
+    client.ping()
+
+
+# ---- limits of XML ----
+
+def message(size=None, inside="", attributes=""):
+    """A message to user1, of exactly size bytes if given."""
+    text = f"<message to='user1@localhost'{attributes}>{inside}<body></body></message>"
+    if size:
+        text = text.replace("<body>", "<body>" + "x" * (size - len(text)))
+        assert len(text) == size
+    return text
+
+
+def nested(depth):
+    """So deep with the message itself."""
+    return message(inside="<a>" * (depth - 1) + "</a>" * (depth - 1))
+
+
+def with_attributes(count):
+    return message(inside="<a " + " ".join(f"n{i}='x'" for i in range(count)) + "/>")
+
+
+def with_elements(count):
+    return message(inside="<a/>" * (count - 2))
+
+
+def with_name(size):
+    return message(inside=f"<{'n' * size}/>")
+
+
+def with_namespaces(count):
+    declared = [f"xmlns:p{i}='urn:{i}'" for i in range(count)]
+    rows = [declared[i:i + 4] for i in range(0, count, 4)]
+    return message(inside="".join(f"<a {' '.join(row)}>" for row in rows) + "</a>" * len(rows))
+
+
+CASES = {
+    "size": (message, 20000, 20001), "depth": (nested, 10, 11), "attributes": (with_attributes, 8, 9),
+    "elements": (with_elements, 32, 33), "name": (with_name, 64, 65),
+}
+
+
+@pytest.mark.parametrize("make, good, bad", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("piece", [0, 1000, 7], ids=["whole", "pieces of 1000", "pieces of 7"])
+def test_limit__in_a_session__is_exact(narrow, make, good, bad, piece):
+    client, other = narrow.login("user0"), narrow.login("user1")
+    send(client, make(good), piece)
+    assert other.stanza().tag == f"{{{CLIENT}}}message"
+    client.ping()
+    send(client, make(bad), piece)
+    client.expect_error("policy-violation")
+    other.ping()
+    assert not other.events
+
+
+def send(client, text, piece):
+    data = text.encode()
+    for at in range(0, len(data), piece or len(data)):
+        try:
+            client.send(data[at:at + (piece or len(data))])
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+
+def test_limit__of_namespaces__is_refused_beyond(narrow):
+    """How many the stream itself takes of them is the router's business: a few less than the limit pass."""
+    client, other = narrow.login("user0"), narrow.login("user1")
+    client.send(with_namespaces(12))
+    other.stanza()
+    client.send(with_namespaces(17))
+    client.expect_error("policy-violation")
+
+
+@pytest.mark.parametrize("piece", [0, 7], ids=["whole", "pieces"])
+def test_size__before_login__is_exact(narrow, piece):
+    """RFC 6120 s13.12: 10,000 bytes are the floor for anybody."""
+    frame = f"<auth xmlns='{SASL}' mechanism='NONE'></auth>"
+    for size, answer in ((10000, "failure"), (10001, "error")):
+        client = narrow.secure()
+        send(client, frame.replace("></", ">" + "A" * (size - len(frame)) + "</"), piece)
+        if answer == "error":
+            client.expect_error("policy-violation")
+        else:
+            assert client.sasl_answer() == ("failure", "invalid-mechanism")
+
+
+def test_header__over_the_limit__is_refused(narrow):
+    client = narrow.connect()
+    client.send(wire.header(attributes=f" a='{'x' * 10000}'"))
+    client.expect_error("policy-violation")
+
+
+def test_elements__before_login__are_limited(narrow):
+    for count, error in ((16, "not-authorized"), (17, "policy-violation")):
+        client = narrow.secure()
+        client.send(with_elements(count))
+        client.expect_error(error)
+
+
+@pytest.mark.parametrize("size", [10000, 256 * 1024])
+def test_size__by_default__is_as_promised(bed, size):
+    """RFC 6120 s13.12, and what the features told (XEP-0478)."""
+    client, other = bed.login("user0"), bed.login("user1")
+    client.send(message(size))
+    assert len(other.body()) > size - 200
+    client.send(message(256 * 1024 + 1))
+    client.expect_error("policy-violation")
+
+
+def test_endless_stanza__costs_no_more_than_the_limit(bed):
+    client = bed.login("user0")
+    before = wire.rss(bed.pid)
+    client.send(b"<message>")
+    for _ in range(200):  # what comes behind the error is read and thrown away, up to timeouts.close
+        client.send(b"x" * 65536)
+    client.expect_error("policy-violation")
+    if not bed_module.is_sanitized():
+        assert wire.rss(bed.pid) - before < 8 << 20
+
+
+# ---- limits of counts ----
+
+def test_sessions__one_too_many_of_an_account__are_refused(start_bed):
+    bed = start_bed(settings=["bind.sessions_max=3"])
+    held = [bed.login("user0", f"r{n}") for n in range(3)]
+    client = bed.secure()
+    assert client.scram("user0", "secret") is None
+    client.open()
+    assert client.bind("r3") == "resource-constraint"  # RFC 6120 s7.6.2.1
+    held[0].end()
+    assert client.bind("r3") is None  # the same stream may try again
+
+
+def test_connections__one_too_many_of_an_address__are_closed(start_bed):
+    bed = start_bed(shards=1, settings=["limits.connections_per_address=4"])
+    assert bed_module.wait_until(lambda: bed.stats()["connections"] == 0)
+    held = [bed.connect().open() for _ in range(4)]
+    client = bed.connect()
+    try:
+        client.send(wire.header())
+        assert client.event()[0] == "end"
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    held[0].end()
+    assert bed_module.wait_until(lambda: bed.stats()["connections"] == 3)
+    bed.connect().open()  # room again
