@@ -263,8 +263,10 @@ static enum xml_event go_on(struct xml_reader *reader, struct xml_scratch *scrat
     for (size_t slice = SLICE_MIN; in->size; slice = slice < SLICE_MAX ? 2 * slice : SLICE_MAX) {
         size_t old_size = partial->size;
         size_t size = in->size < slice ? in->size : slice;
-        if (size > reader->limits->stanza_size_max - old_size)
-            size = reader->limits->stanza_size_max - old_size;
+        /* The limit may have been lowered below what is held already. */
+        size_t max = reader->limits->stanza_size_max, room = max > old_size ? max - old_size : 0;
+        if (size > room)
+            size = room;
         if (size == 0)
             return refuse(reader, XML_LIMIT_SIZE);
         if (!xml_partial_append(partial, span_of(in->ptr, size)))
