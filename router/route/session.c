@@ -4,7 +4,7 @@
 #include "core/base/check.h"
 #include "router/im/presence.h"
 #include "router/route/shard.h"
-#include "router/stream/stream.h"
+#include "router/stream/nego.h"
 
 #include <stdlib.h>
 
@@ -115,6 +115,10 @@ void session_close_user(struct shard *shard, struct span bare)
     /* stream_close() ends the session and with the last one frees the user, so it is looked up anew each time. */
     for (struct user *user; (user = session_user(shard, bare));)
         stream_close(user->first->stream, STREAM_NOT_AUTHORIZED_ERROR, "the account was removed");
+    /* Those who have logged in and not yet bound a resource; rare enough to look at every stream. */
+    for (struct stream *stream = shard->streams; stream; stream = stream->next)
+        if (stream->nego && span_equal(stream->nego->jid, bare))
+            stream_close(stream, STREAM_NOT_AUTHORIZED_ERROR, "the account was removed");
 }
 
 int session_priority_max(const struct user *user)
