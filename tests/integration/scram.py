@@ -35,7 +35,7 @@ def end_point(certificate):
 
 
 class Exchange:
-    SYNTAX = re.compile(r"r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+=*),i=([1-9][0-9]*)")
+    SYNTAX = re.compile(r"r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+=*),i=([1-9][0-9]*)(?:,h=[A-Za-z0-9+/]+=*)?")  # h: XEP-0474
 
     def __init__(self, mechanism, user, password, binding=None, binding_data=None, gs2=None, authzid=None):
         self.algorithm = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}[mechanism.removesuffix("-PLUS")]
