@@ -213,9 +213,326 @@ static void handshakes__one_a_turn__all_come_to_their_end(void **state)
     finish(rig);
 }
 
+/* --- time --------------------------------------------------------------------------------------------------------- */
+
+/* Sends one byte of text a second, over and over, and tells after how many milliseconds the router had enough. */
+static unsigned drip(struct caller *caller, const char *text)
+{
+    size_t size = strlen(text);
+    for (unsigned ms = 0; ms < 100000; ms += 100) {
+        if (caller_is_over(caller))
+            return ms;
+        if (size && ms % 1000 == 0)
+            caller_say(caller, span_of(text + ms / 1000 % size, 1));
+        caller_wait(caller, 100);
+    }
+    return UINT32_MAX;
+}
+
+static void a_byte_a_second__before_authentication__wins_no_time(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(4, 1, NULL, 1, NULL);
+    static const struct {
+        const char *said, *dripped;
+        unsigned ms;
+    } rows[] = {
+        {"", "", 10000},
+        {"", CALLER_HEADER, 10000},
+        {"", " ", 10000},
+        {CALLER_HEADER, "", 30000},
+        {CALLER_HEADER, " ", 30000},
+        {CALLER_HEADER, "<auth xmlns='" SASL_NS "' mechanism='PLAIN'>", 30000},
+        {CALLER_HEADER "<auth xmlns='" SASL_NS "' mechanism='SCRAM-SHA-1'/>", " ", 30000},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct caller caller;
+        caller_open(&caller, rig, 0);
+        caller_say_text(&caller, rows[i].said);
+        caller_run(&caller);
+        assert_int_equal(drip(&caller, rows[i].dripped), rows[i].ms);
+        assert_true(caller_has_heard(&caller, "<connection-timeout"));
+        assert_true(caller_has_heard(&caller, "</stream:stream>"));
+        caller_close(&caller);
+    }
+    finish(rig);
+}
+
+static void a_byte_a_second__behind_authentication__wins_no_time(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(5, 1, NULL, 1, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        struct caller caller;
+        caller_open(&caller, rig, 0);
+        assert_true(caller_login(&caller, 0));
+        assert_int_equal(drip(&caller, i ? "<iq type='set' id='b'>" : " "), 30000);
+        assert_true(caller_has_heard(&caller, "<connection-timeout"));
+        caller_close(&caller);
+    }
+    finish(rig);
+}
+
+static void a_byte_a_second__around_tls__wins_no_time(void **state)
+{
+    (void)state;
+    struct rig *rig = tls_rig(true, NULL);
+    struct caller caller;
+    caller_open(&caller, rig, 0);
+    caller_say_text(&caller, CALLER_HEADER STARTTLS);
+    caller_run(&caller);
+    assert_int_equal(drip(&caller, "\x16\x03\x01\x40\x01"), 10000); /* a ClientHello that never ends */
+    caller_close(&caller);
+    open_tls(&caller, rig);
+    assert_int_equal(drip(&caller, CALLER_HEADER), 10000);
+    assert_true(caller_has_heard(&caller, "<connection-timeout"));
+    caller_close(&caller);
+    open_tls(&caller, rig);
+    caller_say_text(&caller, CALLER_HEADER);
+    assert_int_equal(drip(&caller, " "), 30000);
+    assert_true(caller_has_heard(&caller, "<connection-timeout"));
+    caller_close(&caller);
+    finish(rig);
+}
+
+/* Each phase taken to its end: together they have timeouts.login. */
+static void phases__one_after_the_other__end_with_the_login(void **state)
+{
+    (void)state;
+    struct rig *rig = tls_rig(true, NULL);
+    struct caller caller;
+    caller_open(&caller, rig, 0);
+    caller_wait(&caller, 9900);
+    caller_say_text(&caller, CALLER_HEADER);
+    caller_wait(&caller, 25000);
+    caller_say_text(&caller, STARTTLS);
+    caller_wait(&caller, 1000);
+    assert_true(caller_has_heard(&caller, "<proceed"));
+    assert_true(caller_start_tls(&caller));
+    caller_forget(&caller);
+    assert_int_equal(drip(&caller, " "), 4000);
+    assert_true(caller_has_heard(&caller, "<connection-timeout"));
+    caller_close(&caller);
+    finish(rig);
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------- */
+
+/* A reload that lowers the limit reaches the element that is half there. */
+static void limit__lowered_below_a_cut_element__ends_it(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(6, 1, NULL, 1, NULL);
+    struct caller caller;
+    static char body[20000];
+    caller_open(&caller, rig, 0);
+    assert_true(caller_login(&caller, 0) && caller_bind(&caller, "a"));
+    memset(body, 'x', sizeof body);
+    caller_say_text(&caller, "<message><body>");
+    caller_say(&caller, span_of(body, sizeof body));
+    caller_run(&caller);
+    assert_false(caller_is_over(&caller));
+    rig->shards[0].limits.stanza_size_max = 10000; /* as shard_set_policy() does */
+    caller_say(&caller, span_of(body, 100));
+    caller_run(&caller);
+    assert_true(caller_has_heard(&caller, "<policy-violation"));
+    caller_close(&caller);
+    finish(rig);
+}
+
+#define LARGE 8000u
+
+static void say_large(struct caller *caller, unsigned id)
+{
+    static char text[LARGE + 200];
+    int size = snprintf(text, sizeof text, "<message to='user0@example.com/deaf' id='%u'><body>", id);
+    memset(text + size, 'x', LARGE);
+    strcpy(text + size + LARGE, "</body></message>");
+    caller_say_text(caller, text);
+}
+
+static unsigned occurrences(const struct caller *caller, const char *text)
+{
+    unsigned count = 0;
+    for (const char *at = caller->heard; (at = strstr(at, text)); at++)
+        count++;
+    return count;
+}
+
+/* Who does not read stops those who write, not the shard; and is closed when that takes too long. */
+static void slow_reader__after_its_time__is_closed_and_its_senders_go_on(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    static const char *const tight[] = {"limits.queue_soft=16KiB", "limits.queue_hard=256KiB", NULL};
+    struct rig *rig = rig_new(7, shards, NULL, 2, tight);
+    struct caller deaf, sender;
+    caller_open(&deaf, rig, 0);
+    assert_true(caller_login(&deaf, 0) && caller_bind(&deaf, "deaf"));
+    caller_open(&sender, rig, 0);
+    assert_true(caller_login(&sender, 1) && caller_bind(&sender, "a"));
+    caller_forget(&sender);
+    deaf.is_deaf = true;
+    peer_set_window(deaf.peer, 1000);
+    for (unsigned i = 0; i < 40; i++)
+        say_large(&sender, i);
+    caller_say_text(&sender, "<iq type='get' id='last' to='example.com'><ping xmlns='urn:xmpp:ping'/></iq>");
+    caller_wait(&sender, 59000);
+    assert_true(rig_counter(rig, COUNTER_THROTTLED) >= 1);
+    assert_false(caller_has_heard(&sender, "id='last'")); /* it is not read */
+    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), 0);
+    caller_wait(&sender, 2000);
+    assert_true(caller_has_heard(&sender, "id='last'"));
+    caller_wait(&sender, 6000);
+    /* All that the deaf one's connection did not take came back, or met nobody. */
+    unsigned back = occurrences(&sender, "type='error'");
+    assert_true(back >= 30 && back <= 40);
+    assert_true(peer_is_closed(deaf.peer));
+    assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 1);
+    caller_close(&deaf);
+    caller_close(&sender);
+    finish(rig);
+}
+
+#define SENDERS 30u
+
+static void full_queue__at_its_hard_limit__refuses_and_tells(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    static const char *const tight[] = {"limits.queue_soft=4KiB", "limits.queue_hard=64KiB", "limits.stanza_size=16KiB",
+                                        NULL};
+    struct rig *rig = rig_new(8, shards, NULL, SENDERS + 1, tight);
+    static struct caller senders[SENDERS];
+    struct caller deaf;
+    caller_open(&deaf, rig, 0);
+    assert_true(caller_login(&deaf, 0) && caller_bind(&deaf, "deaf"));
+    deaf.is_deaf = true;
+    peer_set_window(deaf.peer, 1000);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        caller_open(&senders[i], rig, i % shards);
+        assert_true(caller_login(&senders[i], i + 1) && caller_bind(&senders[i], "a"));
+        caller_forget(&senders[i]);
+    }
+    for (unsigned i = 0; i < SENDERS; i++)
+        say_large(&senders[i], i);
+    unsigned refused = 0;
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < SENDERS; i++)
+            caller_run(&senders[i]);
+    for (unsigned i = 0; i < SENDERS; i++)
+        refused += occurrences(&senders[i], "<resource-constraint");
+    /* One or more are in flight, eight fit into 64 KiB. */
+    assert_true(refused >= 10 && refused <= SENDERS - 8);
+    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), refused);
+    struct stream *stream = NULL;
+    for (unsigned i = 0; i < shards; i++) {
+        struct user *user = session_user(&rig->shards[i], SPAN("user0@example.com"));
+        stream = user ? user->first->stream : stream;
+    }
+    assert_non_null(stream);
+    assert_true(stream->out.size <= 65536);
+    caller_close(&deaf);
+    for (unsigned i = 0; i < SENDERS; i++)
+        caller_close(&senders[i]);
+    finish(rig);
+}
+
+/* --- ends --------------------------------------------------------------------------------------------------------- */
+
+#define MANY 200u
+
+static void drain__with_many_sessions__tells_each_and_stops(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    struct rig *rig = rig_new(9, shards, NULL, MANY, NULL);
+    static struct caller callers[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        caller_open(&callers[i], rig, i % shards);
+        /* A tenth is still on its way in. */
+        bool is_bound = caller_login(&callers[i], i) && (i % 10 == 0 || caller_bind(&callers[i], "a"));
+        assert_true(is_bound);
+        caller_forget(&callers[i]);
+    }
+    for (unsigned i = 0; i < shards; i++) {
+        shard_drain(&rig->shards[i]);
+        io_notify(rig->shards[i].io);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        caller_run(&callers[i]);
+        assert_true(caller_has_heard(&callers[i], "<system-shutdown"));
+        assert_true(caller_has_heard(&callers[i], "</stream:stream>"));
+        /* Half of them answer; the others are cut after timeouts.close. */
+        if (i % 2)
+            caller_say_text(&callers[i], "</stream:stream>");
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 0);
+    caller_wait(&callers[0], 4900);
+    bool is_stopping = true;
+    for (unsigned i = 0; i < shards; i++)
+        is_stopping &= rig->shards[i].is_stopping;
+    assert_false(is_stopping);
+    caller_wait(&callers[0], 200);
+    for (unsigned i = 0; i < shards; i++)
+        assert_true(rig->shards[i].is_stopping);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_true(peer_is_closed(callers[i].peer));
+        caller_close(&callers[i]);
+    }
+    rig_free(rig);
+}
+
+static void removed_account__bound_or_about_to_bind__loses_its_streams(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    struct rig *rig = rig_new(10, shards, NULL, 2, NULL);
+    struct caller callers[4];
+    for (unsigned i = 0; i < 4; i++) {
+        caller_open(&callers[i], rig, i % shards);
+        assert_true(caller_login(&callers[i], i == 3 ? 1 : 0));
+        if (i != 1) {
+            char resource[] = {(char)('a' + i), '\0'};
+            assert_true(caller_bind(&callers[i], resource));
+        }
+    }
+    for (unsigned i = 0; i < shards; i++) {
+        session_close_user(&rig->shards[i], SPAN("user0@example.com"));
+        io_notify(rig->shards[i].io);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        caller_run(&callers[i]);
+        assert_int_equal(caller_has_heard(&callers[i], "<not-authorized"), i != 3);
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 1);
+    for (unsigned i = 0; i < 4; i++)
+        caller_close(&callers[i]);
+    finish(rig);
+}
+
+static void handoff__refused_by_the_other_shard__ends_the_stream_alone(void **state)
+{
+    (void)state;
+    struct world_chaos chaos = {.handoff_fail_one_in = 1};
+    struct rig *rig = rig_new(11, 2, &chaos, 20, NULL);
+    unsigned stayed = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        struct caller caller;
+        caller_open(&caller, rig, 0);
+        bool is_home = caller_login(&caller, i);
+        stayed += is_home;
+        assert_int_equal(caller_is_over(&caller), !is_home);
+        assert_int_equal(is_home && caller_bind(&caller, "a"), is_home);
+        caller_close(&caller);
+        rig_run(rig, 1);
+    }
+    assert_true(stayed > 2 && stayed < 18);
+    finish(rig);
+}
+
+#define BOTH(test) cmocka_unit_test_prestate(test, &one), cmocka_unit_test_prestate(test, &three)
+
 int main(void)
 {
     struct err err;
+    static unsigned one = 1, three = 3;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(login__with_a_name_no_store_can_hold__fails_like_any_other),
         cmocka_unit_test(binding__refused_ten_times__closes_the_stream),
@@ -223,6 +540,16 @@ int main(void)
         cmocka_unit_test(resource__of_a_session_whose_tls_broke__is_free_at_once),
         cmocka_unit_test(bytes__that_wait_for_a_handshake__are_few),
         cmocka_unit_test(handshakes__one_a_turn__all_come_to_their_end),
+        cmocka_unit_test(a_byte_a_second__before_authentication__wins_no_time),
+        cmocka_unit_test(a_byte_a_second__behind_authentication__wins_no_time),
+        cmocka_unit_test(a_byte_a_second__around_tls__wins_no_time),
+        cmocka_unit_test(phases__one_after_the_other__end_with_the_login),
+        cmocka_unit_test(limit__lowered_below_a_cut_element__ends_it),
+        BOTH(slow_reader__after_its_time__is_closed_and_its_senders_go_on),
+        BOTH(full_queue__at_its_hard_limit__refuses_and_tells),
+        BOTH(drain__with_many_sessions__tells_each_and_stops),
+        BOTH(removed_account__bound_or_about_to_bind__loses_its_streams),
+        cmocka_unit_test(handoff__refused_by_the_other_shard__ends_the_stream_alone),
     };
     if (!tls_start(&err))
         return 1;
