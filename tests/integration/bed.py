@@ -95,7 +95,8 @@ class Bed:
         return {row["name"]: row["total"] for row in self.json("show stats")}
 
     def sessions(self):
-        return self.json("show sessions 100000")
+        """Each once: a user whose sessions are many may be listed twice."""
+        return list({row["jid"]: row for row in self.json("show sessions 100000")}.values())
 
     def shard_of(self, jid):
         return next(row["shard"] for row in self.sessions() if row["jid"] == jid)
