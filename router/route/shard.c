@@ -8,6 +8,7 @@
 #include "router/stream/reset.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
+#include "router/stream/verify.h"
 
 #include <stdlib.h>
 
@@ -26,6 +27,7 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
     *shard = (struct shard){.index = index, .router = router, .counters = counters, .store = store};
     table_init(&shard->users, &router->hash_key, user_key);
     crowd_init(shard);
+    shard->verify_end = &shard->verify_first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
     if (!shard->overflow || !shard->wake_mask) {
@@ -187,6 +189,7 @@ static uint64_t turn(void *context)
     shard->handshakes = 0;
     store_poll(shard->store, store_reply, shard);
     wheel_advance(shard->wheel, shard_now_ms(shard), shard);
+    more |= verify_run(shard);
     more |= stream_run_all(shard);
     if (shard->drain_deadline_ms)
         more |= drain_some(shard);

@@ -30,10 +30,12 @@ struct shard {
     struct wheel *wheel;
     struct xml_scratch *scratch;
     struct store_client *store;
-    struct table users;       /* struct user by bare JID: router/route/session.h */
-    struct table addresses;   /* struct crowd by peer address: router/stream/crowd.h */
-    unsigned handshakes;      /* TLS handshake steps of this turn */
-    struct chain work;        /* the payload being routed; empty between two stanzas */
+    struct table users;          /* struct user by bare JID: router/route/session.h */
+    struct table addresses;      /* struct crowd by peer address: router/stream/crowd.h */
+    unsigned handshakes;         /* TLS handshake steps of this turn */
+    struct chain work;           /* the payload being routed; empty between two stanzas */
+    struct verify *verify_first; /* passwords to judge: router/stream/verify.h */
+    struct verify **verify_end;
     struct stream *dirty;     /* streams with something to flush, each once */
     struct stream *runnable;  /* streams whose holds are gone, each once */
     struct stream *streams;   /* all, doubly linked */

@@ -6,6 +6,7 @@
 #include "tls/digest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /*
  * The record: version (1 byte), flags (1), iterations (4, little endian), salt size (1), salt, then StoredKey and
@@ -17,18 +18,23 @@
 #define HAS_SHA256     2u
 
 /* RFC 5802 s3: SaltedPassword, ClientKey, StoredKey, ServerKey. */
+static void keys_of_salted(enum digest digest, const uint8_t *salted, uint8_t *stored, uint8_t *server)
+{
+    uint8_t client[DIGEST_SIZE_MAX];
+    size_t size = digest_size(digest);
+    digest_hmac(digest, span_of(salted, size), SPAN("Client Key"), client);
+    digest_hash(digest, span_of(client, size), stored);
+    digest_hmac(digest, span_of(salted, size), SPAN("Server Key"), server);
+    digest_wipe(client, sizeof client);
+}
+
 static void keys_derive(enum digest digest, struct span password, struct span salt, uint32_t iterations,
                         uint8_t *stored, uint8_t *server)
 {
     uint8_t salted[DIGEST_SIZE_MAX];
-    uint8_t client[DIGEST_SIZE_MAX];
-    size_t size = digest_size(digest);
     digest_pbkdf2(digest, password, salt, iterations, salted);
-    digest_hmac(digest, span_of(salted, size), SPAN("Client Key"), client);
-    digest_hash(digest, span_of(client, size), stored);
-    digest_hmac(digest, span_of(salted, size), SPAN("Server Key"), server);
+    keys_of_salted(digest, salted, stored, server);
     digest_wipe(salted, sizeof salted);
-    digest_wipe(client, sizeof client);
 }
 
 void account_derive(struct account *account, struct span password, struct span salt, uint32_t iterations)
@@ -45,18 +51,64 @@ void account_derive(struct account *account, struct span password, struct span s
     keys_derive(DIGEST_SHA256, password, salt, iterations, account->sha256_stored, account->sha256_server);
 }
 
-bool account_verify(const struct account *account, struct span password)
+struct account_check {
+    enum digest digest;
+    bool has_keys;
+    uint8_t stored[DIGEST_SIZE_MAX]; /* what must come out */
+    struct digest_pbkdf2 *pbkdf2;
+};
+
+struct account_check *account_check_new(const struct account *account, struct span password)
 {
-    bool is_sha256 = account->has_sha256;
-    enum digest digest = is_sha256 ? DIGEST_SHA256 : DIGEST_SHA1;
-    uint8_t stored[DIGEST_SIZE_MAX];
-    uint8_t server[DIGEST_SIZE_MAX];
-    keys_derive(digest, password, span_of(account->salt, account->salt_size), account->iterations, stored, server);
-    bool is_equal =
-        digest_equal(stored, is_sha256 ? account->sha256_stored : account->sha1_stored, digest_size(digest));
+    struct account_check *check = calloc(1, sizeof *check);
+    if (!check)
+        return NULL;
+    check->digest = account->has_sha256 ? DIGEST_SHA256 : DIGEST_SHA1;
+    check->has_keys = account->has_sha256 || account->has_sha1;
+    memcpy(check->stored, account->has_sha256 ? account->sha256_stored : account->sha1_stored,
+           digest_size(check->digest));
+    struct span salt = span_of(account->salt, account->salt_size);
+    check->pbkdf2 = digest_pbkdf2_new(check->digest, password, salt, account->iterations);
+    if (check->pbkdf2)
+        return check;
+    free(check);
+    return NULL;
+}
+
+bool account_check_run(struct account_check *check, uint32_t iterations_max)
+{
+    return digest_pbkdf2_run(check->pbkdf2, iterations_max);
+}
+
+bool account_check_result(const struct account_check *check)
+{
+    uint8_t salted[DIGEST_SIZE_MAX], stored[DIGEST_SIZE_MAX], server[DIGEST_SIZE_MAX];
+    digest_pbkdf2_result(check->pbkdf2, salted);
+    keys_of_salted(check->digest, salted, stored, server);
+    bool is_equal = digest_equal(stored, check->stored, digest_size(check->digest));
+    digest_wipe(salted, sizeof salted);
     digest_wipe(stored, sizeof stored);
     digest_wipe(server, sizeof server);
-    return is_equal && (account->has_sha256 || account->has_sha1);
+    return is_equal && check->has_keys;
+}
+
+void account_check_free(struct account_check *check)
+{
+    if (!check)
+        return;
+    digest_pbkdf2_free(check->pbkdf2);
+    digest_wipe(check, sizeof *check);
+    free(check);
+}
+
+bool account_verify(const struct account *account, struct span password)
+{
+    struct account_check *check = account_check_new(account, password);
+    SL_CHECK(check);
+    account_check_run(check, UINT32_MAX);
+    bool is_right = account_check_result(check);
+    account_check_free(check);
+    return is_right;
 }
 
 static size_t put(uint8_t *out, size_t at, const void *bytes, size_t size)

@@ -33,6 +33,13 @@ struct account {
 void account_derive(struct account *account, struct span password, struct span salt, uint32_t iterations);
 /* Does this password (prepared) belong to the account? Constant time in its content. */
 bool account_verify(const struct account *account, struct span password);
+/* The same in pieces, for a shard, which must not stop for the milliseconds that 10,000 iterations take: new (NULL when
+ * memory is refused), run until it says true, result. */
+struct account_check;
+struct account_check *account_check_new(const struct account *account, struct span password);
+bool account_check_run(struct account_check *check, uint32_t iterations_max);
+bool account_check_result(const struct account_check *check);
+void account_check_free(struct account_check *check); /* wipes */
 size_t account_encode(const struct account *account, uint8_t out[ACCOUNT_RECORD_MAX]);
 bool account_decode(struct span record, struct account *account) __attribute__((warn_unused_result));
 /* jid is the bare JID, at most ACCOUNT_JID_MAX bytes. Returns the size, without newline or NUL. */

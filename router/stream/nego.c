@@ -191,6 +191,7 @@ const struct nego_row nego_rows[] = {
     {STREAM_TLS, EV_TLS_READY, NULL, tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
+    {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
     {STREAM_LOOKUP, EV_CHALLENGE, NULL, nothing, STREAM_SASL, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_RESPONSE, NULL, sasl_response, STREAM_LOOKUP, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},

@@ -7,6 +7,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/stream/scram.h"
+#include "router/stream/verify.h"
 #include "tls/engine.h"
 
 #include <stdlib.h>
@@ -60,7 +61,8 @@ struct sasl {
     struct span bare;      /* the account that wants in, allocated; empty before the first message */
     struct span password;  /* PLAIN: prepared, while the account is fetched; allocated, wiped */
     struct account account;
-    bool is_unknown; /* there is no such account: the exchange runs to its end and fails */
+    struct verify *verify; /* PLAIN, while the password is judged */
+    bool is_unknown;       /* there is no such account: the exchange runs to its end and fails */
     bool is_store_down;
 };
 
@@ -81,6 +83,7 @@ void sasl_free(struct sasl *sasl)
         scram_fini(&sasl->scram);
     span_free(&sasl->bare);
     span_free(&sasl->password);
+    verify_free(sasl->verify);
     digest_wipe(sasl, sizeof *sasl);
     free(sasl);
 }
@@ -532,8 +535,16 @@ enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *sta
     if (sasl->mechanism->kind == KIND_SCRAM)
         return scram_account(stream);
     /* The same work for an unknown account as for a known one. */
-    bool is_right = account_verify(&sasl->account, sasl->password);
-    return is_right && !sasl->is_unknown ? succeed(stream, SPAN("")) : fail(stream, SASL_NOT_AUTHORIZED);
+    sasl->verify = verify_begin(stream, &sasl->account, sasl->password);
+    return sasl->verify ? EV_NONE : fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+}
+
+enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    struct sasl *sasl = stream->nego->sasl;
+    bool is_right = verify_result(sasl->verify) && !sasl->is_unknown;
+    return is_right ? succeed(stream, SPAN("")) : fail(stream, SASL_NOT_AUTHORIZED);
 }
 
 void sasl_store_reply(struct stream *stream, const struct store_reply *reply)

@@ -22,6 +22,7 @@ enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanz
 enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza); /* <response/> */
 enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);    /* <abort/> */
 enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);  /* the account is there */
+enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza); /* the password is judged */
 
 /* Would the mechanism that authenticated this stream still be offered to it? */
 bool sasl_mechanism_is_offered(const struct stream *stream);

@@ -91,6 +91,32 @@ static void pbkdf2__known_passwords__known_keys(void **state)
     expect_hex(out, 32, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
 }
 
+/* Whatever the pieces, the key is that of one go. */
+static void pbkdf2__in_pieces__same_key(void **state)
+{
+    static const enum digest digests[] = {DIGEST_SHA1, DIGEST_SHA256, DIGEST_SHA512};
+    static const uint32_t pieces[] = {1, 7, 500, UINT32_MAX};
+    (void)state;
+    for (size_t d = 0; d < 3; d++) {
+        for (size_t p = 0; p < sizeof(pieces) / sizeof(pieces[0]); p++) {
+            for (uint32_t iterations = 1; iterations <= 1002; iterations += 77) {
+                uint8_t whole[DIGEST_SIZE_MAX];
+                uint8_t out[DIGEST_SIZE_MAX];
+                uint32_t runs = 0;
+                struct digest_pbkdf2 *pbkdf2 = digest_pbkdf2_new(digests[d], SPAN("pass"), SPAN("salt"), iterations);
+                assert_non_null(pbkdf2);
+                while (!digest_pbkdf2_run(pbkdf2, pieces[p]))
+                    runs++;
+                assert_true(runs <= iterations / pieces[p]);
+                digest_pbkdf2_result(pbkdf2, out);
+                digest_pbkdf2_free(pbkdf2);
+                digest_pbkdf2(digests[d], SPAN("pass"), SPAN("salt"), iterations, whole);
+                assert_memory_equal(out, whole, digest_size(digests[d]));
+            }
+        }
+    }
+}
+
 static void equal__differing_in_one_bit_anywhere__is_false(void **state)
 {
     uint8_t a[33] = {0};
@@ -120,6 +146,7 @@ int main(void)
         cmocka_unit_test(hash__known_messages__known_digests),
         cmocka_unit_test(hmac__known_keys__known_codes),
         cmocka_unit_test(pbkdf2__known_passwords__known_keys),
+        cmocka_unit_test(pbkdf2__in_pieces__same_key),
         cmocka_unit_test(equal__differing_in_one_bit_anywhere__is_false),
         cmocka_unit_test(wipe__a_secret__leaves_zeroes),
     };
