@@ -144,3 +144,10 @@ void link_release(struct link *link)
     link_index_store(&link->released, link->taken);
     link->released_copy = link->taken;
 }
+
+bool link_is_crowded(struct link *link)
+{
+    /* Acquire: the cache may be used by link_take() next, see there. */
+    link->published_cache = link_index_load(&link->published);
+    return link->published_cache - link->released_copy > link->capacity - link->capacity / 4;
+}

@@ -8,7 +8,7 @@
  * room back with one release store per batch. Each side caches the other's index on its own line and reads the shared
  * one only when the cache says full or empty (FastForward, Giacomoni et al. 2008; Lee et al. 2009).
  *
- * Thread:  reserve, commit, publish on the producer; peek, take, release on the consumer.
+ * Thread:  reserve, commit, publish on the producer; take, release, is_crowded on the consumer.
  * Owns:    the ring; a record's bytes are the producer's until publish, the consumer's until release.
  * Bounds:  capacity bytes (a power of two), records up to capacity / 4 bytes, 8-byte aligned.
  * Fails:   link_reserve answers NULL when full: never blocks, never drops.
@@ -34,3 +34,5 @@ bool link_is_drained(struct link *link);
 struct span link_take(struct link *link);
 /* Gives back the room of all records taken so far. */
 void link_release(struct link *link);
+/* True when more than three quarters of the room are taken up by what was published and not yet released. */
+bool link_is_crowded(struct link *link);

@@ -37,6 +37,25 @@ static void link_take__nothing_or_unpublished__empty(void **state)
     link_free(link);
 }
 
+static void link_is_crowded__above_three_quarters__until_released(void **state)
+{
+    (void)state;
+    struct link *link = link_new(256);
+    for (unsigned i = 0; i < 12; i++) /* 16 bytes each with its head */
+        assert_true(post(link, SPAN("8 octets")));
+    assert_false(link_is_crowded(link)); /* nothing is published */
+    link_publish(link);
+    assert_false(link_is_crowded(link)); /* exactly three quarters */
+    assert_true(post(link, SPAN("one more")));
+    link_publish(link);
+    assert_true(link_is_crowded(link));
+    assert_true(span_is(link_take(link), "8 octets"));
+    assert_true(link_is_crowded(link)); /* taken, not released */
+    link_release(link);
+    assert_false(link_is_crowded(link));
+    link_free(link);
+}
+
 static void link_commit__less_than_reserved_or_never__as_committed(void **state)
 {
     (void)state;
@@ -239,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(link_take__nothing_or_unpublished__empty),
+        cmocka_unit_test(link_is_crowded__above_three_quarters__until_released),
         cmocka_unit_test(link_commit__less_than_reserved_or_never__as_committed),
         cmocka_unit_test(link__empty_records__are_records),
         cmocka_unit_test(link_reserve__largest_record_at_every_place__fits_an_empty_ring),
