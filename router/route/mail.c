@@ -54,6 +54,11 @@ struct overflow_node {
 struct overflow {
     struct overflow_node *first, *last;
     uint32_t count;
+    /* The other direction is crowded: that shard has more to tell us than its link holds (errors, mostly: they are
+     * larger than what they answer). Those who write to it wait until we have heard it out. */
+    bool is_crowded;
+    uint32_t waiting_count, waiting_room;
+    struct stream_ref *waiting;
 };
 
 static uint32_t jid_size(const struct jid *jid)
@@ -169,6 +174,41 @@ static void posted(struct shard *shard, unsigned to, uint32_t size, bool in_link
     wake_later(shard, to);
 }
 
+/* The sender of a letter to a shard that we do not keep up with. Without memory it goes on. */
+static void wait_for_answers(struct shard *shard, struct overflow *overflow, struct stream_ref sender)
+{
+    struct stream *stream = stream_find(shard, sender);
+    if (!stream)
+        return;
+    if (overflow->waiting_count == overflow->waiting_room) {
+        uint32_t room = overflow->waiting_room ? 2 * overflow->waiting_room : 16;
+        struct stream_ref *larger = realloc(overflow->waiting, room * sizeof *larger);
+        if (!larger)
+            return;
+        overflow->waiting = larger;
+        overflow->waiting_room = room;
+    }
+    overflow->waiting[overflow->waiting_count++] = sender;
+    stream_hold(stream);
+}
+
+/* Before a turn takes what that shard has to tell. */
+static void heard_out(struct shard *shard, unsigned from, bool is_crowded)
+{
+    struct overflow *overflow = &shard->overflow[from];
+    overflow->is_crowded = is_crowded;
+    if (is_crowded || !overflow->waiting_count)
+        return;
+    for (uint32_t i = 0; i < overflow->waiting_count; i++) {
+        struct stream *stream = stream_find(shard, overflow->waiting[i]);
+        if (stream)
+            stream_release(stream);
+    }
+    free(overflow->waiting);
+    overflow->waiting = NULL;
+    overflow->waiting_count = overflow->waiting_room = 0;
+}
+
 bool mail_post_letter(struct shard *shard, unsigned to, struct letter *letter)
 {
     SL_CHECK(to != shard->index && to < shard->router->shard_count);
@@ -187,6 +227,8 @@ bool mail_post_letter(struct shard *shard, unsigned to, struct letter *letter)
             stream_hold(sender);
         else
             ((struct overflow_node *)shard->overflow[to].last)->sender.ref = 0;
+    } else if (shard->overflow[to].is_crowded) {
+        wait_for_answers(shard, &shard->overflow[to], letter->sender);
     }
     return true;
 }
@@ -293,6 +335,8 @@ bool mail_drain(struct shard *shard)
             continue;
         struct link *link = router_link(shard->router, from, shard->index);
         unsigned count = 0;
+        if (from < shard->router->shard_count)
+            heard_out(shard, from, link_is_crowded(link));
         for (; count < DRAIN_MAX; count++) {
             struct span record = link_take(link);
             if (!record.ptr)
@@ -394,6 +438,8 @@ void mail_overflow_free(struct shard *shard)
             record_discard(shard, shard->overflow[to].first->record);
             overflow_pop(&shard->overflow[to]);
         }
+    for (unsigned to = 0; shard->overflow && to < shard->router->shard_count; to++)
+        free(shard->overflow[to].waiting);
     free(shard->overflow);
     shard->overflow = NULL;
 }

@@ -12,7 +12,8 @@
  *
  * Thread:  every call on the shard named.
  * Bounds:  overflow is bounded by the streams of the shard (one letter each and what a receive buffer held) and by the
- *          answers to letters that came in.
+ *          answers to letters that came in: while the link that brings answers is crowded, who writes in the other
+ *          direction is not read.
  */
 #include "core/base/chain.h"
 #include "router/route/stanza.h"

@@ -436,6 +436,50 @@ static void full_queue__at_its_hard_limit__refuses_and_tells(void **state)
     finish(rig);
 }
 
+#define FLOODERS 40u
+
+/* Answers are larger than what they answer, and nobody is held for them: a flood to addresses that do not exist, from
+ * clients that read every error, must not pile them up between two shards. */
+static void flood__to_nobody_across_shards__piles_nothing_up(void **state)
+{
+    (void)state;
+    static const char *const tight[] = {"limits.link_size=64KiB", NULL};
+    struct rig *rig = rig_new(12, 2, NULL, FLOODERS, tight);
+    static struct caller callers[FLOODERS];
+    char text[200];
+    unsigned count = 0, most = 0;
+    for (unsigned i = 0; i < FLOODERS; i++) {
+        snprintf(text, sizeof text, "user%u@example.com", i);
+        if (router_owner(rig->router, span_str(text)) != 0)
+            continue;
+        caller_open(&callers[count], rig, 0);
+        assert_true(caller_login(&callers[count], i) && caller_bind(&callers[count], "a"));
+        count++;
+    }
+    assert_true(count > 5);
+    unsigned nobody = 0;
+    do
+        snprintf(text, sizeof text, "nobody%u@example.com", ++nobody);
+    while (router_owner(rig->router, span_str(text)) != 1);
+    snprintf(text, sizeof text, "<message to='nobody%u@example.com'/>", nobody);
+    for (unsigned round = 0; round < 2000; round++) {
+        for (unsigned i = 0; i < count; i++) {
+            for (unsigned j = 0; j < 60; j++)
+                peer_send(callers[i].peer, span_str(text));
+            peer_take(callers[i].peer, peer_received(callers[i].peer).size);
+        }
+        world_step(rig->world);
+        unsigned waiting = mail_waiting(&rig->shards[1]);
+        most = waiting > most ? waiting : most;
+    }
+    assert_true(rig_counter(rig, COUNTER_REFUSED) > 1000);
+    print_message("at most %u letters waited for room\n", most);
+    assert_true(most < 2000);
+    for (unsigned i = 0; i < count; i++)
+        caller_close(&callers[i]);
+    finish(rig);
+}
+
 /* --- ends --------------------------------------------------------------------------------------------------------- */
 
 #define MANY 200u
@@ -547,6 +591,7 @@ int main(void)
         cmocka_unit_test(limit__lowered_below_a_cut_element__ends_it),
         BOTH(slow_reader__after_its_time__is_closed_and_its_senders_go_on),
         BOTH(full_queue__at_its_hard_limit__refuses_and_tells),
+        cmocka_unit_test(flood__to_nobody_across_shards__piles_nothing_up),
         BOTH(drain__with_many_sessions__tells_each_and_stops),
         BOTH(removed_account__bound_or_about_to_bind__loses_its_streams),
         cmocka_unit_test(handoff__refused_by_the_other_shard__ends_the_stream_alone),
