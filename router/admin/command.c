@@ -85,7 +85,8 @@ static unsigned match(const struct command *command, const struct span *words, u
     return used;
 }
 
-static void run(struct console *console, const struct span *words, unsigned count)
+/* Only what is understood is logged word by word: a line that is not may hold a password in the wrong place. */
+static void run(struct console *console, struct span line, const struct span *words, unsigned count)
 {
     for (unsigned i = 0; i < command_count; i++) {
         const struct command *command = &commands[i];
@@ -94,9 +95,11 @@ static void run(struct console *console, const struct span *words, unsigned coun
             continue;
         unsigned rest = count - used;
         if (rest < command->words_min || rest > command->words_max) {
+            log_event(LOG_INFO, "admin.misused", "uid=%u command=\"%s\"", console->uid, command->name);
             console_fail(console, "usage: %s%s%s", command->name, command->args[0] != 0 ? " " : "", command->args);
             return;
         }
+        log_event(LOG_INFO, "admin.command", "uid=%u line=%s", console->uid, log_quoted(line).text);
         command->handler(console, words + used, rest);
         return;
     }
@@ -116,16 +119,15 @@ void command_run(struct console *console, struct span line)
     }
     if (count == 0)
         return;
-    log_event(LOG_INFO, "admin.command", "uid=%u line=%s", console->uid, log_quoted(line).text);
     if (span_is(words[0], "json")) {
         if (count == 1) {
             console_fail(console, "json stands before a command");
             return;
         }
         console->out.is_json = true;
-        run(console, words + 1, count - 1);
+        run(console, line, words + 1, count - 1);
     } else {
-        run(console, words, count);
+        run(console, line, words, count);
     }
 }
 
