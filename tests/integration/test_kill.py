@@ -12,7 +12,7 @@ import scram
 import wire
 from wire import CLIENT
 
-SECONDS = 5.0  # for the offsets of one kind, unless SL_LONG
+SECONDS = 4.0  # for the offsets of one kind, unless SL_LONG
 WAYS = ("rst", "fin", "silence")
 SILENT_AT_ONCE = 200
 SETTINGS = ("timeouts.header=300ms", "timeouts.tls=300ms", "timeouts.login=300ms", "timeouts.close=300ms",
@@ -136,7 +136,7 @@ def test_client__cut_at_any_byte__leaves_nothing_behind(start_bed, made, form):
         print(f"{way}: {tried} of {total} offsets")
         assert tried == total or (tried > 50 and not bed_module.IS_LONG)
         assert bed_module.wait_until(lambda: not bed.difference()), bed.difference()
-    assert bed_module.wait_until(lambda: descriptors(bed) == files), (descriptors(bed), files)
+    assert bed_module.wait_until(lambda: descriptors(bed) <= files), (descriptors(bed), files)
     grown = wire.rss(bed.pid) - memory
     print(f"resident memory grew by {grown >> 10} KiB")
     if not bed_module.is_sanitized():
