@@ -24,18 +24,34 @@ static void take_back(struct shard *shard, const struct xml_stanza *stanza)
     deliver_bounce(shard, &letter, kind == STANZA_IQ ? ERROR_SERVICE_UNAVAILABLE : ERROR_RECIPIENT_UNAVAILABLE);
 }
 
+/* A stanza that was just small enough has grown by its stamp, a language, and what its sender's header had declared. */
+static struct xml_limits wide_limits(const struct shard *shard)
+{
+    struct xml_limits limits = shard->limits;
+    limits.stanza_size_max = 2 * limits.stanza_size_max + 4 * JID_SIZE_MAX;
+    limits.attribute_max = (uint16_t)(limits.attribute_max + 64);
+    limits.namespace_max = (uint16_t)(limits.namespace_max + 64);
+    return limits;
+}
+
 void unsent_return(struct shard *shard, const struct chain *out)
 {
     struct xml_reader reader;
     struct xml_stanza stanza;
-    struct span bytes = SPAN(header);
+    struct xml_limits limits = wide_limits(shard);
+    struct span bytes = chain_front(out);
     enum xml_event event;
-    xml_reader_init(&reader, &shard->limits);
-    xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
+    xml_reader_init(&reader, &limits);
+    /* A client that did not wait for <success/> to bind may have taken nothing since: then our own header is there. */
+    bool has_header = bytes.size > 5 && memcmp(bytes.ptr, "<?xml", 5) == 0;
+    bytes = SPAN(header);
+    if (!has_header)
+        xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
     for (struct chunk *chunk = out->head; chunk; chunk = chunk->next) {
         bytes = span_of(chunk->bytes + chunk->start, chunk->end - chunk->start);
-        while ((event = xml_reader_next(&reader, shard->scratch, &bytes, &stanza)) == XML_STANZA)
-            take_back(shard, &stanza);
+        while ((event = xml_reader_next(&reader, shard->scratch, &bytes, &stanza)) <= XML_STANZA && event != XML_MORE)
+            if (event == XML_STANZA)
+                take_back(shard, &stanza);
         if (event != XML_MORE)
             break;
     }

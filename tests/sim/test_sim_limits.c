@@ -436,6 +436,56 @@ static void full_queue__at_its_hard_limit__refuses_and_tells(void **state)
     finish(rig);
 }
 
+/* A session's connection breaks with messages that nobody took: each comes back, also the largest there may be, and
+ * also when our own header still stands before them. */
+static void unsent__the_largest_or_behind_a_header__comes_back(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    static const char *const tight[] = {"limits.stanza_size=16KiB", "limits.queue_soft=64KiB", NULL};
+    for (unsigned is_late = 0; is_late < 2; is_late++) {
+        struct rig *rig = rig_new(13, shards, NULL, 2, tight);
+        /* A stream moves only when <success/> has been taken. */
+        bool moves = router_owner(rig->router, SPAN("user0@example.com")) != 0;
+        struct caller deaf, sender;
+        static char text[20000];
+        caller_open(&sender, rig, 0);
+        assert_true(caller_login(&sender, 1) && caller_bind(&sender, "a"));
+        caller_open(&deaf, rig, 0);
+        caller_say_text(&deaf, CALLER_HEADER);
+        caller_run(&deaf);
+        caller_auth(&deaf, 0);
+        caller_run(&deaf);
+        bool holds_header = is_late && !moves;
+        if (holds_header)
+            peer_set_window(deaf.peer, 10);
+        deaf.is_deaf = holds_header;
+        caller_prove(&deaf);
+        caller_run(&deaf);
+        caller_say_text(&deaf, CALLER_HEADER);
+        caller_bind(&deaf, "deaf");
+        assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 2);
+        peer_set_window(deaf.peer, 10);
+        deaf.is_deaf = true;
+        caller_forget(&sender);
+        for (unsigned i = 0; i < 3; i++) {
+            int size = snprintf(text, sizeof text, "<message to='user0@example.com/deaf' id='%u'><body>", i);
+            memset(text + size, 'x', 16384);
+            strcpy(text + 16384 - 17, "</body></message>");
+            assert_int_equal(strlen(text), 16384);
+            caller_say_text(&sender, text);
+            caller_run(&sender);
+        }
+        peer_reset(deaf.peer);
+        caller_run(&sender);
+        caller_wait(&sender, 10);
+        /* The first is with the io when nothing else was, and lost with it. */
+        assert_int_equal(occurrences(&sender, "type='error'"), holds_header ? 3 : 2);
+        caller_close(&deaf);
+        caller_close(&sender);
+        finish(rig);
+    }
+}
+
 #define FLOODERS 40u
 
 /* Answers are larger than what they answer, and nobody is held for them: a flood to addresses that do not exist, from
@@ -592,6 +642,7 @@ int main(void)
         BOTH(slow_reader__after_its_time__is_closed_and_its_senders_go_on),
         BOTH(full_queue__at_its_hard_limit__refuses_and_tells),
         cmocka_unit_test(flood__to_nobody_across_shards__piles_nothing_up),
+        BOTH(unsent__the_largest_or_behind_a_header__comes_back),
         BOTH(drain__with_many_sessions__tells_each_and_stops),
         BOTH(removed_account__bound_or_about_to_bind__loses_its_streams),
         cmocka_unit_test(handoff__refused_by_the_other_shard__ends_the_stream_alone),
