@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""What a wrong emitter might send: each mutation turns a valid stream into one that the grammars must refuse.
+
+A row is a name, an XPath to what is changed, and the change. The change gets the element and a seeded dice."""
+import copy
+
+from lxml import etree
+
+NAMESPACES = {
+    "s": "http://etherx.jabber.org/streams",
+    "se": "urn:ietf:params:xml:ns:xmpp-streams",
+    "c": "jabber:client",
+    "e": "urn:ietf:params:xml:ns:xmpp-stanzas",
+    "tls": "urn:ietf:params:xml:ns:xmpp-tls",
+    "sasl": "urn:ietf:params:xml:ns:xmpp-sasl",
+    "cb": "urn:xmpp:sasl-cb:0",
+    "bind": "urn:ietf:params:xml:ns:xmpp-bind",
+    "limits": "urn:xmpp:stream-limits:0",
+    "info": "http://jabber.org/protocol/disco#info",
+    "version": "jabber:iq:version",
+    "time": "urn:xmpp:time",
+    "ping": "urn:xmpp:ping",
+}
+LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+def made(name, text=None, **attributes):
+    prefix, _, local = name.partition(":")
+    element = etree.Element(f"{{{NAMESPACES[prefix]}}}{local}", attributes)
+    element.text = text
+    return element
+
+
+# ---- changes ----
+
+def drop(name):
+    return lambda element, dice: element.attrib.pop(name)
+
+
+def put(name, *values):
+    return lambda element, dice: element.set(name, dice.choice(values))
+
+
+def write(*texts):
+    def change(element, dice):
+        element.text = dice.choice(texts)
+    return change
+
+
+def rename(name):
+    def change(element, dice):
+        element.tag = made(name).tag
+    return change
+
+
+def add(name, *more, **attributes):
+    return lambda element, dice: element.append(made(name, *more, **attributes))
+
+
+def add_first(name, *more, **attributes):
+    return lambda element, dice: element.insert(0, made(name, *more, **attributes))
+
+
+def remove(element, dice):
+    element.getparent().remove(element)
+
+
+def empty(element, dice):
+    del element[:]
+
+
+def repeat(element, dice):
+    element.addnext(copy.deepcopy(element))
+
+
+def repeat_at_the_end(element, dice):
+    element.getparent().append(copy.deepcopy(element))
+
+
+def swap_with_next(element, dice):
+    element.getnext().addnext(element)
+
+
+def text_behind(element, dice):
+    element.tail = dice.choice(["x", "&", "]]>"])
+
+
+BOUND = "/s:stream[s:features/bind:bind]"
+STANZA = f"{BOUND}/c:*[not(bind:bind)]"
+NO_CONDITION = "e:no-such-condition"
+
+ROWS = [
+    # the header: RFC 6120 s4.7
+    ("header without from", "/s:stream", drop("from")),
+    ("header without id", "/s:stream", drop("id")),
+    ("header without version", "/s:stream", drop("version")),
+    ("header without language", "/s:stream", drop(LANG)),
+    ("header of another version", "/s:stream", put("version", "0.9", "1.1", "", "2.0")),
+    ("header with a short id", "/s:stream", put("id", "1", "", "abcdef012345")),
+    ("header from no domain", "/s:stream", put("from", "", "user@example.com", "example.com/r", "a b")),
+    ("header to a full address", "/s:stream", put("to", "a@example.com/r", "")),
+    ("header with another attribute", "/s:stream", put("xmlns-stream", "x")),
+    ("another root", "/s:stream", rename("s:streams")),
+    # features: s4.3, s5.3.1, s5.4.1, s6.4.1, s7.4
+    ("SASL while TLS is mandatory", "/s:stream/s:features[tls:starttls/tls:required]",
+     lambda element, dice: element.append(sasl_offer())),
+    ("starttls alone and not required", "/s:stream/s:features/tls:starttls/tls:required", remove),
+    ("PLAIN in the clear", "/s:stream/s:features[tls:starttls]/sasl:mechanisms", add("sasl:mechanism", "PLAIN")),
+    ("no mechanism", "/s:stream/s:features/sasl:mechanisms", empty),
+    ("mechanism in small letters", "/s:stream/s:features/sasl:mechanisms/sasl:mechanism",
+     write("plain", "", "SCRAM SHA")),
+    ("binding mechanisms without types", "/s:stream/s:features/cb:sasl-channel-binding", remove),
+    ("binding types without tls-server-end-point", "//cb:channel-binding[@type='tls-server-end-point']", remove),
+    ("unknown binding type", "//cb:channel-binding", put("type", "tls-everything")),
+    ("TLS again behind TLS", "/s:stream/s:features[cb:sasl-channel-binding]", add("tls:starttls")),
+    ("SASL again behind SASL", f"{BOUND}/s:features", lambda element, dice: element.append(sasl_offer())),
+    ("no binding offered", f"{BOUND}/s:features/bind:bind", remove),
+    ("limit below the least", "//limits:max-bytes", write("9999", "-1", "", "many")),
+    ("features twice", "/s:stream/s:features", repeat),
+    ("features behind completion", f"{BOUND}[c:iq]/s:features", repeat_at_the_end),
+    ("features behind the answer", "/s:stream[sasl:*]/s:features", swap_with_next),
+    ("a feature of no namespace", "/s:stream/s:features", lambda element, dice: element.append(etree.Element("x"))),
+    ("text in features", "/s:stream/s:features", write("x")),
+    # TLS and SASL: s5.4.2, s6.4, s6.5
+    ("proceed with content", "//tls:proceed", write("now")),
+    ("more behind proceed", "//tls:proceed", repeat),
+    ("challenge that is not base64", "//sasl:challenge", write("====", "a", "ab cd", "YWJj\n", "YWJjZA", "ü")),
+    ("success that is not base64", "//sasl:success", write("yes!", "YWJj ", "==")),
+    ("more behind success", "//sasl:success", repeat),
+    ("success in another namespace", "//sasl:success", rename("tls:success")),
+    ("failure without a cause", "//sasl:failure", empty),
+    ("failure with two causes", "//sasl:failure", add("sasl:aborted")),
+    ("failure with an unknown cause", "//sasl:failure/sasl:*[1]", rename("sasl:no-such-cause")),
+    ("stanza before authentication", "/s:stream/s:features[sasl:mechanisms]",
+     lambda element, dice: element.addnext(made("c:message"))),
+    # stream errors: s4.9.2
+    ("stream error without condition", "/s:stream/s:error/se:*[not(self::se:text)]", remove),
+    ("stream error with two conditions", "/s:stream/s:error", add_first("se:conflict")),
+    ("stream error with an unknown condition", "/s:stream/s:error/se:*[1]", rename("se:invalid-id")),
+    ("stream error of a stanza's namespace", "/s:stream/s:error/se:*[1]", rename("e:not-authorized")),
+    ("stream error with its text first", "/s:stream/s:error[se:text]/se:*[1]", swap_with_next),
+    ("stream error with two texts", "/s:stream/s:error/se:text", repeat),
+    ("stream error with a bare word", "/s:stream/s:error", write("conflict")),
+    ("condition with content", "/s:stream/s:error/se:*[1]", write("x")),
+    ("more behind the stream error", "/s:stream/s:error", repeat),
+    ("see-other-host without a host", "/s:stream/s:error/se:*[1]", rename("se:see-other-host")),
+    # binding: s7.6, s7.7
+    ("stanza before binding", f"{BOUND}/c:iq[bind:bind]",
+     lambda element, dice: element.addprevious(made("c:message"))),
+    ("bound to a bare address", "//bind:jid", write("user@example.com", "example.com", "", "user@/r", "@example.com/r")),
+    ("bound to nothing", "//bind:jid", remove),
+    ("bound twice", f"{BOUND}/c:iq[bind:bind]", repeat),
+    # stanzas: s8.1, s8.2, s8.4
+    ("iq without id", f"{BOUND}/c:iq", drop("id")),
+    ("iq without type", f"{BOUND}/c:iq", drop("type")),
+    ("iq of an unknown type", f"{BOUND}/c:iq", put("type", "push", "", "Result")),
+    ("message of an unknown type", f"{BOUND}/c:message[not(c:error)]", put("type", "sms", "")),
+    ("presence of an unknown type", f"{BOUND}/c:presence", put("type", "available", "")),
+    ("stanza from nobody", STANZA, put("from", "", "@example.com", "user@", "a b", "user@example.com/", "x@y@z")),
+    ("stanza to nobody", STANZA, put("to", "", "@example.com", "a@b@c", " ")),
+    ("stanza with another attribute", STANZA, put("priority", "1")),
+    ("stanza in a broken language", STANZA, put(LANG, "en_GB", "12345678901")),
+    ("stanza of the other content namespace", STANZA, lambda element, dice: setattr(
+        element, "tag", element.tag.replace("client", "server"))),
+    ("unknown stanza", STANZA, rename("c:request")),
+    ("text in a stanza", STANZA, write("x")),
+    ("text behind a stanza", STANZA, text_behind),
+    ("unknown child of the content namespace", f"{BOUND}/c:*", add("c:no-such-child")),
+    ("child of no namespace", f"{BOUND}/c:message", lambda element, dice: element.append(etree.Element("x"))),
+    ("child of the stream namespace", f"{BOUND}/c:message", add("s:features")),
+    ("iq with two payloads", f"{BOUND}/c:iq[*][@type='get' or @type='set' or @type='result']",
+     lambda element, dice: element.append(etree.Element("{urn:example:x}x"))),
+    ("request without payload", f"{BOUND}/c:iq[@type='get' or @type='set']", empty),
+    ("body with content", "//c:message/c:body", add("c:body")),
+    ("presence with two shows", "//c:presence[not(@type)]/c:show", repeat),
+    ("unknown show", "//c:presence/c:show", write("online", "", "AWAY")),
+    ("priority out of bounds", "//c:presence/c:priority", write("128", "-129", "high", "", "1.0")),
+    ("two priorities", "//c:presence/c:priority", repeat),
+    ("thread of nothing", "//c:message/c:thread", write("")),
+    # stanza errors: s8.3
+    ("error without <error/>", f"{BOUND}/c:*/c:error", remove),
+    ("<error/> in a stanza of another type", f"{BOUND}/c:*[c:error]", put("type", "result", "chat", "unavailable")),
+    ("error without type", f"{BOUND}/c:*/c:error", drop("type")),
+    ("error of an unknown type", f"{BOUND}/c:*/c:error", put("type", "fatal", "", "Cancel")),
+    ("error with a type that does not fit", f"{BOUND}/c:*/c:error[e:service-unavailable]", put("type", "auth", "wait")),
+    ("error without condition", f"{BOUND}/c:*/c:error/e:*[not(self::e:text)]", remove),
+    ("error with two conditions", f"{BOUND}/c:*/c:error", add("e:bad-request")),
+    ("error with an unknown condition", f"{BOUND}/c:*/c:error/e:*[1]", rename(NO_CONDITION)),
+    ("error of a stream's namespace", f"{BOUND}/c:*/c:error/e:*[1]", rename("se:conflict")),
+    ("error with its text first", f"{BOUND}/c:*/c:error[e:text]/e:*[1]", swap_with_next),
+    ("error with text outside of <text/>", f"{BOUND}/c:*/c:error", write("sorry")),
+    ("error from nobody", f"{BOUND}/c:*/c:error", put("by", "")),
+    ("two errors", f"{BOUND}/c:*/c:error", repeat),
+    # extensions that are served: XEP-0030, XEP-0092, XEP-0199, XEP-0202
+    ("disco#info without features", "//c:iq[@type='result']/info:query[info:feature]",
+     lambda element, dice: [remove(child, dice) for child in element.findall("info:feature", NAMESPACES)]),
+    ("disco#info without identity", "//c:iq[@type='result']/info:query[count(info:identity)=1]/info:identity", remove),
+    ("feature without var", "//info:feature", drop("var")),
+    ("identity without category", "//info:identity", drop("category")),
+    ("version without a name", "//version:name", remove),
+    ("version before name", "//version:name", swap_with_next),
+    ("time that is not UTC", "//time:utc",
+     write("2026-11-22T19:00:00+01:00", "20261122T19:00:00", "2026-13-01T00:00:00Z")),
+    ("time without offset", "//time:tzo", remove),
+    ("ping with content", "//c:iq[@type='get']/ping:ping", write("x")),
+]
+
+
+def sasl_offer():
+    mechanisms = made("sasl:mechanisms")
+    mechanisms.append(made("sasl:mechanism", "SCRAM-SHA-256"))
+    return mechanisms
+
+
+def places(root, xpath):
+    return root.xpath(xpath, namespaces=NAMESPACES)
+
+
+def mutate(root, row, dice):
+    """A mutated copy."""
+    _, xpath, change = row
+    copied = copy.deepcopy(root)
+    change(dice.choice(places(copied, xpath)), dice)
+    return copied

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""Everything that the router sends in recorded sessions, simulated and live, is what the grammars of docs/schema
+say."""
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
+import bed as bed_module  # noqa: E402
+import grammar  # noqa: E402
+import live  # noqa: E402
+import mutations  # noqa: E402
+import validate  # noqa: E402
+
+SEED = int(os.environ.get("SL_SEED", random.SystemRandom().randrange(1 << 31)))
+STREAMS_A_MUTATION = 4
+
+
+def build_folder():
+    return pathlib.Path(bed_module.sluiced()).parents[1]
+
+
+def simulate(folder, names=("routing", "limits")):
+    """The simulated tests of the build that the router under test is of."""
+    build = build_folder()
+    programs = [build / "tests" / "sim" / f"test_sim_{name}" for name in names]
+    certificates = build / "tests" / "unit" / "tls" / "certs"
+    wanted = [*programs, certificates.parent / "stamp"]
+    if not all(path.exists() for path in wanted):
+        subprocess.run(["ninja", "-C", build, *(str(path.relative_to(build)) for path in wanted)], check=True,
+                       stdout=subprocess.DEVNULL)
+    env = {**os.environ, "SL_TAP": str(folder), "SL_TEST_CERTS": str(certificates),
+           "SL_TEST_DATA": str(bed_module.ROOT / "tests" / "data")}
+    for program in programs:
+        done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stormed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stormed")
+    simulate(folder, ["storm"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("live")
+    os.environ["SL_TAP"] = str(folder)
+    try:
+        live.run(tmp_path_factory.mktemp("bed"))
+    finally:
+        del os.environ["SL_TAP"]
+    return folder
+
+
+def roots_of(folder):
+    found = []
+    for path in sorted(folder.glob("*.xml")):
+        for document in validate.split(path.read_bytes()):
+            report = validate.Report()
+            root, _ = validate.check_stream(document, grammar.compiled(), report)
+            if root is not None and not report.faults:
+                found.append(root)
+    return found
+
+
+@pytest.fixture(scope="module")
+def roots(simulated, lived):
+    """The valid streams, shorter ones first: there a mutation says more."""
+    return sorted(roots_of(simulated) + roots_of(lived), key=len)
+
+
+# ---- what was recorded ----
+
+def assert_valid(folder, streams_min, stanzas_min):
+    report = validate.check([folder])
+    print(report)
+    assert report.streams >= streams_min and report.stanzas >= stanzas_min, f"the tap saw too little: {report}"
+    assert not report.faults, "\n".join(report.faults)
+
+
+def test_streams__of_simulations__are_valid(simulated):
+    assert_valid(simulated, 200, 150)
+
+
+@pytest.mark.skipif(not bed_module.IS_LONG, reason="a hundred megabytes: with SL_LONG=1")
+def test_streams__of_the_storm__are_valid(stormed):
+    assert_valid(stormed, 1000, 100000)
+
+
+def test_streams__of_live_sessions__are_valid(lived):
+    assert_valid(lived, 60, 60)
+
+
+@pytest.mark.parametrize("xpath", live.MUST_BE_SEEN)
+def test_live_sessions__have_seen(roots, xpath):
+    """A grammar that was never asked about something says nothing about it."""
+    assert any(mutations.places(root, xpath) for root in roots)
+
+
+# ---- what the router still does wrong ----
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory):
+    bed = bed_module.Bed(tmp_path_factory.mktemp("bed"), plaintext=True)
+    yield bed
+    bed.stop()
+
+
+def still_wrong(reason):
+    """Who mends it takes this mark away: strict makes a pass a failure."""
+    return pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
+
+
+PING = "<iq type='get'{}><ping xmlns='urn:xmpp:ping'/></iq>"
+
+
+@pytest.mark.parametrize("data", [
+    pytest.param(PING.format(""), id="iq-without-id", marks=still_wrong(
+        "RFC 6120 s8.3.1, rule 3: the error's id is empty, not missing")),
+    pytest.param(PING.format(" id=''"), id="iq-with-empty-id", marks=still_wrong(
+        "RFC 6120 s8.1.3: the answer's id is the request's, empty or not")),
+    pytest.param(PING.format(f" id='{'x' * 2000}'"), id="iq-with-long-id", marks=still_wrong(
+        "RFC 6120 s8.3.1, rule 3: an answer has an id")),
+    pytest.param("<c:message xmlns:c='jabber:client' to='user0@localhost'><c:body>x</c:body></c:message>",
+                 id="prefixed-stanza", marks=still_wrong(
+        "RFC 6120 s4.8.5: MUST NOT be delivered without correcting the prefix")),
+    pytest.param("<message to='user0@localhost'><c:body xmlns:c='jabber:client'>x</c:body></message>",
+                 id="prefixed-child", marks=still_wrong(
+        "RFC 6120 s4.8.5: MUST NOT be delivered without correcting the prefix")),
+])
+def test_answer__to_odd_stanza__is_valid(bed, tmp_path, monkeypatch, data):
+    monkeypatch.setenv("SL_TAP", str(tmp_path))
+    client = bed.login("user0", secure=False)
+    client.send(data)
+    client.stanza()
+    client.end()
+    assert not validate.check([tmp_path]).faults
+
+
+# ---- what a wrong emitter would send ----
+
+@pytest.mark.parametrize("row", mutations.ROWS, ids=[row[0] for row in mutations.ROWS])
+def test_mutated_stream__is_refused(roots, row):
+    dice = random.Random(f"{SEED} {row[0]}")
+    candidates = [root for root in roots if mutations.places(root, row[1])]
+    assert candidates, f"no recorded stream has {row[1]}"
+    for root in candidates[:1] + dice.sample(candidates, min(len(candidates), STREAMS_A_MUTATION)):
+        mutated = mutations.mutate(root, row, dice)
+        assert not grammar.compiled().validate(mutated), \
+            f"SL_SEED={SEED}: accepted: {validate.etree.tostring(mutated).decode()[:2000]}"
+
+
+HEADER = ("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.com' "
+          "id='0123456789abcdef0123456789abcdef' version='1.0' xml:lang='en'>")
+FEATURES = ("<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism>"
+            "</mechanisms></stream:features>")
+SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+BIND = ("<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features><iq id='1' type='result'>"
+        "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@example.com/r</jid></bind></iq>")
+OTHER_HEADER = HEADER.replace("0123", "3210")
+END = "</stream:stream>"
+
+
+@pytest.mark.parametrize("text", [
+    HEADER + FEATURES + " " + SUCCESS + END,                                # s6.3.5: a blank
+    HEADER + "<!-- x -->" + END,                                            # s11.1
+    HEADER + "<?x y?>" + END,
+    "<!DOCTYPE x>" + HEADER + END,
+    "<?xml version='1.1'?>" + HEADER + END,                                 # s11.8
+    "<?xml version='1.0' encoding='ISO-8859-1'?>" + HEADER + END,           # s11.6
+    HEADER + BIND + "<c:message xmlns:c='jabber:client'/>" + END,           # s4.8.5
+    HEADER + BIND + "<message><c:body xmlns:c='jabber:client'/></message>" + END,
+    HEADER.replace("stream:stream", "x:stream").replace("xmlns:stream", "xmlns:x") + "</x:stream>",
+    HEADER + FEATURES + SUCCESS + HEADER + END,                             # s4.7.3: the same id
+    HEADER + FEATURES + OTHER_HEADER + END,                                 # s4.3.3: nothing allows a restart
+    HEADER + FEATURES + SUCCESS + END + OTHER_HEADER + END,                 # s4.4: the stream is over
+    HEADER + BIND + "<message></presence>" + END,
+    HEADER + END + "x",
+    HEADER + BIND + "<x:message/>" + END,                                   # no such prefix
+], ids=["blank", "comment", "instruction", "doctype", "xml-1.1", "latin-1", "prefixed-stanza", "prefixed-body",
+        "other-stream-prefix", "same-id", "restart", "restart-after-end", "wrong-end-tag", "junk-behind-end",
+        "unbound-prefix"])
+def test_bytes__that_no_grammar_sees__are_refused(text):
+    assert validate.check_connection(text.encode()).faults
+
+
+@pytest.mark.parametrize("text, cut", [
+    (HEADER + FEATURES + SUCCESS + OTHER_HEADER + BIND + " \n" + END, 0),
+    ("<?xml version='1.0'?>" + HEADER + FEATURES + SUCCESS + "<?xml version='1.0' encoding='utf-8'?>" + OTHER_HEADER, 1),
+    (HEADER + BIND + "<message><body>a &gt; b</body></message><message a='>'><body>cut he", 1),
+    (HEADER + BIND + "<message><x xmlns='u|v'><message xmlns='jabber:client'/></x></message>" + END, 0),
+    (HEADER[:-1], None),
+], ids=["whole", "cut-behind-header", "cut-in-stanza", "odd-namespace", "cut-in-header"])
+def test_bytes__of_whole_and_cut_connections__are_taken(text, cut):
+    report = validate.check_connection(text.encode())
+    if cut is None:
+        assert report.faults and not report.streams
+    else:
+        assert not report.faults and report.cut == cut
+
+
+def test_tap__that_saw_nothing__fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["validate.py", str(tmp_path)])
+    assert validate.main() == 1
+    (tmp_path / "one.xml").write_text(HEADER + FEATURES + END)
+    assert validate.main() == 0
+    (tmp_path / "two.xml").write_text(HEADER + FEATURES + FEATURES + END)
+    assert validate.main() == 1
+    assert "2 connections, 2 streams (0 cut)" in capsys.readouterr().out
+
+
+# ---- between servers ----
+
+SERVER_HEADER = HEADER.replace("jabber:client", "jabber:server")
+EXTERNAL = FEATURES.replace("SCRAM-SHA-256", "EXTERNAL")
+STARTTLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
+READY = "<stream:features/>"
+MESSAGE = "<message from='a@example.com/r' to='b@example.org'><body>x</body></message>"
+
+
+@pytest.mark.parametrize("content, is_valid", [
+    (STARTTLS + "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", True),
+    (EXTERNAL + SUCCESS, True),
+    (READY + MESSAGE + MESSAGE.replace("message", "presence").replace("body", "status"), True),
+    (READY + MESSAGE.replace("from=", "id="), False),                       # RFC 6120 s8.1.2.2
+    (READY + MESSAGE.replace("to=", "id="), False),                         # s8.1.1.2
+    (READY + MESSAGE.replace("<message ", "<message xmlns='jabber:client' "), False),  # s4.8.3
+    (STARTTLS + MESSAGE, False),
+    (EXTERNAL + MESSAGE, False),
+    (READY + READY, False),
+], ids=["tls", "sasl", "stanzas", "without-from", "without-to", "client-stanza", "stanza-before-tls",
+        "stanza-before-sasl", "features-twice"])
+def test_stream__between_servers__follows_its_grammar(content, is_valid):
+    root = validate.parse((SERVER_HEADER + content + END).encode())
+    assert grammar.compiled("server-stream").validate(root) == is_valid
+
+
+# ---- the grammars themselves ----
+
+def conditions(path):
+    rows = (bed_module.ROOT / path).read_text()
+    return [line.split('"')[1::2] for line in rows.splitlines() if re.match(r"[A-Z]+_ERROR\(", line)]
+
+
+STREAM_ERROR = "<stream:error><{0} xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{text}</{0}></stream:error>"
+SASL_ERROR = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{0}/></failure>"
+STANZA_ERROR = ("<message type='error'><error type='{1}'><{0} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+                "</message>")
+
+
+@pytest.mark.parametrize("path, form", [
+    ("router/stream/stream_errors.def", HEADER + STREAM_ERROR),
+    ("router/stream/sasl_errors.def", HEADER + FEATURES + SASL_ERROR),
+    ("router/route/stanza_errors.def", HEADER + BIND + STANZA_ERROR),
+], ids=["stream", "sasl", "stanza"])
+def test_every_condition_of_the_router__is_defined(path, form):
+    rows = conditions(path)
+    assert len(rows) >= 11
+    for row in rows:
+        text = form.format(*row, text="example.org" if row[0] == "see-other-host" else "")
+        assert grammar.compiled().validate(validate.parse((text + END).encode())), row
+
+
+def jing(name, files):
+    """The files that it refuses."""
+    done = subprocess.run(["jing", "-c", str(grammar.FOLDER / f"{name}.rnc"), *map(str, files)], capture_output=True,
+                          text=True, timeout=100, check=False)
+    return {line.partition(".xml:")[0] + ".xml" for line in done.stdout.splitlines()}
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/bin/jing").exists(), reason="a second opinion, where there is one")
+def test_jing__another_validator__agrees(roots, tmp_path):
+    dice = random.Random(SEED)
+    valid, mutated = [], []
+    for number, root in enumerate(roots):
+        valid.append(tmp_path / f"valid-{number}.xml")
+        valid[-1].write_bytes(validate.etree.tostring(root))
+    for number, row in enumerate(mutations.ROWS):
+        root = dice.choice([root for root in roots if mutations.places(root, row[1])])
+        mutated.append(tmp_path / f"mutated-{number}.xml")
+        mutated[-1].write_bytes(validate.etree.tostring(mutations.mutate(root, row, dice)))
+    refused = jing("client-stream", valid + mutated)
+    assert refused == set(map(str, mutated)), f"SL_SEED={SEED}"
+    assert not jing("server-stream", [])
