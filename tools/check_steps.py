@@ -138,6 +138,7 @@ def step_release(options):
     if options.long:
         env['SL_LONG'] = '1'
     pytest('integration', 'tests/integration', env, 5400 if options.long else 1200)
+    pytest('schema', 'tests/schema', env, 300)
 
 
 def step_quickstart(_):
