@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +57,7 @@ class Bed:
         if plaintext:
             self.command.append("--plaintext")
         self.settings = list(settings)
+        self.process = None  # once it was relaunched by us
         self.start()
 
     def start(self):
@@ -68,10 +70,20 @@ class Bed:
         self.authority = self.folder / "ca.pem"
 
     def relaunch(self):
-        """After kill -9: the same folder, ports and accounts; nothing is made anew."""
-        process = throwaway.launch(self.folder.resolve(), self.settings, {"c2s": self.port, "tls": self.tls_port})
-        self.pid = process.pid
-        return process
+        """After its end: the same folder, ports and accounts; nothing is made anew."""
+        self.process = throwaway.launch(self.folder.resolve(), self.settings, {"c2s": self.port, "tls": self.tls_port})
+        self.pid = self.process.pid
+        return self.process
+
+    def kill(self):
+        """kill -9, and all its threads are gone: the last of them lets go of the store and the ports."""
+        os.kill(self.pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait(wire.WAIT)
+            return
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        assert wait_until(lambda: not tasks.exists() or (throwaway.pid_of(self.folder) is None and
+                                                         len(list(tasks.iterdir())) <= 1))
 
     def stop(self):
         """In order; fails if the log shows a failed check or a sanitizer's report."""

@@ -3,7 +3,6 @@
 import os
 import pathlib
 import random
-import signal
 import subprocess
 import threading
 import time
@@ -174,11 +173,10 @@ def test_kill__under_changes__loses_nothing_acknowledged(start_bed):
     for number in range(ROUNDS):
         changes = [Changes(bed, truths[i], "ab"[i], dice.random()) for i in range(2)]
         time.sleep(dice.uniform(0.02, 0.25))
-        os.kill(bed.pid, signal.SIGKILL)
+        bed.kill()
         for thread in changes:
             thread.join(20)
             assert not thread.is_alive()
-        assert bed_module.wait_until(lambda: throwaway.pid_of(bed.folder) is None)
         bed.relaunch()
         for i, thread in enumerate(changes):
             total += thread.count

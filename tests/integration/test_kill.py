@@ -12,7 +12,7 @@ import scram
 import wire
 from wire import CLIENT
 
-SECONDS = 4.0  # for the offsets of one kind, unless SL_LONG
+SECONDS = 3.0  # for the offsets of one kind, unless SL_LONG
 WAYS = ("rst", "fin", "silence")
 SILENT_AT_ONCE = 200
 SETTINGS = ("timeouts.header=300ms", "timeouts.tls=300ms", "timeouts.login=300ms", "timeouts.close=300ms",
