@@ -14,6 +14,7 @@
 #include "core/base/check.h"
 #include "core/xml/reader.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
