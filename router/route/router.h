@@ -30,10 +30,11 @@ struct policy {
 
 struct router {
     unsigned shard_count;
-    struct hash_key hash_key;  /* of every table keyed by peers */
-    struct hash_key owner_key; /* of owner() */
-    uint8_t fake_secret[32];   /* account_fake(): the plausible salts of unknown users */
-    struct link **links;       /* [from * (shard_count + 1) + to]; the control thread is number shard_count */
+    struct hash_key hash_key;   /* of every table keyed by peers */
+    struct hash_key owner_key;  /* of owner() */
+    uint8_t fake_secret[32];    /* account_fake(): the plausible salts of unknown users */
+    _Atomic unsigned undrained; /* shards that still have streams, while the process drains */
+    struct link **links;        /* [from * (shard_count + 1) + to]; the control thread is number shard_count */
 };
 
 /* Consumes the config. Reads the certificates; the warning, if any, is for the log. */

@@ -157,7 +157,19 @@ static void store_reply(void *context, const struct store_reply *reply)
         sasl_store_reply(conn->owner, reply);
 }
 
-/* Goes on with a drain: closes the next streams, and stops the io when none is left or time is up. */
+/* No stream is left here: the last shard to say so lets all others go. Until then letters may still be on their way. */
+static void drained(struct shard *shard)
+{
+    shard->is_drained = true;
+    /* Release what this shard has posted before the others see the count; acquire in drain_some(). */
+    if (atomic_fetch_sub_explicit(&shard->router->undrained, 1, memory_order_acq_rel) != 1)
+        return;
+    for (unsigned other = 0; other < shard->router->shard_count; other++)
+        if (other != shard->index)
+            io_wake(shard->io, other);
+}
+
+/* Goes on with a drain: closes the next streams, and stops the io when no shard has any, or when time is up. */
 static bool drain_some(struct shard *shard)
 {
     unsigned count = 0;
@@ -166,7 +178,10 @@ static bool drain_some(struct shard *shard)
         shard->cursor = stream->next;
         stream_close(stream, STREAM_SYSTEM_SHUTDOWN_ERROR, NULL);
     }
-    if ((!shard->streams || shard_now_ms(shard) >= shard->drain_deadline_ms) && !shard->is_stopping) {
+    if (!shard->streams && !shard->is_drained)
+        drained(shard);
+    bool is_over = atomic_load_explicit(&shard->router->undrained, memory_order_acquire) == 0;
+    if ((is_over || shard_now_ms(shard) >= shard->drain_deadline_ms) && !shard->is_stopping) {
         shard->is_stopping = true;
         io_stop(shard->io);
     }

@@ -46,6 +46,7 @@ struct shard {
     void (*answer)(struct shard *shard, void *question); /* of NOTICE_ASK: set by sluiced.c */
     struct stream *cursor;      /* a walk over streams that takes several turns (drain, policy) */
     uint64_t drain_deadline_ms; /* 0: not draining */
+    bool is_drained;            /* no stream is left here; mail is still taken until no shard has any */
     bool is_stopping;
 };
 

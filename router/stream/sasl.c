@@ -102,6 +102,16 @@ static bool is_configured(const struct stream *stream, const char *name)
     return false;
 }
 
+/* TLS 1.2 without extended master secret and a certificate signed by Ed25519 leave nothing to bind to. */
+static bool has_binding(const struct stream *stream)
+{
+    char data[ENGINE_BINDING_MAX];
+    for (size_t i = 0; stream->tls && i < BINDING_COUNT; i++)
+        if (engine_binding(stream->tls, bindings[i].kind, data))
+            return true;
+    return false;
+}
+
 static bool is_offered(const struct stream *stream, const struct mechanism *mechanism)
 {
     switch (mechanism->kind) {
@@ -112,7 +122,7 @@ static bool is_offered(const struct stream *stream, const struct mechanism *mech
     case KIND_SCRAM:
         break;
     }
-    return (stream->tls || !mechanism->is_plus) && is_configured(stream, mechanism->name);
+    return (!mechanism->is_plus || has_binding(stream)) && is_configured(stream, mechanism->name);
 }
 
 bool sasl_mechanism_is_offered(const struct stream *stream)

@@ -7,7 +7,6 @@
 #include "router/route/session.h"
 #include "router/route/shard.h"
 #include "router/stream/crowd.h"
-#include "router/stream/intake.h"
 #include "router/stream/nego.h"
 #include "router/stream/reset.h"
 #include "router/stream/stream_header.h"
@@ -266,213 +265,6 @@ void stream_closed(struct stream *stream, int error)
     free(stream);
 }
 
-/* Bytes in order: one element after the other, until a hold or the end. What is left stays in *bytes. */
-static void consume(struct stream *stream, struct span *bytes)
-{
-    struct xml_stanza stanza;
-    /* Until the reader wants more, not until the bytes end: a header that closes itself is two events. */
-    while (!stream->holds && stream->state != STREAM_CLOSING) {
-        enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
-        /* What runs from held (its front is bytes) may have more chunks behind. */
-        stream->behind = bytes->size + stream->held.size - chain_front(&stream->held).size;
-        switch (event) {
-        case XML_MORE:
-            return;
-        case XML_HEADER:
-            nego_header(stream, &stanza);
-            break;
-        case XML_STANZA:
-            if (stream->state == STREAM_BOUND)
-                intake_element(stream, &stanza);
-            else
-                nego_element(stream, &stanza);
-            break;
-        case XML_FOOTER:
-            stream->has_footer = true;
-            stream_close(stream, STREAM_NO_ERROR, NULL);
-            break;
-        case XML_REFUSED:
-            shard_count(stream->shard, COUNTER_XML_REFUSED, 1);
-            stream_close(stream, stream_error_of((enum xml_error)stream->reader.error),
-                         xml_error_text((enum xml_error)stream->reader.error));
-            break;
-        }
-    }
-}
-
-/* Behind our own end tag only the peer's end tag matters; the rest is thrown away (RFC 6120 s4.4). */
-static void consume_closing(struct stream *stream, struct span *bytes)
-{
-    struct xml_stanza stanza;
-    while (bytes->size && !stream->has_footer) {
-        enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
-        stream->has_footer = event == XML_FOOTER;
-        if (event == XML_REFUSED || event == XML_MORE)
-            break;
-    }
-    bytes->size = 0;
-    if (stream->has_footer)
-        stream_touch(stream);
-}
-
-/* Decrypted, in order. */
-static void take_plain(void *context, struct span bytes)
-{
-    struct stream *stream = context;
-    if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
-        nego_event(stream, EV_TLS_READY, NULL);
-    if (stream->state == STREAM_CLOSING) {
-        consume_closing(stream, &bytes);
-        return;
-    }
-    if (!stream->holds && !stream->is_running && chain_is_empty(&stream->held)) {
-        stream->is_running = true;
-        consume(stream, &bytes);
-        stream->is_running = false;
-    }
-    if (bytes.size && stream->state != STREAM_CLOSING)
-        chain_append(&stream->held, stream->shard->pool, bytes);
-}
-
-static void take_wire(struct stream *stream, struct span wire)
-{
-    enum engine_status status = engine_feed(stream->tls, wire, &stream->wire, stream->shard->pool, take_plain, stream);
-    if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
-        nego_event(stream, EV_TLS_READY, NULL);
-    if (!chain_is_empty(&stream->wire))
-        stream_touch(stream);
-    switch (status) {
-    case ENGINE_OK:
-        break;
-    case ENGINE_CLOSED:
-        /* close_notify without an end tag before it: the stream is over all the same (RFC 6120 s4.4). */
-        stream->has_ended = true;
-        stream_close(stream, STREAM_NO_ERROR, NULL);
-        break;
-    case ENGINE_FAILED:
-        shard_count(stream->shard, COUNTER_TLS_FAILED, 1);
-        log_event(LOG_DEBUG, "tls.failed", "reason=%s", log_quoted(span_str(engine_error(stream->tls))).text);
-        stream_abort(stream);
-        break;
-    }
-}
-
-static void make_runnable(struct stream *stream)
-{
-    if (stream->is_runnable)
-        return;
-    stream->is_runnable = true;
-    stream->next_runnable = stream->shard->runnable;
-    stream->shard->runnable = stream;
-}
-
-/* A handshake costs as much as hundreds of stanzas: a turn does few of them, the rest waits for the next turns, so that
- * a storm of new connections does not stop the sessions that are there. While it waits, held has wire bytes. */
-static bool postpone_handshake(struct stream *stream, struct span wire)
-{
-    struct shard *shard = stream->shard;
-    if (chain_is_empty(&stream->held) && shard->handshakes < shard->policy->config->limits_handshakes_per_turn) {
-        shard->handshakes++;
-        return false;
-    }
-    chain_append(&stream->held, shard->pool, wire);
-    make_runnable(stream);
-    if (!stream->is_paused) { /* nobody fills our memory while waiting */
-        stream->is_paused = true;
-        io_pause(shard->io, stream->conn);
-    }
-    return true;
-}
-
-void stream_received(struct stream *stream, struct span wire)
-{
-    stream->received_ms = shard_now_ms(stream->shard);
-    if (!stream->tls)
-        take_plain(stream, wire);
-    else if (stream->state != STREAM_TLS || !postpone_handshake(stream, wire))
-        take_wire(stream, wire);
-}
-
-static void run_handshake(struct stream *stream)
-{
-    struct shard *shard = stream->shard;
-    if (shard->handshakes >= shard->policy->config->limits_handshakes_per_turn) {
-        make_runnable(stream);
-        return;
-    }
-    shard->handshakes++;
-    struct chain wire = stream->held;
-    stream->held = (struct chain){0};
-    while (!chain_is_empty(&wire) && stream->state != STREAM_CLOSING) {
-        struct span front = chain_front(&wire);
-        take_wire(stream, front);
-        chain_consume(&wire, shard->pool, front.size);
-    }
-    chain_clear(&wire, shard->pool);
-    if (stream->state != STREAM_CLOSING && !stream->holds && stream->is_paused) {
-        stream->is_paused = false;
-        io_resume(shard->io, stream->conn);
-    }
-}
-
-/* Goes on with what waited, where it lies. */
-static void run_held(struct stream *stream)
-{
-    struct chunk_pool *pool = stream->shard->pool;
-    if (stream->state == STREAM_TLS) {
-        run_handshake(stream);
-        return;
-    }
-    while (!stream->holds && stream->state != STREAM_CLOSING && !chain_is_empty(&stream->held)) {
-        struct span front = chain_front(&stream->held);
-        struct span rest = front;
-        stream->is_running = true;
-        consume(stream, &rest);
-        stream->is_running = false;
-        chain_consume(&stream->held, pool, front.size - rest.size);
-    }
-    if (stream->state == STREAM_CLOSING) {
-        chain_clear(&stream->held, pool);
-        return;
-    }
-    if (!stream->holds && stream->is_paused) {
-        stream->is_paused = false;
-        io_resume(stream->shard->io, stream->conn);
-    }
-}
-
-bool stream_run_all(struct shard *shard)
-{
-    /* Only those that are on the list now: one that runs may make another runnable, for the next round. */
-    struct stream *list = shard->runnable;
-    shard->runnable = NULL;
-    while (list) {
-        struct stream *stream = list;
-        list = stream->next_runnable;
-        stream->is_runnable = false;
-        run_held(stream);
-    }
-    return shard->runnable != NULL;
-}
-
-void stream_hold(struct stream *stream)
-{
-    if (stream->state == STREAM_CLOSING)
-        return;
-    stream->holds++;
-    if (!stream->is_paused) {
-        stream->is_paused = true;
-        io_pause(stream->shard->io, stream->conn);
-    }
-}
-
-void stream_release(struct stream *stream)
-{
-    /* A stream that began to close has dropped its holds; a late release finds none. */
-    if (stream->holds && --stream->holds == 0)
-        make_runnable(stream);
-}
-
 void stream_touch(struct stream *stream)
 {
     if (stream->is_dirty)
@@ -525,8 +317,10 @@ void stream_flush(struct stream *stream)
         return; /* stream_sent() comes here again */
     if (!stream->tls) {
         chain_splice(&stream->wire, &stream->out);
-    } else if (!chain_is_empty(&stream->out) && engine_is_ready(stream->tls)) {
-        engine_write(stream->tls, &stream->out, SIZE_MAX, &stream->wire, shard->pool);
+    } else if (!chain_is_empty(&stream->out) && engine_is_ready(stream->tls) &&
+               engine_write(stream->tls, &stream->out, SIZE_MAX, &stream->wire, shard->pool) == ENGINE_FAILED) {
+        stream_abort(stream);
+        return;
     }
     bool is_ending = stream->state == STREAM_CLOSING;
     if (is_ending && stream->tls && !stream->has_notified) {
