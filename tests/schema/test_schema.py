@@ -277,10 +277,10 @@ def test_every_condition_of_the_router__is_defined(path, form):
         assert grammar.compiled().validate(validate.parse((text + END).encode())), row
 
 
-def jing(name, files):
+def jing(files):
     """The files that it refuses."""
-    done = subprocess.run(["jing", "-c", str(grammar.FOLDER / f"{name}.rnc"), *map(str, files)], capture_output=True,
-                          text=True, timeout=100, check=False)
+    command = ["jing", "-c", str(grammar.FOLDER / "client-stream.rnc"), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     return {line.partition(".xml:")[0] + ".xml" for line in done.stdout.splitlines()}
 
 
@@ -288,13 +288,11 @@ def jing(name, files):
 def test_jing__another_validator__agrees(roots, tmp_path):
     dice = random.Random(SEED)
     valid, mutated = [], []
-    for number, root in enumerate(roots):
+    for number, root in enumerate(dice.sample(roots, min(len(roots), 60))):
         valid.append(tmp_path / f"valid-{number}.xml")
         valid[-1].write_bytes(validate.etree.tostring(root))
     for number, row in enumerate(mutations.ROWS):
         root = dice.choice([root for root in roots if mutations.places(root, row[1])])
         mutated.append(tmp_path / f"mutated-{number}.xml")
         mutated[-1].write_bytes(validate.etree.tostring(mutations.mutate(root, row, dice)))
-    refused = jing("client-stream", valid + mutated)
-    assert refused == set(map(str, mutated)), f"SL_SEED={SEED}"
-    assert not jing("server-stream", [])
+    assert jing(valid + mutated) == set(map(str, mutated)), f"SL_SEED={SEED}"
