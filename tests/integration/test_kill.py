@@ -14,8 +14,8 @@ from wire import CLIENT
 
 SECONDS = 3.0  # for the offsets of one kind, unless SL_LONG
 WAYS = ("rst", "fin", "silence")
-SILENT_AT_ONCE = 200
-SETTINGS = ("timeouts.header=300ms", "timeouts.tls=300ms", "timeouts.login=300ms", "timeouts.close=300ms",
+SILENT_AT_ONCE = 600
+SETTINGS = ("timeouts.header=1s", "timeouts.tls=1s", "timeouts.login=1s", "timeouts.close=300ms",
             "bind.sessions_max=1000")
 
 
@@ -106,7 +106,7 @@ def kill_everywhere(bed, way, **form):
 
 def close_silent(clients):
     """They say nothing until the router's deadlines are over; bound ones have none and are closed by us."""
-    time.sleep(0.7)
+    time.sleep(1.4)
     for client in clients:
         client.close()
     clients.clear()
