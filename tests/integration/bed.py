@@ -45,7 +45,7 @@ def wait_until(is_true, seconds=wire.WAIT, step=0.01):
 
 
 class Bed:
-    def __init__(self, folder, shards=2, domains=("localhost",), users=8, plaintext=False, settings=()):
+    def __init__(self, folder, shards=2, domains=("localhost",), users=24, plaintext=False, settings=()):
         self.folder = pathlib.Path(folder)
         self.domains = list(domains)
         self.clients = []
@@ -158,7 +158,7 @@ class Bed:
         """Two sessions of different users, on two shards or on one."""
         first = self.login("user0", **more)
         shard = self.shard_of(first.jid)
-        for n in range(1, 100):
+        for n in range(1, 24):
             other = self.login(f"user{n}", **more)
             if (self.shard_of(other.jid) != shard) == is_split:
                 return first, other

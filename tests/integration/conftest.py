@@ -58,7 +58,7 @@ def start_bed(beds, tmp_path_factory):
 
 @pytest.fixture
 def bed(start_bed):
-    """The usual one: two shards, localhost, user0 to user7 with the password "secret"."""
+    """The usual one: two shards, localhost, user0 to user23 with the password "secret"."""
     return start_bed()
 
 
