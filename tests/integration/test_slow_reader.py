@@ -80,10 +80,10 @@ def errors_of(client):
         try:
             element = client.stanza(wait)
         except TimeoutError:
-            assert wait < 1, "no answer to the ping"
+            assert wait < 2, "no answer to the ping"
             return ids
         if element.get("id") == "last":
-            wait = 0.3
+            wait = 1.0
         elif element.get("type") == "error":
             ids.append((element.get("id"), wire.condition(element)))
 
