@@ -5,6 +5,7 @@ from ledger import add, case
 
 VALID = "stanza:service-unavailable"
 MALFORMED = "stanza:jid-malformed"
+OTHER = "stanza:bad-request"  # refused, but by another condition than s4 names
 REMOTE = "stanza:remote-server-not-found"
 REMOTE_WEAK = "stanza:remote-server-timeout stanza:not-allowed stanza:service-unavailable silence"
 
@@ -84,7 +85,7 @@ for name, requirement, build in (
 # ---- not allowed ----
 
 for name, character in (("quote", '"'), ("ampersand", "&"), ("apostrophe", "'"), ("colon", ":"), ("less", "<"), ("greater", ">")):
-    asked(f"jid.local-{name}", "RFC 7622 s3.3.1", "MUST", f"{character} is not allowed in a localpart.", MALFORMED, "",
+    asked(f"jid.local-{name}", "RFC 7622 s3.3.1", "MUST", f"{character} is not allowed in a localpart.", MALFORMED, OTHER,
           lambda t, c=character: f"a{c}b@{t.domain}")
 for name, requirement, section, build in (
         ("local-blank", "A blank in a localpart", "s3.3", lambda t: f"a b@{t.domain}"),
@@ -108,7 +109,7 @@ for name, requirement, section, build in (
         ("no-domain", "No domainpart", "s3.2", lambda t: "a@"),
         ("no-domain-resource", "No domainpart, but a resource", "s3.2", lambda t: "a@/r"),
         ("only-resource", "Nothing but a resource", "s3.2", lambda t: "/r")):
-    asked(f"jid.{name}", f"RFC 7622 {section}", "MUST", f"{requirement} is malformed.", MALFORMED, "", build)
+    asked(f"jid.{name}", f"RFC 7622 {section}", "MUST", f"{requirement} is malformed.", MALFORMED, OTHER, build)
 for name, requirement, to in (
         ("domain-blank", "A blank", "a@b c.invalid"), ("domain-symbol", "A symbol (U+2603)", "a@\u2603.invalid"),
         ("domain-empty-label", "An empty label", "a@b..invalid"), ("domain-hyphen", "A label that begins with a hyphen", "a@-b.invalid"),
@@ -116,7 +117,7 @@ for name, requirement, to in (
         ("domain-1024", "1024 octets", "a@" + ("d" * 60 + ".") * 17 + "invalid"),
         ("domain-bad-a-label", "An A-label that decodes to nothing", "a@xn--0.invalid"),
         ("domain-only-dot", "A fullwidth dot alone", "a@\uff0e")):
-    asked(f"jid.{name}", "RFC 7622 s3.2", "MUST", f"{requirement} in a domainpart is malformed.", MALFORMED, REMOTE + " " + REMOTE_WEAK,
+    asked(f"jid.{name}", "RFC 7622 s3.2", "MUST", f"{requirement} in a domainpart is malformed.", MALFORMED, OTHER + " " + REMOTE + " " + REMOTE_WEAK,
           lambda t, to=to: to)
 
 

@@ -126,7 +126,8 @@ class Probe:
                     word = self.arrival(stream, receiver, ident, marker)
                     if word == "delivered":
                         return word
-                    verdict = verdict or word
+                    if verdict in (None, "ignored"):  # the marker may overtake an error: it takes another way
+                        verdict = word or verdict
                     if verdict and stream.has_ended:
                         break
             if verdict == "ignored":

@@ -149,7 +149,7 @@ class Sluice:
 
     @staticmethod
     def version():
-        return output(throwaway.binary(), "--version").removeprefix("sluiced ") + ", commit " + \
+        return output(throwaway.binary(), "--version").split("\n")[0].removeprefix("sluiced ") + ", commit " + \
             output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
 
     def start(self, folder):

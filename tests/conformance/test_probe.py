@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Every case of the probe passes on this router ($SLUICED, else build/release). What does not is listed here with the
+outcome that was weighed and the reason; any other outcome that is no pass fails the test."""
+import pathlib
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tools")]
+import probe  # noqa: E402
+import ledger  # noqa: E402
+import throwaway  # noqa: E402
+
+# By id: (verdict, what is seen, reason).
+EARLY = "s4.9.3.12: what is out of place in negotiation ends the stream; retrying helps only who probes"
+DOUBT = "RFC 4616 s2 makes it malformed, but one answer for all wrong credentials tells nothing (s6.5.10)"
+EXCEPTIONS = {
+    "header.version-absent": ("weak", "version", "s4.7.5: SHOULD NOT; the header says what is spoken to who must be refused"),
+    "tls.twice": ("weak", "stream:not-authorized", EARLY),
+    "tls.after-sasl": ("weak", "stream:not-authorized", EARLY),
+    "early.auth-before-tls": ("weak", "stream:not-authorized", EARLY),
+    "sasl.abort-without": ("weak", "stream:not-authorized", EARLY),
+    "sasl.response-without": ("weak", "stream:not-authorized", EARLY),
+    "bind.get": ("weak", "stream:not-authorized", EARLY),
+    "restart.from-differs": ("weak", "success", "s6.4.6: SHOULD terminate; 'from' of a header is not used for anything else"),
+    "content.prefix": ("weak", "delivered", "s4.8.5: delivered corrected, without the prefix"),
+    "sasl.child-element": ("weak", "challenge", "the schema (A.4) has no child; it is passed over as any unknown element"),
+    "plain.no-user": ("weak", "sasl:not-authorized", DOUBT),
+    "plain.no-password": ("weak", "sasl:not-authorized", DOUBT),
+    "plain.utf-8": ("weak", "sasl:not-authorized", DOUBT),
+    "bind.control": ("weak", "stanza:bad-request", "s7.7.2.1 allows the error; SHOULD make another"),
+    "bind.ignorable": ("weak", "stanza:bad-request", "s7.7.2.1 allows the error; SHOULD make another"),
+    "bind.twice": ("weak", "stanza:service-unavailable", "after binding the namespace is one that is not served any more"),
+    "binding.y-without": ("skip", None, "channel binding is supported"),
+    "binding.exporter": ("skip", None, "Python has no exporter; tests/integration/exporter.py covers it"),
+    # Open: s6.4.2 MUST discard the ongoing handshake and process the new one; the stream is closed instead.
+    "sasl.second-auth": ("fail", "stream:not-authorized", "open: s6.4.2"),
+    "sasl.discarded-handshake": ("fail", "dropped", "open: s6.4.2"),
+}
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("probe")
+    made = throwaway.start(folder)
+    accounts = [("user0", "secret"), ("user1", "secret")]
+    yield ledger.Target("127.0.0.1", made["c2s"], made["tls"], "localhost", accounts, str(folder / "ca.pem"))
+    throwaway.stop(folder)  # raises on a failed check or a sanitizer's report in the log
+
+
+@pytest.mark.parametrize("number", range(len(ledger.CASES)), ids=[one.id for one in ledger.CASES])
+def test_case(target, number):
+    row = ledger.run(ledger.CASES[number], target, number)
+    if row["id"] in EXCEPTIONS:
+        verdict, seen, _ = EXCEPTIONS[row["id"]]
+        assert row["verdict"] == "pass" or (row["verdict"], row["observed"]) == (verdict, seen), "\n" + probe.explain(row)
+    else:
+        assert row["verdict"] == "pass", "\n" + probe.explain(row)
+
+
+def test_exceptions_are_cases():
+    assert set(EXCEPTIONS) <= {one.id for one in ledger.CASES}
