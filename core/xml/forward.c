@@ -5,30 +5,23 @@
  */
 #include "core/base/check.h"
 #include "core/xml/escape_priv.h"
+#include "core/xml/forward_priv.h"
 #include "core/xml/reader.h"
 #include "core/xml/scan_priv.h"
 #include "core/xml/writer.h"
 
-struct forward_job {
-    struct chain *chain;
-    struct chunk_pool *pool;
-    const struct xml_stanza *stanza;
-    const struct xml_forward *forward;
-    const struct xml_header_names *header;
-};
-
-static void put(struct forward_job *job, struct span bytes)
+void forward_put(struct forward_job *job, struct span bytes)
 {
     chain_append(job->chain, job->pool, bytes);
 }
 
-static void put_attribute(struct forward_job *job, struct span name, struct span value)
+void forward_put_attribute(struct forward_job *job, struct span name, struct span value)
 {
-    put(job, SPAN(" "));
-    put(job, name);
-    put(job, SPAN("='"));
+    forward_put(job, SPAN(" "));
+    forward_put(job, name);
+    forward_put(job, SPAN("='"));
     xml_escape(job->chain, job->pool, XML_IN_ATTRIBUTE, value);
-    put(job, SPAN("'"));
+    forward_put(job, SPAN("'"));
 }
 
 static bool is_swap(const struct forward_job *job)
@@ -46,7 +39,7 @@ static bool is_swapped(const struct forward_job *job, const struct xml_attribute
     return xml_decode_compare(xml_raw_value(job->stanza, a), is_encoded, from, false) == 0;
 }
 
-static struct span swapped_uri(const struct forward_job *job, struct span uri)
+struct span forward_uri(const struct forward_job *job, struct span uri)
 {
     if (is_swap(job) && span_equal(uri, xml_ns_uri(job->forward->content_from)))
         return xml_ns_uri(job->forward->content_to);
@@ -57,21 +50,21 @@ static struct span swapped_uri(const struct forward_job *job, struct span uri)
  */
 
 /* Verbatim but for CDATA sections. "<![" can only be the start of one: no value holds '<'. */
-static void put_range(struct forward_job *job, uint32_t from, uint32_t to)
+void forward_put_range(struct forward_job *job, uint32_t from, uint32_t to)
 {
     struct span rest = span_of(job->stanza->bytes + from, to - from);
     while (job->stanza->flags & XML_HAS_CDATA) {
         const char *start = memmem(rest.ptr, rest.size, "<![CDATA[", 9);
         if (!start)
             break;
-        put(job, span_of(rest.ptr, (size_t)(start - rest.ptr)));
+        forward_put(job, span_of(rest.ptr, (size_t)(start - rest.ptr)));
         rest = span_skip(rest, (size_t)(start - rest.ptr) + 9);
         const char *end = memmem(rest.ptr, rest.size, "]]>", 3);
         SL_CHECK(end != NULL);
         xml_escape(job->chain, job->pool, XML_IN_CDATA, span_of(rest.ptr, (size_t)(end - rest.ptr)));
         rest = span_skip(rest, (size_t)(end - rest.ptr) + 3);
     }
-    put(job, rest);
+    forward_put(job, rest);
 }
 
 static void put_content(struct forward_job *job)
@@ -84,11 +77,11 @@ static void put_content(struct forward_job *job)
         const struct xml_attribute *a = &s->attributes[i];
         if (!is_swapped(job, a))
             continue;
-        put_range(job, at, a->value);
-        put(job, xml_ns_uri(job->forward->content_to));
+        forward_put_range(job, at, a->value);
+        forward_put(job, xml_ns_uri(job->forward->content_to));
         at = a->value + a->value_size;
     }
-    put_range(job, at, s->elements[0].end);
+    forward_put_range(job, at, s->elements[0].end);
 }
 
 /* --- the start tag --------------------------------------------------------------------------------------------------
@@ -100,17 +93,20 @@ static bool is_replaced(const struct forward_job *job, struct span name)
            (job->forward->to.ptr && span_equal(name, SPAN("to")));
 }
 
-static void put_old_attributes(struct forward_job *job)
+void forward_put_attributes(struct forward_job *job, uint32_t element, bool with_default)
 {
     const struct xml_stanza *s = job->stanza;
-    for (uint32_t i = 0; i < s->elements[0].attributes; i++) {
+    uint32_t first = s->elements[element].attribute;
+    for (uint32_t i = first; i < first + s->elements[element].attributes; i++) {
         const struct xml_attribute *a = &s->attributes[i];
         struct span name = span_of(s->bytes + a->name, a->name_size);
+        if (!with_default && span_equal(name, SPAN("xmlns")))
+            continue;
         if (is_swapped(job, a))
-            put_attribute(job, name, xml_ns_uri(job->forward->content_to));
-        else if (!is_replaced(job, name)) {
-            put(job, SPAN(" "));
-            put(job, span_of(s->bytes + a->name, a->value + a->value_size + 1 - a->name));
+            forward_put_attribute(job, name, xml_ns_uri(job->forward->content_to));
+        else if (element || !is_replaced(job, name)) {
+            forward_put(job, SPAN(" "));
+            forward_put(job, span_of(s->bytes + a->name, a->value + a->value_size + 1 - a->name));
         }
     }
 }
@@ -124,11 +120,11 @@ static void put_stream_prefixes(struct forward_job *job)
             continue;
         if (b->ns == NS_STREAM && span_equal(b->prefix, SPAN("stream")))
             continue;
-        put(job, SPAN(" xmlns:"));
-        put(job, b->prefix);
-        put(job, SPAN("='"));
-        xml_escape(job->chain, job->pool, XML_IN_ATTRIBUTE, swapped_uri(job, b->uri));
-        put(job, SPAN("'"));
+        forward_put(job, SPAN(" xmlns:"));
+        forward_put(job, b->prefix);
+        forward_put(job, SPAN("='"));
+        xml_escape(job->chain, job->pool, XML_IN_ATTRIBUTE, forward_uri(job, b->uri));
+        forward_put(job, SPAN("'"));
     }
 }
 
@@ -140,7 +136,34 @@ static void put_default_namespace(struct forward_job *job)
     if (is_same || xml_attribute(job->stanza, 0, NS_XMLNS, "xmlns"))
         return;
     bool is_declared = job->header->count && job->header->bindings[0].prefix.size == 0;
-    put_attribute(job, SPAN("xmlns"), is_declared ? job->header->bindings[0].uri : SPAN(""));
+    forward_put_attribute(job, SPAN("xmlns"), is_declared ? job->header->bindings[0].uri : SPAN(""));
+}
+
+void forward_put_head(struct forward_job *job, bool with_default)
+{
+    const struct xml_forward *forward = job->forward;
+    if (forward->from.ptr)
+        forward_put_attribute(job, SPAN("from"), forward->from);
+    if (forward->to.ptr)
+        forward_put_attribute(job, SPAN("to"), forward->to);
+    forward_put_attributes(job, 0, with_default);
+    if (job->stanza->flags & XML_USES_STREAM_PREFIX)
+        put_stream_prefixes(job);
+    if (with_default)
+        put_default_namespace(job);
+    if (forward->lang.ptr && !xml_attribute(job->stanza, 0, NS_XML, "lang"))
+        forward_put_attribute(job, SPAN("xml:lang"), forward->lang);
+}
+
+/* An element of a content namespace under a prefix: only a declaration, here or on the stream header, can bring one. */
+static bool has_prefixed_content(const struct xml_stanza *s)
+{
+    if (!(s->flags & (XML_HAS_DECLARATION | XML_USES_STREAM_PREFIX)))
+        return false;
+    for (uint32_t i = 0; i < s->element_count; i++)
+        if (s->elements[i].prefix_size && (s->elements[i].ns == NS_CLIENT || s->elements[i].ns == NS_SERVER))
+            return true;
+    return false;
 }
 
 void xml_forward(struct chain *chain, struct chunk_pool *pool, const struct xml_stanza *stanza,
@@ -149,21 +172,16 @@ void xml_forward(struct chain *chain, struct chunk_pool *pool, const struct xml_
     SL_CHECK(reader->header != NULL);
     struct forward_job job = {chain, pool, stanza, forward, reader->header};
     const struct xml_element *e = &stanza->elements[0];
-    put(&job, span_of(stanza->bytes, 1u + e->name_size));
-    if (forward->from.ptr)
-        put_attribute(&job, SPAN("from"), forward->from);
-    if (forward->to.ptr)
-        put_attribute(&job, SPAN("to"), forward->to);
-    put_old_attributes(&job);
-    if (stanza->flags & XML_USES_STREAM_PREFIX)
-        put_stream_prefixes(&job);
-    put_default_namespace(&job);
-    if (forward->lang.ptr && !xml_attribute(stanza, 0, NS_XML, "lang"))
-        put_attribute(&job, SPAN("xml:lang"), forward->lang);
-    if (e->body == e->end) {
-        put(&job, SPAN("/>"));
+    if (has_prefixed_content(stanza)) {
+        unprefix_stanza(&job);
         return;
     }
-    put(&job, SPAN(">"));
+    forward_put(&job, span_of(stanza->bytes, 1u + e->name_size));
+    forward_put_head(&job, true);
+    if (e->body == e->end) {
+        forward_put(&job, SPAN("/>"));
+        return;
+    }
+    forward_put(&job, SPAN(">"));
     put_content(&job);
 }

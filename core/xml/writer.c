@@ -96,6 +96,15 @@ void xml_text_element(struct xml_writer *w, const char *name, const char *uri, s
     xml_close(w);
 }
 
+void xml_text_in_english(struct xml_writer *w, const char *uri, const char *text)
+{
+    xml_open(w, "text");
+    xml_namespace(w, uri);
+    xml_write_attribute(w, "xml:lang", SPAN("en"));
+    xml_write_text(w, span_str(text));
+    xml_close(w);
+}
+
 void xml_write_verbatim(struct xml_writer *w, struct span bytes)
 {
     if (bytes.size == 0)

@@ -46,6 +46,8 @@ void xml_close(struct xml_writer *w);
 /* <name xmlns='uri'/> and <name xmlns='uri'>text</name> in one call. */
 void xml_empty(struct xml_writer *w, const char *name, const char *uri);
 void xml_text_element(struct xml_writer *w, const char *name, const char *uri, struct span text);
+/* <text xmlns='uri' xml:lang='en'>text</text>: what a person may read of an error (RFC 6120 s4.9.2, s8.3.2). */
+void xml_text_in_english(struct xml_writer *w, const char *uri, const char *text);
 /* Elements (the first byte is '<'), or, while the start tag is still open, attributes with their own quotes. */
 void xml_write_verbatim(struct xml_writer *w, struct span bytes);
 /* What stood between the tags of an accepted element (xml_inner), text first or not. */

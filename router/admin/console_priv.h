@@ -51,7 +51,7 @@ struct console_state {
     uint64_t line;     /* lines seen by an import */
     uint32_t pending;  /* store requests not yet answered */
     unsigned shard;    /* asked now */
-    uint32_t position; /* in that shard's table */
+    uint64_t position; /* in that shard's table */
     bool replaces;     /* add or passwd; import over existing accounts */
     bool has_all;      /* the last line of an import was seen, the last row was read */
     bool exports;

@@ -248,7 +248,7 @@ static struct control_ask_private *take_ask(struct control *control)
     return ask;
 }
 
-bool control_ask_sessions(struct console *console, unsigned shard, uint32_t position, struct span prefix,
+bool control_ask_sessions(struct console *console, unsigned shard, uint64_t position, struct span prefix,
                           uint64_t count_max)
 {
     struct control *control = console->control;

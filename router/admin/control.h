@@ -38,7 +38,7 @@ struct control_ask {
     unsigned shard;
     /* Kept by the shard from one ask to the next of the same question: where it is in its table. Starts at 0. Sessions
      * that come or go in between may be missed or listed twice. */
-    uint32_t position;
+    uint64_t position;
     bool is_done; /* the shard sets it: nothing is left behind position */
     struct control_ask_private *private;
 };

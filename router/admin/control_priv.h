@@ -40,7 +40,7 @@ struct control_ask_private {
 };
 
 /* Posts a question of this console to a shard; false if it cannot be taken now. */
-bool control_ask_sessions(struct console *console, unsigned shard, uint32_t position, struct span prefix,
+bool control_ask_sessions(struct console *console, unsigned shard, uint64_t position, struct span prefix,
                           uint64_t count_max);
 /* Posts for this console; its task's reply gets the answer. False if the store's queue is full for now. */
 bool control_store(struct console *console, enum store_op op, struct span key, struct span value);

@@ -26,18 +26,39 @@ static bool add(struct shard *shard, struct control_ask *ask, const struct sessi
     return control_ask_session(ask, &row);
 }
 
+/* A position is the user's place in the table, and below it how many of its sessions an earlier answer had. */
+static uint64_t position_of(uint32_t place, uint32_t listed)
+{
+    return (uint64_t)place << 32 | listed;
+}
+
+/* False: the answer is full, and *listed of the user's sessions are in it or in earlier ones. */
+static bool add_user(struct shard *shard, struct control_ask *ask, const struct user *user, uint32_t *listed)
+{
+    uint32_t index = 0;
+    for (const struct session *session = user->first; session; session = session->next, index++) {
+        if (index < *listed)
+            continue;
+        if (!add(shard, ask, session))
+            return false;
+        *listed = index + 1;
+    }
+    return true;
+}
+
 void survey_sessions(struct shard *shard, struct control_ask *ask)
 {
     for (unsigned seen = 0; seen < CONTROL_ASK_SCAN; seen++) {
-        uint32_t position = ask->position;
-        const struct user *user = table_next(&shard->users, &position);
+        uint32_t place = (uint32_t)(ask->position >> 32), listed = (uint32_t)ask->position;
+        uint32_t next = place;
+        const struct user *user = table_next(&shard->users, &next);
         ask->is_done = user == NULL;
         if (!user)
             return;
-        /* A user whose sessions do not all fit is listed whole in the next answer; those already added come twice. */
-        for (const struct session *session = user->first; session; session = session->next)
-            if (!add(shard, ask, session))
-                return;
-        ask->position = position;
+        if (!add_user(shard, ask, user, &listed)) {
+            ask->position = position_of(place, listed);
+            return;
+        }
+        ask->position = position_of(next, 0);
     }
 }

@@ -47,7 +47,8 @@ struct record_control {
 struct overflow_node {
     struct overflow_node *next;
     struct stream_ref sender; /* held until this has moved on; ref 0: nobody */
-    uint32_t size;
+    uint32_t size;            /* that it takes in the link */
+    uint32_t used;            /* of it, with meaning */
     _Alignas(8) char record[];
 };
 
@@ -92,11 +93,22 @@ static uint32_t payload_size(const struct letter *letter)
     return (uint32_t)(letter->payload ? letter->payload->size : letter->payload_inline.size);
 }
 
-static uint32_t letter_record_size(const struct letter *letter, bool is_chain)
+/* What the record holds. */
+static uint32_t letter_record_used(const struct letter *letter, bool is_chain)
 {
     uint32_t payload = is_chain ? 0 : payload_size(letter);
     return (uint32_t)sizeof(struct record_letter) + jid_size(&letter->to) + jid_size(&letter->from) +
            (uint32_t)letter->id.size + payload;
+}
+
+/* What it takes in the link: a payload that travels as chunks takes the room that its bytes would, untouched, so that
+ * limits.link_size bounds what is under way in bytes, whatever its form. */
+static uint32_t letter_record_size(const struct shard *shard, const struct letter *letter, bool is_chain)
+{
+    uint32_t largest = shard->router->link_size / 4; /* that a link takes in one record */
+    uint32_t used = letter_record_used(letter, is_chain);
+    uint32_t charged = used + (is_chain ? payload_size(letter) : 0);
+    return charged < largest ? charged : used < largest ? largest : used;
 }
 
 /* Writes the record and empties the letter's chain. */
@@ -140,7 +152,8 @@ static void wake_later(struct shard *shard, unsigned to)
 }
 
 /* Room in the link, or in a new overflow node when the link is full or others wait already. */
-static void *room_for(struct shard *shard, unsigned to, uint32_t size, struct stream_ref sender, bool *in_link)
+static void *room_for(struct shard *shard, unsigned to, uint32_t size, uint32_t used, struct stream_ref sender,
+                      bool *in_link)
 {
     struct overflow *overflow = &shard->overflow[to];
     *in_link = false;
@@ -150,12 +163,13 @@ static void *room_for(struct shard *shard, unsigned to, uint32_t size, struct st
         if (room)
             return room;
     }
-    struct overflow_node *node = malloc(sizeof *node + size);
+    struct overflow_node *node = malloc(sizeof *node + used);
     if (!node)
         return NULL;
     node->next = NULL;
     node->sender = sender;
     node->size = size;
+    node->used = used;
     if (overflow->last)
         overflow->last->next = node;
     else
@@ -213,9 +227,9 @@ bool mail_post_letter(struct shard *shard, unsigned to, struct letter *letter)
 {
     SL_CHECK(to != shard->index && to < shard->router->shard_count);
     bool is_chain = letter->payload && letter->payload->size > MAIL_INLINE_MAX;
-    uint32_t size = letter_record_size(letter, is_chain);
+    uint32_t size = letter_record_size(shard, letter, is_chain);
     bool in_link;
-    void *room = room_for(shard, to, size, letter->sender, &in_link);
+    void *room = room_for(shard, to, size, letter_record_used(letter, is_chain), letter->sender, &in_link);
     if (!room)
         return false;
     letter_put(shard, letter, is_chain, room);
@@ -236,7 +250,8 @@ bool mail_post_letter(struct shard *shard, unsigned to, struct letter *letter)
 void mail_post_notice(struct shard *shard, unsigned to, enum notice notice, struct stream_ref stream)
 {
     bool in_link;
-    struct record_notice *record = room_for(shard, to, sizeof *record, (struct stream_ref){0}, &in_link);
+    const uint32_t size = sizeof(struct record_notice);
+    struct record_notice *record = room_for(shard, to, size, size, (struct stream_ref){0}, &in_link);
     /* A notice that finds no memory is lost: a sender then stays throttled until its stream ends. Memory for 48 bytes
      * refused means the process is about to end anyway. */
     if (!record)
@@ -391,7 +406,7 @@ bool mail_retry(struct shard *shard)
             void *room = link_reserve(link, node->size);
             if (!room)
                 break;
-            memcpy(room, node->record, node->size);
+            memcpy(room, node->record, node->used);
             link_commit(link, node->size);
             wake_later(shard, to);
             struct stream_ref sender = node->sender;

@@ -26,7 +26,8 @@ static struct xml_writer frame(struct chain *chain, struct chunk_pool *pool, con
     struct xml_writer w = xml_writer_on(chain, pool);
     xml_open(&w, name);
     xml_write_attribute(&w, "type", span_str(type));
-    if (id.size)
+    /* An answer to an iq has an id, empty if the request had none (RFC 6120 s8.3.1). */
+    if (id.size || strcmp(name, "iq") == 0)
         xml_write_attribute(&w, "id", id);
     if (from.ptr)
         xml_write_attribute(&w, "from", from);
@@ -43,7 +44,7 @@ void reply_error(struct chain *chain, struct chunk_pool *pool, enum stanza_kind 
     xml_write_attribute(&w, "type", span_str(errors[error].type));
     xml_empty(&w, errors[error].condition, "urn:ietf:params:xml:ns:xmpp-stanzas");
     if (text)
-        xml_text_element(&w, "text", "urn:ietf:params:xml:ns:xmpp-stanzas", span_str(text));
+        xml_text_in_english(&w, "urn:ietf:params:xml:ns:xmpp-stanzas", text);
     xml_close(&w);
     xml_close(&w);
 }

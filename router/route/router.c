@@ -121,6 +121,7 @@ struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_
     struct router *router = calloc(1, sizeof *router);
     SL_CHECK(router);
     router->shard_count = shard_count;
+    router->link_size = link_size;
     atomic_init(&router->undrained, shard_count);
     memcpy(&router->hash_key, seed, 16);
     memcpy(&router->owner_key, seed + 16, 16);

@@ -132,7 +132,7 @@ enum stanza_fault stanza_head_read(const struct xml_stanza *stanza, enum stanza_
     head->has_from = attributes.from != NULL;
     head->has_to = attributes.to != NULL;
     head->to = head->from = (struct jid){0};
-    head->id = SPAN("");
+    head->id = SPAN_NONE;
     if (attributes.id) {
         struct span value = xml_value(stanza, attributes.id, head->id_room, sizeof head->id_room);
         if (!value.ptr || value.size > STANZA_ID_MAX)

@@ -38,7 +38,7 @@ enum stanza_fault {
     STANZA_BAD_FROM,   /* not a JID at all: <invalid-from/> closes the stream (RFC 6120 s4.9.3.9) */
     STANZA_BAD_TYPE,   /* an iq without a defined type: <bad-request/> (RFC 6120 s8.2.3) */
     STANZA_NO_ID,      /* an iq without id: <bad-request/> (s8.1.3, s8.2.3) */
-    STANZA_BAD_ID,     /* longer than STANZA_ID_MAX: <bad-request/> */
+    STANZA_BAD_ID,     /* longer than STANZA_ID_MAX: no answer could carry it; <policy-violation/> ends the stream */
     STANZA_BAD_PAYLOAD /* an iq get or set without exactly one child, a result with more than one (s8.2.3) */
 };
 
@@ -50,7 +50,7 @@ struct stanza_head {
     bool has_lang;
     struct jid to;
     struct jid from;
-    struct span id; /* decoded; empty when absent */
+    struct span id; /* decoded; ptr NULL when absent */
     struct jid_buffer to_room;
     struct jid_buffer from_room;
     char id_room[STANZA_ID_MAX];

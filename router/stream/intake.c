@@ -31,14 +31,12 @@ static void refuse(struct stream *stream, const struct stanza_head *head, enum s
     case STANZA_NO_ID:
         text = "an iq needs an id";
         break;
-    case STANZA_BAD_ID:
-        text = "the id is too long";
-        break;
     case STANZA_BAD_PAYLOAD:
         text = "an iq request has exactly one child element, a result at most one";
         break;
     case STANZA_FINE:
     case STANZA_BAD_FROM:
+    case STANZA_BAD_ID:
         break;
     }
     route_refuse(stream, head, error, text);
@@ -71,6 +69,11 @@ void intake_element(struct stream *stream, const struct xml_stanza *stanza)
     if (fault == STANZA_BAD_FROM || !from_is_own(stream, &head)) {
         shard_count(shard, COUNTER_REFUSED, 1);
         stream_close(stream, STREAM_INVALID_FROM_ERROR, "'from' is not this stream's address");
+        return;
+    }
+    if (fault == STANZA_BAD_ID) { /* an answer without it would answer nothing (s8.3.1) */
+        shard_count(shard, COUNTER_REFUSED, 1);
+        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "the id of a stanza is too long");
         return;
     }
     if (fault != STANZA_FINE) {

@@ -386,7 +386,7 @@ static void write_end(struct stream *stream, enum stream_error error, const char
         xml_open(&w, "stream:error");
         xml_empty(&w, conditions[error], "urn:ietf:params:xml:ns:xmpp-streams");
         if (text)
-            xml_text_element(&w, "text", "urn:ietf:params:xml:ns:xmpp-streams", span_str(text));
+            xml_text_in_english(&w, "urn:ietf:params:xml:ns:xmpp-streams", text);
         xml_close(&w);
         shard_count(stream->shard, COUNTER_STREAM_ERRORS, 1);
         log_event(LOG_DEBUG, "stream.error", "condition=%s text=\"%s\"", conditions[error], text ? text : "");

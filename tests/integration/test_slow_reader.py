@@ -218,7 +218,6 @@ def test_client_that_asks_and_does_not_read__is_not_read(slow_bed):
         assert wire.rss(bed.pid) - memory < MEMORY
 
 
-@pytest.mark.xfail(reason="a link counts a large payload as a reference: more is under way than the hard limit holds")
 def test_sender__is_held_before_anything_is_refused(bed):
     """The same with the limits as they are by default."""
     sender, recipient, flood = flooded(bed, True, is_deaf=False)

@@ -127,6 +127,8 @@ static void forward__generated_streams__never_splices(void **state)
             struct made out = forwarded(span_of(in.bytes, in.size), &forward, "jabber:server");
             struct span bytes = span_of(out.bytes, out.size);
             struct run after = run_reader(bytes, 0, bytes.size, &xml_limits_default, RUN_QUIET);
+            if (after.end != RUN_ENDED)
+                print_error("in:  %.*s\nout: %.*s\n", (int)in.size, in.bytes, (int)out.size, out.bytes);
             assert_int_equal(after.end, RUN_ENDED);
             assert_int_equal(before.stanzas, after.stanzas);
             assert_true(is_read_alike(bytes));
@@ -168,7 +170,14 @@ static const struct written list[] = {
     {"<m xmlns:p='w'><p:x/></m>", {.content_from = NS_NONE}, "<m xmlns:p='w'><p:x/></m>"},
     {"<m><x xmlns:p='w'><p:x/></x></m>", {.content_from = NS_NONE}, "<m><x xmlns:p='w'><p:x/></x></m>"},
     {"<m><s:x/></m>", {.content_from = NS_NONE}, "<m xmlns:s='http://etherx.jabber.org/streams'><s:x/></m>"},
-    {"<c:m/>", {SWAP}, "<c:m xmlns:c='jabber:server'/>"},
+    {"<c:m/>", {SWAP}, "<m xmlns:c='jabber:server'/>"},
+    {"<c:m><c:b a='&lt;'>t<![CDATA[<]]></c:b> <x/></c:m >", {SWAP}, "<m xmlns:c='jabber:server'><b a='&lt;'>t&lt;</b> <x/></m>"},
+    {"<m><o xmlns='u'><c:i/><n/></o>.</m>",
+     {.from = LITERAL("y")},
+     "<m from='y' xmlns:c='jabber:client'><o xmlns='u'><i xmlns='jabber:client'/><n/></o>.</m>"},
+    {"<d:m xmlns:d='jabber:client' d:a='1' to='z'><d:b><e xmlns='u'><d:f xmlns:d='v'/></e></d:b></d:m>",
+     {.to = LITERAL("y")},
+     "<m to='y' xmlns:d='jabber:client' d:a='1'><b><e xmlns='u'><f xmlns:d='v' xmlns='v'/></e></b></m>"},
     {"<m><x xmlns='jabber:client'/></m>", {SWAP}, "<m><x xmlns='jabber:server'/></m>"},
     {"<m><x xmlns='jabber:clien&#116;'/></m>", {SWAP}, "<m><x xmlns='jabber:server'/></m>"},
     {"<m xmlns=\"jabber:client\"/>", {SWAP}, "<m xmlns='jabber:server'/>"},
@@ -215,7 +224,7 @@ static void forward__other_default_namespace__declared(void **state)
     struct span in =
         SPAN("<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns:c='jabber:client'><c:m><x/></c:m>");
     struct made out = forwarded(in, &none, "jabber:client");
-    assert_non_null(memmem(out.bytes, out.size, "<c:m xmlns:c='jabber:client' xmlns=''><x/></c:m>", 48));
+    assert_non_null(memmem(out.bytes, out.size, "<m xmlns:c='jabber:client'><x xmlns=''/></m>", 44));
     made_free(&out);
     in = SPAN("<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='u&lt;'><m/>");
     out = forwarded(in, &none, "jabber:client");

@@ -67,7 +67,8 @@ static void answer_sessions(const struct probe *probe, struct control_ask *ask)
     unsigned looked = 0;
     while (ask->position < probe->sessions && looked < probe->scan) {
         char jid[64];
-        int size = snprintf(jid, sizeof(jid), "s%uu%05u@localhost/r \"%u\"", ask->shard, ask->position, ask->position);
+        unsigned number = (unsigned)ask->position;
+        int size = snprintf(jid, sizeof(jid), "s%uu%05u@localhost/r \"%u\"", ask->shard, number, number);
         struct control_session session = {.jid = span_of(jid, (size_t)size),
                                           .address = "127.0.0.1",
                                           .tls = "TLSv1.3",
