@@ -37,27 +37,34 @@ reaches("jid.case-local", "RFC 7622 s3.3", "MUST", "The localpart is case-mapped
         lambda t, r: t.bare(2).replace(t.account(2)[0], t.account(2)[0].upper()))
 reaches("jid.case-local-full", "RFC 7622 s3.3", "MUST", "The same with the resource.",
         lambda t, r: r.jid.replace(t.account(2)[0] + "@", t.account(2)[0].upper() + "@"))
-reaches("jid.case-domain", "RFC 7622 s3.2.2", "MUST", "So is the domainpart.", lambda t, r: f"{t.account(2)[0]}@{t.domain.upper()}")
-reaches("jid.wide-local", "RFC 7622 s3.3", "MUST", "Fullwidth letters of a localpart are mapped.", lambda t, r: f"{wide(t.account(2)[0])}@{t.domain}")
+reaches("jid.case-domain", "RFC 7622 s3.2.2", "MUST", "So is the domainpart.", lambda t,
+    r: f"{t.account(2)[0]}@{t.domain.upper()}")
+reaches("jid.wide-local", "RFC 7622 s3.3", "MUST", "Fullwidth letters of a localpart are mapped.", lambda t,
+    r: f"{wide(t.account(2)[0])}@{t.domain}")
 reaches("jid.wide-domain", "RFC 7622 s3.2.2", "MUST", "Fullwidth letters of a domainpart are mapped.",
         lambda t, r: f"{t.account(2)[0]}@{wide(t.domain).replace(chr(0xFF0E), '.')}")
 reaches("jid.dot", "RFC 7622 s3.2", "MUST", "A final dot of the domainpart is stripped.", lambda t, r: t.bare(2) + ".")
 reaches("jid.dot-full", "RFC 7622 s3.2", "MUST", "The same with a resource.", lambda t, r: r.jid.replace("/", "./", 1))
-reaches("jid.resource-nfc", "RFC 7622 s3.4", "MUST", "A resourcepart is normalised to NFC.", lambda t, r: t.bare(2) + "/caf" + "e\u0301-n",
+reaches("jid.resource-nfc", "RFC 7622 s3.4", "MUST", "A resourcepart is normalised to NFC.", lambda t,
+    r: t.bare(2) + "/caf" + "e\u0301-n",
         resource="caf\u00e9-n")
-reaches("jid.resource-blank", "RFC 7622 s3.4", "MUST", "Foreign blanks in a resourcepart are U+0020.", lambda t, r: t.bare(2) + "/a\u3000b-s",
+reaches("jid.resource-blank", "RFC 7622 s3.4", "MUST", "Foreign blanks in a resourcepart are U+0020.", lambda t,
+    r: t.bare(2) + "/a\u3000b-s",
         resource="a b-s")
-reaches("jid.resource-slash", "RFC 7622 s3.2", "MUST", "The first / ends the domainpart; / and @ may follow it.", lambda t, r: t.bare(2) + "/x/y@z",
+reaches("jid.resource-slash", "RFC 7622 s3.2", "MUST", "The first / ends the domainpart; / and @ may follow it.", lambda t,
+    r: t.bare(2) + "/x/y@z",
         resource="x/y@z")
 
 
-@case("jid.resource-case", "RFC 7622 s3.4", "MUST", "A resourcepart is not case-mapped.", "stanza:service-unavailable", "stanza:*")
+@case("jid.resource-case", "RFC 7622 s3.4", "MUST", "A resourcepart is not case-mapped.", "stanza:service-unavailable",
+    "stanza:*")
 def _(probe):
     sender, receiver = probe.login(1), probe.login(2, "lower-case", available=True)
     return probe.deliver(sender, receiver, iq("get", receiver.jid.replace("lower-case", "LOWER-case"), UNKNOWN))
 
 
-@case("jid.resource-width", "RFC 7622 s3.4", "MUST", "A resourcepart is not width-mapped.", "stanza:service-unavailable", "stanza:*")
+@case("jid.resource-width", "RFC 7622 s3.4", "MUST", "A resourcepart is not width-mapped.", "stanza:service-unavailable",
+    "stanza:*")
 def _(probe):
     sender, receiver = probe.login(1), probe.login(2, "width", available=True)
     return probe.deliver(sender, receiver, iq("get", receiver.jid.replace("width", wide("width")), UNKNOWN))
@@ -74,17 +81,21 @@ for name, requirement, build in (
         ("resource-1023", "A resourcepart of 1023 octets", lambda t: t.bare(1) + "/" + "r" * 1023),
         ("resource-symbol", "A symbol in a resourcepart", lambda t: t.bare(1) + "/\u265a"),
         ("resource-blank-inside", "A blank in a resourcepart", lambda t: t.bare(1) + "/foo bar")):
-    asked(f"jid.valid-{name}", "RFC 7622 s3.4" if name.startswith("resource") else "RFC 7622 s3.3", "MUST", f"{requirement} is allowed.",
+    asked(f"jid.valid-{name}", "RFC 7622 s3.4" if name.startswith("resource") else "RFC 7622 s3.3", "MUST",
+        f"{requirement} is allowed.",
           VALID, "", build)
 for name, requirement, build in (
-        ("idn", "An internationalised domainpart", "a@b\u00fccher.invalid"), ("a-label", "An A-label, to be converted", "a@xn--bcher-kva.invalid"),
+        ("idn", "An internationalised domainpart", "a@b\u00fccher.invalid"), ("a-label", "An A-label, to be converted",
+        "a@xn--bcher-kva.invalid"),
         ("ipv4", "An IPv4 address", "a@192.0.2.1"), ("ipv6", "An IPv6 address", "a@[2001:db8::1]"),
         ("label-63", "A label of 63 octets", "a@" + "d" * 63 + ".invalid")):
-    asked(f"jid.domain-{name}", "RFC 7622 s3.2", "MUST", f"{requirement} is a domainpart.", REMOTE, REMOTE_WEAK, lambda t, to=build: to)
+    asked(f"jid.domain-{name}", "RFC 7622 s3.2", "MUST", f"{requirement} is a domainpart.", REMOTE, REMOTE_WEAK, lambda t,
+        to=build: to)
 
 # ---- not allowed ----
 
-for name, character in (("quote", '"'), ("ampersand", "&"), ("apostrophe", "'"), ("colon", ":"), ("less", "<"), ("greater", ">")):
+for name, character in (("quote", '"'), ("ampersand", "&"), ("apostrophe", "'"), ("colon", ":"), ("less", "<"), ("greater",
+    ">")):
     asked(f"jid.local-{name}", "RFC 7622 s3.3.1", "MUST", f"{character} is not allowed in a localpart.", MALFORMED, OTHER,
           lambda t, c=character: f"a{c}b@{t.domain}")
 for name, requirement, section, build in (
@@ -105,19 +116,22 @@ for name, requirement, section, build in (
         ("resource-1024", "A resourcepart of 1024 octets", "s3.4", lambda t: t.bare(1) + "/" + "r" * 1024),
         ("resource-control", "A control character (U+0085) in a resourcepart", "s3.4", lambda t: t.bare(1) + "/a\u0085b"),
         ("resource-ignorable", "An ignorable character (U+200B) in a resourcepart", "s3.4", lambda t: t.bare(1) + "/a\u200bb"),
-        ("resource-unassigned", "An unassigned code point (U+0378) in a resourcepart", "s3.4", lambda t: t.bare(1) + "/a\u0378b"),
+        ("resource-unassigned", "An unassigned code point (U+0378) in a resourcepart", "s3.4",
+        lambda t: t.bare(1) + "/a\u0378b"),
         ("no-domain", "No domainpart", "s3.2", lambda t: "a@"),
         ("no-domain-resource", "No domainpart, but a resource", "s3.2", lambda t: "a@/r"),
         ("only-resource", "Nothing but a resource", "s3.2", lambda t: "/r")):
     asked(f"jid.{name}", f"RFC 7622 {section}", "MUST", f"{requirement} is malformed.", MALFORMED, OTHER, build)
 for name, requirement, to in (
         ("domain-blank", "A blank", "a@b c.invalid"), ("domain-symbol", "A symbol (U+2603)", "a@\u2603.invalid"),
-        ("domain-empty-label", "An empty label", "a@b..invalid"), ("domain-hyphen", "A label that begins with a hyphen", "a@-b.invalid"),
+        ("domain-empty-label", "An empty label", "a@b..invalid"), ("domain-hyphen", "A label that begins with a hyphen",
+        "a@-b.invalid"),
         ("domain-label-64", "A label of 64 octets", "a@" + "d" * 64 + ".invalid"),
         ("domain-1024", "1024 octets", "a@" + ("d" * 60 + ".") * 17 + "invalid"),
         ("domain-bad-a-label", "An A-label that decodes to nothing", "a@xn--0.invalid"),
         ("domain-only-dot", "A fullwidth dot alone", "a@\uff0e")):
-    asked(f"jid.{name}", "RFC 7622 s3.2", "MUST", f"{requirement} in a domainpart is malformed.", MALFORMED, OTHER + " " + REMOTE + " " + REMOTE_WEAK,
+    asked(f"jid.{name}", "RFC 7622 s3.2", "MUST", f"{requirement} in a domainpart is malformed.", MALFORMED,
+        OTHER + " " + REMOTE + " " + REMOTE_WEAK,
           lambda t, to=to: to)
 
 
@@ -134,5 +148,6 @@ def _(probe):
 def _(probe):
     stream = probe.login()
     name = probe.target.account(1)[0]
-    return probe.deliver(stream, stream, message(stream.jid.replace(name + "@" + probe.domain, (name + "@" + probe.domain).upper())))
+    return probe.deliver(stream, stream, message(stream.jid.replace(name + "@" + probe.domain,
+        (name + "@" + probe.domain).upper())))
 

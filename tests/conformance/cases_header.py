@@ -193,7 +193,8 @@ def _(probe):
     return "none" if stream.header.get("version") is None else "version"
 
 
-@case("header.feature-namespaces", "RFC 6120 s4.3.2", "MUST", "Features are in namespaces other than stream and content.", "other")
+@case("header.feature-namespaces", "RFC 6120 s4.3.2", "MUST", "Features are in namespaces other than stream and content.",
+    "other")
 def _(probe):
     for features in (probe.plain().features, probe.secure().features, probe.authenticated().features):
         if any(speaker.space(child) in ("", STREAM, CLIENT) for child in features):
@@ -217,7 +218,8 @@ raw_case("header.prefix", "RFC 6120 s4.8.5", "MUST", "Another prefix for the str
          lambda head: head.replace("<stream:", "<foobar:").replace("xmlns:stream", "xmlns:foobar"))
 raw_case("header.prefix-free", "RFC 6120 s4.8.2", "MUST", "The stream namespace as default namespace is acceptable.",
          "features", "stream:bad-namespace-prefix stream:bad-format",
-         lambda head: head.replace("<stream:stream", "<stream").replace(f" xmlns='{CLIENT}'", "").replace("xmlns:stream", "xmlns"))
+         lambda head: head.replace("<stream:stream", "<stream").replace(f" xmlns='{CLIENT}'", "").replace("xmlns:stream",
+         "xmlns"))
 
 
 def content(probe, namespace):
@@ -226,7 +228,8 @@ def content(probe, namespace):
     return "as-asked" if word == "features" and stream.reader.declared.get("") == namespace else word
 
 
-add("header.content-unknown", "RFC 6120 s4.8.3", "MUST", "An unsupported content namespace is refused; a supported one is answered in kind.",
+add("header.content-unknown", "RFC 6120 s4.8.3", "MUST",
+    "An unsupported content namespace is refused; a supported one is answered in kind.",
     "stream:invalid-namespace", "stream:bad-format as-asked", lambda probe: content(probe, "jabber:wrong"))
 add("header.content-server", "RFC 6120 s4.8.3", "MUST", "jabber:server on a client's port is refused, or answered in kind.",
     "stream:invalid-namespace", "stream:* as-asked", lambda probe: content(probe, "jabber:server"))
@@ -261,7 +264,8 @@ add("header.to-dot", "RFC 7622 s3.2", "MUST", "A final dot is stripped from the 
     lambda probe: heading(probe, to=probe.domain + ".")[1])
 
 
-@case("header.error-from", "RFC 6120 s4.9.1.3", "MUST", "'from' with host-unknown is an FQDN of the server or empty.", "own", "other")
+@case("header.error-from", "RFC 6120 s4.9.1.3", "MUST", "'from' with host-unknown is an FQDN of the server or empty.", "own",
+    "other")
 def _(probe):
     stream, word = heading(probe, to="unknown.host.example.com")
     if stream.header is None:
@@ -278,7 +282,8 @@ def _(probe):
     return "inside" if stream.header is not None and word.startswith("stream:") else word
 
 
-@case("header.error-id", "RFC 6120 s4.7.3", "MUST", "The header before an error has an id, version and xml:lang too.", "whole", "partial")
+@case("header.error-id", "RFC 6120 s4.7.3", "MUST", "The header before an error has an id, version and xml:lang too.", "whole",
+    "partial")
 def _(probe):
     stream, word = answer(probe, wrong_namespace(probe.connect().head()))
     if stream.header is None:
@@ -298,7 +303,8 @@ def stanza_first(head):
 
 
 raw_case("header.before-stanza", "RFC 6120 s4.9.1.2", "MUST", "A stanza instead of a header is a stream error.",
-         "stream:invalid-namespace stream:not-well-formed stream:bad-format stream:not-authorized stream:invalid-xml", "stream:*",
+         "stream:invalid-namespace stream:not-well-formed stream:bad-format stream:not-authorized stream:invalid-xml",
+         "stream:*",
          stanza_first)
 
 # ---- declaration and encoding ----
@@ -309,7 +315,8 @@ raw_case("declaration.none", "RFC 6120 s11.5", "SHOULD", "A header without a dec
 raw_case("declaration.utf-8", "RFC 6120 s11.6", "MUST", "encoding='utf-8' is accepted, in any case of letters.", "features", "",
          lambda head: head.replace(XML, "<?xml version='1.0' encoding='utf-8'?>"))
 for name in ("UTF-16", "ISO-8859-1", "US-ASCII"):
-    raw_case(f"declaration.{name.lower()}", "RFC 6120 s11.6", "SHOULD", f"encoding='{name}' is answered by unsupported-encoding.",
+    raw_case(f"declaration.{name.lower()}", "RFC 6120 s11.6", "SHOULD",
+        f"encoding='{name}' is answered by unsupported-encoding.",
              "stream:unsupported-encoding", "stream:*",
              lambda head, name=name: head.replace(XML, f"<?xml version='1.0' encoding='{name}'?>"))
 raw_case("declaration.utf-16-bytes", "RFC 6120 s11.6", "SHOULD", "A stream in UTF-16 is answered by unsupported-encoding.",
@@ -405,7 +412,8 @@ def _(probe):
     return "delivered" if any(one is not None and one.get("id") == "m1" for one in stanzas) else "ignored"
 
 
-@case("error.closes", "RFC 6120 s4.9.1.1", "MUST", "After a stream error the stream is closed, and the connection with it.", "ended")
+@case("error.closes", "RFC 6120 s4.9.1.1", "MUST", "After a stream error the stream is closed, and the connection with it.",
+    "ended")
 def _(probe):
     stream, word = heading(probe, to="unknown.host.example.com")
     return stream.finish() if word.startswith("stream:") else word
@@ -428,7 +436,8 @@ def _(probe):
     return "none" if text is None else "lang" if text.get(LANG) else "bare"
 
 
-@case("error.only-condition", "RFC 6120 s4.9.2", "MUST", "A stream error holds one condition, at most one text, at most one more.",
+@case("error.only-condition", "RFC 6120 s4.9.2", "MUST",
+    "A stream error holds one condition, at most one text, at most one more.",
       "right")
 def _(probe):
     stream, word = heading(probe, to="unknown.host.example.com")
@@ -505,7 +514,8 @@ def _(probe):
     return word if word != "tls-failure" or stream.outcome() == "closed" else "unclosed"
 
 
-@case("tls.after-sasl", "RFC 6120 s5.4.2.2", "MUST", "STARTTLS after SASL fails, and the stream is closed.", "tls-failure", "stream:*")
+@case("tls.after-sasl", "RFC 6120 s5.4.2.2", "MUST", "STARTTLS after SASL fails, and the stream is closed.", "tls-failure",
+    "stream:*")
 def _(probe):
     stream = probe.authenticated()
     stream.say(f"<starttls xmlns='{TLS}'/>")
@@ -554,13 +564,15 @@ def _(probe):
     return "tag" if b"<" in data else "ended" if stream.wire.has_ended else "lingers"
 
 
-@case("tls.direct", "RFC 6120 s5.4.3.3", "MUST", "On a port for direct TLS the first features have SASL and no STARTTLS.", "right")
+@case("tls.direct", "RFC 6120 s5.4.3.3", "MUST", "On a port for direct TLS the first features have SASL and no STARTTLS.",
+    "right")
 def _(probe):
     stream = probe.connect(tls=True).handshake().open()
     return "right" if stream.mechanisms() and stream.feature(TLS, "starttls") is None else "wrong"
 
 
-@case("tls.without-sni", "RFC 6120 s5.4.3.1", "SHOULD", "The certificate is chosen by 'to' of the header where there is no SNI.", "right")
+@case("tls.without-sni", "RFC 6120 s5.4.3.1", "SHOULD", "The certificate is chosen by 'to' of the header where there is no SNI.",
+    "right")
 def _(probe):
     stream = probe.plain()
     needs_offer(stream)
@@ -574,7 +586,8 @@ def _(probe):
     return "right" if plain == other else "wrong"
 
 
-@case("tls.from-discarded", "RFC 6120 s5.4.3.3", "MUST", "'from' of before TLS is forgotten: no 'to' in the header after it.", "absent")
+@case("tls.from-discarded", "RFC 6120 s5.4.3.3", "MUST", "'from' of before TLS is forgotten: no 'to' in the header after it.",
+    "absent")
 def _(probe):
     stream = probe.plain(more=f" from='{probe.target.bare(1)}'")
     needs_offer(stream)
@@ -596,7 +609,8 @@ for stage in ("tls", "sasl"):
         stream.say(stream.head(to="unknown.host.example.com"))
         return stream.outcome()
 
-    @case(f"restart.none-after-{stage}", "RFC 6120 s4.3.3", "MUST", f"A stanza instead of the header after {stage} is a stream error.",
+    @case(f"restart.none-after-{stage}", "RFC 6120 s4.3.3", "MUST",
+        f"A stanza instead of the header after {stage} is a stream error.",
           "stream:*", "dropped")
     def _(probe, stage=stage):
         stream = probe.secure()
@@ -661,10 +675,12 @@ def _(probe):
 
 @case("early.bind-offer", "RFC 6120 s7.4", "MUST", "Resource binding is not offered before SASL.", "absent")
 def _(probe):
-    return "offered" if any(one.feature(speaker.BIND, "bind") is not None for one in (probe.plain(), probe.secure())) else "absent"
+    return "offered" if any(one.feature(speaker.BIND, "bind") is not None for one in (probe.plain(),
+        probe.secure())) else "absent"
 
 
-@case("early.bind-after-sasl", "RFC 6120 s7.4", "MUST", "Resource binding is offered after SASL, SASL and STARTTLS no longer.", "right")
+@case("early.bind-after-sasl", "RFC 6120 s7.4", "MUST", "Resource binding is offered after SASL, SASL and STARTTLS no longer.",
+    "right")
 def _(probe):
     stream = probe.authenticated()
     if stream.feature(speaker.BIND, "bind") is None:

@@ -24,7 +24,8 @@ def best(stream):
 
 # ---- what is offered ----
 
-for name, level, section, weak in (("SCRAM-SHA-1", "MUST", "RFC 6120 s13.8.1", ""), ("SCRAM-SHA-1-PLUS", "MUST", "RFC 6120 s13.8.1", ""),
+for name, level, section, weak in (("SCRAM-SHA-1", "MUST", "RFC 6120 s13.8.1", ""), ("SCRAM-SHA-1-PLUS", "MUST",
+    "RFC 6120 s13.8.1", ""),
                                    ("SCRAM-SHA-256", "SHOULD", "RFC 7677 s4", "absent"),
                                    ("SCRAM-SHA-256-PLUS", "SHOULD", "RFC 7677 s4", "absent")):
     add(f"sasl.offers-{name.lower()}", section, level, f"{name} is offered under TLS.", "offered", weak,
@@ -34,7 +35,8 @@ for name, level, section, weak in (("SCRAM-SHA-1", "MUST", "RFC 6120 s13.8.1", "
 @case("sasl.names", "RFC 6120 s6.4.1", "MUST", "One <mechanism/> for each mechanism, with a name of RFC 4422 s3.1.", "right")
 def _(probe):
     names = probe.secure().mechanisms()
-    return "right" if names and len(set(names)) == len(names) and all(re.fullmatch("[A-Z0-9_-]{1,20}", n) for n in names) else "wrong"
+    return "right" if names and len(set(names)) == len(names) and all(re.fullmatch("[A-Z0-9_-]{1,20}",
+        n) for n in names) else "wrong"
 
 
 @case("sasl.plus-pairs", "RFC 5802 s6", "SHOULD", "Where a -PLUS variant is offered, the other is too.", "right", "alone")
@@ -43,7 +45,8 @@ def _(probe):
     return "right" if all(n.removesuffix("-PLUS") in names for n in names) else "alone"
 
 
-@case("sasl.order", "RFC 6120 s6.3.3", "SHOULD", "Mechanisms are in the order of strength: no PLAIN in front of SCRAM.", "right", "other")
+@case("sasl.order", "RFC 6120 s6.3.3", "SHOULD", "Mechanisms are in the order of strength: no PLAIN in front of SCRAM.", "right",
+    "other")
 def _(probe):
     names = [n for n in probe.secure().mechanisms() if n.startswith("SCRAM") or n == "PLAIN"]
     return "other" if "PLAIN" in names[:-1] else "right"
@@ -67,15 +70,18 @@ auth_case("sasl.mechanism-none", "RFC 6120 s6.5.7", "MUST", "So is <auth/> witho
 auth_case("sasl.mechanism-empty", "RFC 6120 s6.5.7", "MUST", "So is an empty name.",
           "sasl:invalid-mechanism", "sasl:malformed-request", lambda probe, stream: stream.auth(""))
 auth_case("sasl.mechanism-case", "RFC 6120 s6.5.7", "MUST", "So is a name in small letters, which is no mechanism's.",
-          "sasl:invalid-mechanism", "", lambda probe, stream: stream.auth("plain", b"\0" + "\0".join(probe.target.account(1)).encode()))
+          "sasl:invalid-mechanism", "", lambda probe, stream: stream.auth("plain",
+          b"\0" + "\0".join(probe.target.account(1)).encode()))
 auth_case("sasl.abort-without", "RFC 6120 s6.4.4", "MUST", "<abort/> is answered by aborted, even without a handshake.",
           "sasl:aborted", "sasl:malformed-request stream:*", lambda probe, stream: f"<abort xmlns='{SASL}'/>")
 auth_case("sasl.response-without", "RFC 6120 s6.5.8", "MUST", "<response/> without a handshake is refused.",
           "sasl:malformed-request", "sasl:* stream:*", lambda probe, stream: stream.response(b"x"))
 auth_case("sasl.challenge-from-client", "RFC 6120 s6.5.8", "MUST", "<challenge/> from a client is refused.",
-          "sasl:malformed-request stream:unsupported-stanza-type stream:not-authorized", "sasl:* stream:*", lambda probe, stream: f"<challenge xmlns='{SASL}'/>")
+          "sasl:malformed-request stream:unsupported-stanza-type stream:not-authorized", "sasl:* stream:*", lambda probe,
+          stream: f"<challenge xmlns='{SASL}'/>")
 auth_case("sasl.success-from-client", "RFC 6120 s4.8.4", "MUST", "<success/> from a client is refused or ignored.",
-          "stream:unsupported-stanza-type stream:not-authorized sasl:malformed-request silence", "sasl:* stream:*", lambda probe, stream: f"<success xmlns='{SASL}'/>", 0.5)
+          "stream:unsupported-stanza-type stream:not-authorized sasl:malformed-request silence", "sasl:* stream:*", lambda probe,
+          stream: f"<success xmlns='{SASL}'/>", 0.5)
 
 
 def started(probe):
@@ -106,7 +112,8 @@ def _(probe):
     return stream.scram(how, *probe.target.account(1), say=stream.say)
 
 
-@case("sasl.second-auth", "RFC 6120 s6.4.2", "MUST", "A second <auth/> discards the ongoing handshake and is processed.", "success")
+@case("sasl.second-auth", "RFC 6120 s6.4.2", "MUST", "A second <auth/> discards the ongoing handshake and is processed.",
+    "success")
 def _(probe):
     stream = started(probe)
     return stream.scram(best(stream), *probe.target.account(1), say=stream.say)
@@ -147,7 +154,8 @@ def _(probe):
     return stream.outcome()
 
 
-@case("sasl.without-initial-plain", "RFC 6120 s6.3.10", "MUST", "A handshake without initial response is supported: PLAIN.", "success")
+@case("sasl.without-initial-plain", "RFC 6120 s6.3.10", "MUST", "A handshake without initial response is supported: PLAIN.",
+    "success")
 def _(probe):
     stream = probe.secure()
     stream.say(stream.auth(offer(stream, "PLAIN")))
@@ -239,7 +247,8 @@ auth_case("sasl.child-element", "RFC 6120 s6.3.5", "MUST", "An element inside <a
           "sasl:malformed-request sasl:incorrect-encoding", "sasl:* stream:* challenge",
           lambda probe, stream: f"<auth xmlns='{SASL}' mechanism='{offer(stream, 'PLAIN')}'><a xmlns='urn:p'/></auth>")
 auth_case("sasl.empty-initial", "RFC 6120 s6.4.2", "MUST", "= is an empty initial response, which PLAIN does not allow.",
-          "sasl:malformed-request", "sasl:not-authorized sasl:incorrect-encoding", lambda probe, stream: stream.auth(offer(stream, "PLAIN"), b""))
+          "sasl:malformed-request", "sasl:not-authorized sasl:incorrect-encoding", lambda probe,
+          stream: stream.auth(offer(stream, "PLAIN"), b""))
 
 # ---- PLAIN (RFC 4616) ----
 
@@ -250,7 +259,8 @@ for name, build in (("no-nul", lambda user, word: user + word), ("one-nul", lamb
               "sasl:malformed-request", "sasl:not-authorized",
               lambda probe, stream, build=build: stream.auth(offer(stream, "PLAIN"), build(*probe.target.account(1)).encode()))
 auth_case("plain.utf-8", "RFC 6120 s6.5.8", "MUST", "A message of PLAIN that is no UTF-8 is refused.", "sasl:malformed-request",
-          "sasl:not-authorized sasl:incorrect-encoding", lambda probe, stream: stream.auth(offer(stream, "PLAIN"), b"\0\xff\xfe\0x"))
+          "sasl:not-authorized sasl:incorrect-encoding", lambda probe, stream: stream.auth(offer(stream, "PLAIN"),
+          b"\0\xff\xfe\0x"))
 
 
 def plain(probe, user=None, password=None, authzid=""):
@@ -281,9 +291,12 @@ def _(probe):
 # ---- authorization identities (s6.3.8, s6.5.6) ----
 
 AUTHZIDS = (("own", "MUST", "Its own bare JID is allowed.", "success", "", lambda t: t.bare(1)),
-            ("other", "MUST", "Another user's is answered by invalid-authzid.", "sasl:invalid-authzid", "", lambda t: f"someone@{t.domain}"),
-            ("domain", "MUST", "So is one of another domain.", "sasl:invalid-authzid", "", lambda t: f"{t.account(1)[0]}@other.example"),
-            ("full", "MUST", "So is a full JID: it must be a bare one.", "sasl:invalid-authzid", "success", lambda t: t.bare(1) + "/x"),
+            ("other", "MUST", "Another user's is answered by invalid-authzid.", "sasl:invalid-authzid", "",
+            lambda t: f"someone@{t.domain}"),
+            ("domain", "MUST", "So is one of another domain.", "sasl:invalid-authzid", "",
+            lambda t: f"{t.account(1)[0]}@other.example"),
+            ("full", "MUST", "So is a full JID: it must be a bare one.", "sasl:invalid-authzid", "success",
+            lambda t: t.bare(1) + "/x"),
             ("malformed", "MUST", "So is a malformed JID.", "sasl:invalid-authzid", "sasl:malformed-request sasl:not-authorized",
              lambda t: "a b@c d@e"))
 for name, level, requirement, prefer, weak, build in AUTHZIDS:
@@ -306,7 +319,8 @@ def scram(probe, how=None, version=None, password=None, user=None, **more):
 
 for how in ("SCRAM-SHA-1", "SCRAM-SHA-256"):
     add(f"scram.success-{how[6:].lower()}", "RFC 5802 s5" if how[6:] == "SHA-1" else "RFC 7677 s3", "MUST",
-        f"{how} succeeds, and the server proves that it knows the password.", "success", "", lambda probe, how=how: scram(probe, how))
+        f"{how} succeeds, and the server proves that it knows the password.", "success", "", lambda probe, how=how: scram(probe,
+        how))
 add("scram.wrong", "RFC 6120 s6.5.10", "MUST", "A wrong password is answered by not-authorized.", "sasl:not-authorized", "",
     lambda probe: scram(probe, password="wrong"))
 add("scram.unknown", "RFC 6120 s6.5.10", "MUST", "So is an unknown user.", "sasl:not-authorized", "",
@@ -349,13 +363,15 @@ def _(probe):
     return "different" if parts[0] != parts[1] and len(parts[0]) >= 8 else "same"
 
 
-FIRST = (("no-header", "the GS2 header is missing", "n={user},r=abcdefgh"), ("flag", "the flag is none of n, y, p", "x,,n={user},r=abcdefgh"),
+FIRST = (("no-header", "the GS2 header is missing", "n={user},r=abcdefgh"), ("flag", "the flag is none of n, y, p",
+    "x,,n={user},r=abcdefgh"),
          ("no-nonce", "the nonce is missing", "n,,n={user}"), ("empty-nonce", "the nonce is empty", "n,,n={user},r="),
          ("no-name", "the name is missing", "n,,r=abcdefgh"), ("empty-name", "the name is empty", "n,,n=,r=abcdefgh"),
          ("order", "the nonce precedes the name", "n,,r=abcdefgh,n={user}"),
          ("escape", "= is followed by neither 2C nor 3D", "n,,n={user}=3X,r=abcdefgh"),
          ("mandatory", "a mandatory extension is not understood", "n,,m=x,n={user},r=abcdefgh"),
-         ("authzid", "the authzid has no a=", "n,{user},n={user},r=abcdefgh"), ("binding-name", "p= names no type", "p=,,n={user},r=abcdefgh"))
+         ("authzid", "the authzid has no a=", "n,{user},n={user},r=abcdefgh"), ("binding-name", "p= names no type",
+         "p=,,n={user},r=abcdefgh"))
 for name, requirement, text in FIRST:
     auth_case(f"scram.first-{name}", "RFC 5802 s5.1" if name in ("escape", "mandatory") else "RFC 5802 s7", "MUST",
               f"The first message is refused if {requirement}.", "sasl:malformed-request sasl:not-authorized" if name in
@@ -363,11 +379,13 @@ for name, requirement, text in FIRST:
               lambda probe, stream, text=text: stream.auth(best(stream), text.format(user=probe.target.account(1)[0]).encode()))
 add("scram.extension", "RFC 5802 s5.1", "MUST", "Unknown optional extensions in the first message are ignored.", "success", "",
     lambda probe: scram(probe, extension=",z=probe"))
-add("scram.extension-final", "RFC 5802 s5.1", "MUST", "Unknown optional extensions in the final message are ignored.", "success", "",
+add("scram.extension-final", "RFC 5802 s5.1", "MUST", "Unknown optional extensions in the final message are ignored.", "success",
+    "",
     lambda probe: scram(probe, final_extension=",z=probe"))
 
 
-def final_case(ident, requirement, section="RFC 5802 s5.1", prefer="sasl:not-authorized sasl:malformed-request", weak=REFUSED, **more):
+def final_case(ident, requirement, section="RFC 5802 s5.1", prefer="sasl:not-authorized sasl:malformed-request", weak=REFUSED,
+    **more):
     def run(probe):
         stream = started(probe)
         message = stream.exchange.final(stream.sasl_data(), **more)
@@ -377,13 +395,17 @@ def final_case(ident, requirement, section="RFC 5802 s5.1", prefer="sasl:not-aut
 
 
 final_case("scram.final-nonce", "Another nonce in the final message is refused.", nonce="abcdefghijklmnop")
-final_case("scram.final-header", "A GS2 header in c= that differs from the first message's is refused.", "RFC 5802 s6", gs2="y,,")
+final_case("scram.final-header", "A GS2 header in c= that differs from the first message's is refused.", "RFC 5802 s6",
+    gs2="y,,")
 final_case("scram.final-header-more", "Binding data in c= without the flag p is refused.", "RFC 5802 s7", gs2="n,,probe")
-final_case("scram.final-no-proof", "A final message without proof is refused.", "RFC 5802 s7", cut=lambda text: text.rpartition(",p=")[0])
-final_case("scram.final-no-binding", "A final message without c= is refused.", "RFC 5802 s7", cut=lambda text: text.partition(",")[2])
+final_case("scram.final-no-proof", "A final message without proof is refused.", "RFC 5802 s7",
+    cut=lambda text: text.rpartition(",p=")[0])
+final_case("scram.final-no-binding", "A final message without c= is refused.", "RFC 5802 s7",
+    cut=lambda text: text.partition(",")[2])
 final_case("scram.final-short-proof", "A proof of another length is refused.", "RFC 5802 s7",
            cut=lambda text: text.rpartition(",p=")[0] + ",p=" + b64(b"x" * 8))
-final_case("scram.final-base64", "A proof that is no base64 is refused.", "RFC 5802 s7", cut=lambda text: text.rpartition(",p=")[0] + ",p=!!!!")
+final_case("scram.final-base64", "A proof that is no base64 is refused.", "RFC 5802 s7",
+    cut=lambda text: text.rpartition(",p=")[0] + ",p=!!!!")
 final_case("scram.final-behind", "Nothing may follow the proof.", "RFC 5802 s7", cut=lambda text: text + ",z=1")
 
 # ---- channel binding ----
@@ -423,12 +445,15 @@ add("binding.end-point", "RFC 5929 s4.1", "MUST", "tls-server-end-point works on
     lambda probe: bound(probe, "tls-server-end-point", NEW))
 add("binding.end-point-1.2", "RFC 5929 s4.1", "MUST", "tls-server-end-point works on TLS 1.2.", "success", "unlisted-sasl:*",
     lambda probe: bound(probe, "tls-server-end-point", OLD))
-add("binding.end-point-sha-1", "RFC 5929 s4.1", "MUST", "tls-server-end-point works with SCRAM-SHA-1-PLUS.", "success", "unlisted-sasl:*",
+add("binding.end-point-sha-1", "RFC 5929 s4.1", "MUST", "tls-server-end-point works with SCRAM-SHA-1-PLUS.", "success",
+    "unlisted-sasl:*",
     lambda probe: bound(probe, "tls-server-end-point", NEW, how="SCRAM-SHA-1-PLUS"))
-add("binding.unique", "RFC 5802 s6.1", "MUST", "tls-unique works on TLS 1.2.", "success", "", lambda probe: bound(probe, "tls-unique", OLD))
+add("binding.unique", "RFC 5802 s6.1", "MUST", "tls-unique works on TLS 1.2.", "success", "", lambda probe: bound(probe,
+    "tls-unique", OLD))
 add("binding.unique-1.3", "RFC 9266 s3", "MUST", "tls-unique is not defined for TLS 1.3 and fails there.", REFUSED, "",
     lambda probe: bound(probe, "tls-unique", NEW))
-add("binding.exporter", "RFC 9266 s2", "MUST", "tls-exporter works on TLS 1.3.", "success", "", lambda probe: bound(probe, "tls-exporter", NEW))
+add("binding.exporter", "RFC 9266 s2", "MUST", "tls-exporter works on TLS 1.3.", "success", "", lambda probe: bound(probe,
+    "tls-exporter", NEW))
 add("binding.wrong-data", "RFC 5802 s6", "MUST", "Wrong binding data fails.", REFUSED, "",
     lambda probe: bound(probe, "tls-server-end-point", NEW, lambda data: bytes(len(data))))
 add("binding.no-data", "RFC 5802 s7", "MUST", "Flag p without binding data fails.", REFUSED, "",
@@ -442,14 +467,16 @@ def _(probe):
     return stream.scram(how, *probe.target.account(1), say=stream.say, binding=("tls-probe", b"x" * 32))
 
 
-@case("binding.plus-without", "RFC 5802 s6", "MUST", "A -PLUS mechanism with the flag n does not bind and is refused.", REFUSED, "success")
+@case("binding.plus-without", "RFC 5802 s6", "MUST", "A -PLUS mechanism with the flag n does not bind and is refused.", REFUSED,
+    "success")
 def _(probe):
     stream = probe.secure()
     how = offer(stream, "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS")
     return stream.scram(how, *probe.target.account(1), say=stream.say)
 
 
-@case("binding.types", "XEP-0440 s2", "MAY", "The types that are supported are listed where -PLUS is offered.", "listed", "absent")
+@case("binding.types", "XEP-0440 s2", "MAY", "The types that are supported are listed where -PLUS is offered.", "listed",
+    "absent")
 def _(probe):
     stream = probe.secure()
     if not any(name.endswith("-PLUS") for name in stream.mechanisms()):
@@ -465,7 +492,8 @@ def _(probe):
     return "listed" if "tls-server-end-point" in found else "missing"
 
 
-@case("binding.types-1.3", "RFC 9266 s3", "SHOULD", "On TLS 1.3 tls-exporter is among them and tls-unique is not.", "right", "no-exporter")
+@case("binding.types-1.3", "RFC 9266 s3", "SHOULD", "On TLS 1.3 tls-exporter is among them and tls-unique is not.", "right",
+    "no-exporter")
 def _(probe):
     found = probe.secure(NEW).bindings()
     if found is None:
@@ -483,7 +511,8 @@ def _(probe):
 
 # ---- retries (s6.4.5) ----
 
-@case("retry.success", "RFC 6120 s6.4.5", "SHOULD", "After a wrong password the right one succeeds on the same stream.", "success", "stream:*")
+@case("retry.success", "RFC 6120 s6.4.5", "SHOULD", "After a wrong password the right one succeeds on the same stream.",
+    "success", "stream:*")
 def _(probe):
     stream = probe.secure()
     how, (name, password) = best(stream), probe.target.account(1)
@@ -537,7 +566,8 @@ def bind(probe, resource):
     return word if word != "result" else "as-asked" if stream.jid.partition("/")[2] == resource else "changed"
 
 
-add("bind.requested", "RFC 6120 s7.7.1", "SHOULD", "A resourcepart that the client submits is accepted as it is.", "as-asked", "changed",
+add("bind.requested", "RFC 6120 s7.7.1", "SHOULD", "A resourcepart that the client submits is accepted as it is.", "as-asked",
+    "changed",
     lambda probe: bind(probe, f"Probe {probe.number}"))
 add("bind.separators", "RFC 7622 s3.4", "SHOULD", "/ and @ are allowed in a resourcepart.", "as-asked", "changed",
     lambda probe: bind(probe, f"a/b@c/{probe.number}"))
@@ -549,13 +579,15 @@ add("bind.1024", "RFC 6120 s7.7.2.1", "MUST", "One of 1024 octets is not: anothe
     "changed stanza:bad-request stanza:jid-malformed", "stanza:*", lambda probe: bind(probe, "r" * 1024))
 add("bind.empty", "RFC 6120 s7.7.2.1", "SHOULD", "For an empty one the server makes another.", "changed",
     "stanza:bad-request stanza:jid-malformed", lambda probe: bind(probe, ""))
-add("bind.control", "RFC 6120 s7.7.2.1", "SHOULD", "For one with a control character (U+0085) the server makes another.", "changed",
+add("bind.control", "RFC 6120 s7.7.2.1", "SHOULD", "For one with a control character (U+0085) the server makes another.",
+    "changed",
     "stanza:bad-request stanza:jid-malformed", lambda probe: bind(probe, "a\u0085b"))
 add("bind.ignorable", "RFC 6120 s7.7.2.1", "SHOULD", "For one with an ignorable character (U+200B) likewise.", "changed",
     "stanza:bad-request stanza:jid-malformed", lambda probe: bind(probe, "a\u200bb"))
 
 
-@case("bind.normalised", "RFC 7622 s3.4", "MUST", "A resourcepart is normalised to NFC, and foreign blanks to U+0020.", "normalised", "changed")
+@case("bind.normalised", "RFC 7622 s3.4", "MUST", "A resourcepart is normalised to NFC, and foreign blanks to U+0020.",
+    "normalised", "changed")
 def _(probe):
     stream = probe.authenticated()
     stream.sent.append("bind with e U+0301 U+00A0 x")
@@ -566,7 +598,8 @@ def _(probe):
     return "normalised" if found == f"\u00e9 x{probe.number}" else "raw" if "\u0301" in found or "\u00a0" in found else "changed"
 
 
-@case("bind.conflict", "RFC 6120 s7.7.2.2", "MUST", "A resourcepart in use is overridden, refused, or taken from the older session.",
+@case("bind.conflict", "RFC 6120 s7.7.2.2", "MUST",
+    "A resourcepart in use is overridden, refused, or taken from the older session.",
       "overridden refused replaced")
 def _(probe):
     older = probe.login(resource="conflict")
@@ -589,14 +622,16 @@ def _(probe):
     return "both" if first.jid != second.jid and not first.settle()[0] and not second.settle()[0] else "one"
 
 
-@case("bind.twice", "RFC 6120 s7.6.2.2", "MUST", "A second binding on a stream is not allowed.", "stanza:not-allowed", "stanza:* stream:*")
+@case("bind.twice", "RFC 6120 s7.6.2.2", "MUST", "A second binding on a stream is not allowed.", "stanza:not-allowed",
+    "stanza:* stream:*")
 def _(probe):
     stream = probe.login()
     stream.say(f"<iq type='set' id='m1'><bind xmlns='{BIND}'><resource>second</resource></bind></iq>")
     return stream.outcome("m1")
 
 
-@case("bind.stanza-before", "RFC 6120 s7.1", "MUST", "A stanza to another before binding is answered by not-authorized, and not processed.",
+@case("bind.stanza-before", "RFC 6120 s7.1", "MUST",
+    "A stanza to another before binding is answered by not-authorized, and not processed.",
       "stream:not-authorized")
 def _(probe):
     other = probe.login(2, available=True)

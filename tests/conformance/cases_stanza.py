@@ -57,7 +57,8 @@ for name, requirement, sender_of in (
         ("domain", "The server's own address", lambda probe, s: probe.domain),
         ("remote", "An address of another domain", lambda probe, s: "romeo@example.org/x"),
         ("malformed", "A malformed address", lambda probe, s: "a b@@c")):
-    add(f"from.{name}", "RFC 6120 s8.1.2.1", "MUST", f"{requirement} is overridden, or ends the stream with invalid-from (s4.9.3.9).",
+    add(f"from.{name}", "RFC 6120 s8.1.2.1", "MUST",
+        f"{requirement} is overridden, or ends the stream with invalid-from (s4.9.3.9).",
         "stamped stream:invalid-from", "stanza:* stream:*", lambda probe, f=sender_of: stamped(probe, f))
 
 
@@ -77,10 +78,12 @@ def _(probe):
 
 # ---- to (s8.1.1, RFC 7622 s4) ----
 
-for kind, build in (("message", lambda to: message(to)), ("iq", lambda to: iq("get", to)), ("presence", lambda to: f"<presence id='m1' to='{to}'/>")):
+for kind, build in (("message", lambda to: message(to)), ("iq", lambda to: iq("get", to)), ("presence",
+    lambda to: f"<presence id='m1' to='{to}'/>")):
     fate_case(f"to.malformed-{kind}", "RFC 7622 s4", "MUST", f"A {kind} to a malformed address is answered by jid-malformed.",
               "stanza:jid-malformed", ANY_STANZA, lambda probe, s, build=build: build("a b@c d@e"))
-fate_case("to.empty", "RFC 7622 s4", "MUST", "An empty 'to' is no address.", "stanza:jid-malformed", "stanza:* result", lambda probe, s: iq("get", ""))
+fate_case("to.empty", "RFC 7622 s4", "MUST", "An empty 'to' is no address.", "stanza:jid-malformed", "stanza:* result",
+    lambda probe, s: iq("get", ""))
 
 
 @case("to.error-type", "RFC 6120 s8.3.3.8", "SHOULD", "jid-malformed is of type modify.", "modify", "other")
@@ -156,13 +159,15 @@ def _(probe):
     return "right" if found.get("to") in (stream.jid, None) else f"to={found.get('to')}"
 
 
-@case("error.type", "RFC 6120 s8.3.2", "MUST", "The error has one of the five types; service-unavailable SHOULD be cancel.", "cancel",
+@case("error.type", "RFC 6120 s8.3.2", "MUST", "The error has one of the five types; service-unavailable SHOULD be cancel.",
+    "cancel",
       "auth continue modify wait")
 def _(probe):
     return error_of(probe, lambda s: iq("get", probe.domain, UNKNOWN))[2].get("type") or "absent"
 
 
-@case("error.condition-first", "RFC 6120 s8.3.2", "MUST", "It has one condition, and at most one text of the same namespace.", "right")
+@case("error.condition-first", "RFC 6120 s8.3.2", "MUST", "It has one condition, and at most one text of the same namespace.",
+    "right")
 def _(probe):
     _, _, error = error_of(probe, lambda s: iq("get", probe.domain, UNKNOWN))
     names = [speaker.local(child) for child in error if space(child) == speaker.STANZAS]
@@ -188,7 +193,8 @@ for name, to, build in (
         ("message-unknown-user", "an unknown user", lambda t: message(f"nobody-here@{t.domain}", ERROR, kind="error")),
         ("message-unknown-domain", "an unknown domain", lambda t: message("a@unknown.invalid", ERROR, kind="error")),
         ("message-malformed", "a malformed address", lambda t: message("a b@c d@e", ERROR, kind="error")),
-        ("presence-unknown-user", "an unknown user", lambda t: f"<presence id='m1' type='error' to='nobody-here@{t.domain}'>{ERROR}</presence>"),
+        ("presence-unknown-user", "an unknown user",
+        lambda t: f"<presence id='m1' type='error' to='nobody-here@{t.domain}'>{ERROR}</presence>"),
         ("iq-unknown-user", "an unknown user", lambda t: iq("error", f"nobody-here@{t.domain}", ERROR)),
         ("iq-server", "the server", lambda t: iq("error", t.domain, ERROR)),
         ("iq-nobody", "nobody", lambda t: iq("error", None, ERROR)),
@@ -197,20 +203,24 @@ for name, to, build in (
         ("result-nobody", "nobody (a result)", lambda t: iq("result", None, "")),
         ("result-unknown-user", "an unknown user (a result)", lambda t: iq("result", f"nobody-here@{t.domain}", "")),
         ("result-resource", "a resource that is not there (a result)", lambda t: iq("result", t.bare(1) + "/not-there", ""))):
-    fate_case(f"error.none-{name}", "RFC 6120 s8.2.3" if "result" in name or name.startswith("iq") else "RFC 6120 s8.3.1", "MUST",
+    fate_case(f"error.none-{name}", "RFC 6120 s8.2.3" if "result" in name or name.startswith("iq") else "RFC 6120 s8.3.1",
+        "MUST",
               f"An error or result to {to} is not answered.", "ignored", "", lambda probe, s, build=build: build(probe.target))
 
 # ---- iq (s8.2.3) ----
 
 fate_case("iq.no-type", "RFC 6120 s8.2.3", "MUST", "An iq without type is answered by bad-request.", "stanza:bad-request", "",
           lambda probe, s: iq(None, probe.domain))
-fate_case("iq.unknown-type", "RFC 6120 s8.2.3", "MUST", "An iq of an unknown type is answered by bad-request.", "stanza:bad-request", "",
+fate_case("iq.unknown-type", "RFC 6120 s8.2.3", "MUST", "An iq of an unknown type is answered by bad-request.",
+    "stanza:bad-request", "",
           lambda probe, s: iq("subscribe", probe.domain))
-fate_case("iq.unknown-type-to-user", "RFC 6120 s8.2.3", "MUST", "So it is by a router on the way to another.", "stanza:bad-request", "",
+fate_case("iq.unknown-type-to-user", "RFC 6120 s8.2.3", "MUST", "So it is by a router on the way to another.",
+    "stanza:bad-request", "",
           lambda probe, s: iq("subscribe", s.jid))
 fate_case("iq.two-children", "RFC 6120 s8.2.3", "MUST", "A request has exactly one child: two are answered by bad-request.",
           "stanza:bad-request", ANY_STANZA, lambda probe, s: iq("get", probe.domain, f"<ping xmlns='{PING}'/>" + UNKNOWN))
-fate_case("iq.no-child", "RFC 6120 s8.2.3", "MUST", "A request without child is answered by bad-request.", "stanza:bad-request", ANY_STANZA,
+fate_case("iq.no-child", "RFC 6120 s8.2.3", "MUST", "A request without child is answered by bad-request.", "stanza:bad-request",
+    ANY_STANZA,
           lambda probe, s: iq("get", probe.domain, ""))
 
 
@@ -225,7 +235,8 @@ def _(probe):
 
 for name, to in (("server", lambda t: t.domain), ("nobody", lambda t: None), ("own-bare", lambda t: t.bare(1))):
     fate_case(f"iq.unknown-payload-{name}", "RFC 6120 s10.3.3" if name == "nobody" else "RFC 6120 s8.4", "MUST",
-              f"A request of an unknown namespace to {name} is answered by service-unavailable.", "stanza:service-unavailable", "",
+              f"A request of an unknown namespace to {name} is answered by service-unavailable.", "stanza:service-unavailable",
+              "",
               lambda probe, s, to=to: iq("get", to(probe.target), UNKNOWN))
     fate_case(f"iq.unknown-set-{name}", "RFC 6120 s10.3.3" if name == "nobody" else "RFC 6120 s8.4", "MUST",
               f"The same of type set to {name}.", "stanza:service-unavailable", "",
@@ -245,7 +256,8 @@ def _(probe):
     return "domain" if stream.element().get("from") == probe.domain else "other"
 
 
-@case("ping.from-account", "RFC 6120 s8.1.2.1", "MUST", "The answer on behalf of the account has no 'from', or the bare JID.", "account")
+@case("ping.from-account", "RFC 6120 s8.1.2.1", "MUST", "The answer on behalf of the account has no 'from', or the bare JID.",
+    "account")
 def _(probe):
     stream = probe.login()
     stream.say(iq("get"))
@@ -269,7 +281,8 @@ add("lang.kept", "RFC 6120 s8.1.5", "MUST", "xml:lang of a stanza is not modifie
     lambda probe: language(probe, "de", "x-probe"))
 add("lang.default", "RFC 6120 s8.1.5", "SHOULD", "A stanza without gets that of the sender's stream.", "x-probe", "absent",
     lambda probe: language(probe, "x-probe", None))
-add("lang.none", "RFC 6120 s4.7.4", "MUST", "Where neither has one none is invented that the sender did not choose.", "absent", "en",
+add("lang.none", "RFC 6120 s4.7.4", "MUST", "Where neither has one none is invented that the sender did not choose.", "absent",
+    "en",
     lambda probe: language(probe, None, None))
 
 # ---- routing (s10) ----
@@ -283,19 +296,26 @@ def routed(ident, section, level, requirement, prefer, weak, to, available=True,
     add(ident, section, level, requirement, prefer, weak, run)
 
 
-routed("route.full", "RFC 6120 s10.5.4", "MUST", "A message to a connected full JID is delivered.", "delivered", "", lambda p, r: r.jid, False)
-routed("route.bare", "RFC 6120 s10.5.3.2", "SHOULD", "A message to a bare JID is delivered to a connected resource.", "delivered", "ignored",
+routed("route.full", "RFC 6120 s10.5.4", "MUST", "A message to a connected full JID is delivered.", "delivered", "", lambda p,
+    r: r.jid, False)
+routed("route.bare", "RFC 6120 s10.5.3.2", "SHOULD", "A message to a bare JID is delivered to a connected resource.",
+    "delivered", "ignored",
        lambda p, r: p.target.bare(2))
-routed("route.iq-full", "RFC 6120 s10.5.4", "MUST", "A request to a connected full JID is delivered.", "delivered", "", lambda p, r: r.jid, False,
+routed("route.iq-full", "RFC 6120 s10.5.4", "MUST", "A request to a connected full JID is delivered.", "delivered", "", lambda p,
+    r: r.jid, False,
        lambda to: iq("get", to, UNKNOWN))
 routed("route.iq-bare", "RFC 6120 s10.5.3.2", "MUST", "A request to another's bare JID is handled by the server, not delivered.",
        "stanza:service-unavailable", ANY_STANZA, lambda p, r: p.target.bare(2), True, lambda to: iq("get", to, UNKNOWN))
-routed("route.presence-full", "RFC 6120 s10.5.4", "MUST", "Presence to a connected full JID is delivered.", "delivered", "", lambda p, r: r.jid,
+routed("route.presence-full", "RFC 6120 s10.5.4", "MUST", "Presence to a connected full JID is delivered.", "delivered", "",
+    lambda p, r: r.jid,
        False, lambda to: f"<presence id='m1' to='{to}'/>")
-routed("route.resource-missing", "RFC 6120 s10.5.4", "SHOULD", "A chat message to a resource that is not there goes to the bare JID.",
+routed("route.resource-missing", "RFC 6120 s10.5.4", "SHOULD",
+    "A chat message to a resource that is not there goes to the bare JID.",
        "delivered", "stanza:service-unavailable ignored", lambda p, r: p.target.bare(2) + "/not-there")
-routed("route.iq-resource-missing", "RFC 6120 s10.5.4", "MUST", "A request to a resource that is not there is not delivered to another.",
-       "stanza:service-unavailable", ANY_STANZA, lambda p, r: p.target.bare(2) + "/not-there", True, lambda to: iq("get", to, UNKNOWN))
+routed("route.iq-resource-missing", "RFC 6120 s10.5.4", "MUST",
+    "A request to a resource that is not there is not delivered to another.",
+       "stanza:service-unavailable", ANY_STANZA, lambda p, r: p.target.bare(2) + "/not-there", True, lambda to: iq("get", to,
+           UNKNOWN))
 
 
 @case("route.iq-answer", "RFC 6120 s8.2.3", "MUST", "An answer to a request finds its way back.", "result")
@@ -318,7 +338,8 @@ def _(probe):
     return "delivered"
 
 
-@case("route.own-bare", "RFC 6120 s10.5.3.2", "SHOULD", "A message to the own bare JID is delivered to a resource of it.", "delivered", "ignored")
+@case("route.own-bare", "RFC 6120 s10.5.3.2", "SHOULD", "A message to the own bare JID is delivered to a resource of it.",
+    "delivered", "ignored")
 def _(probe):
     sender, receiver = probe.login(), probe.login(available=True)
     return probe.deliver(sender, receiver, message(probe.target.bare(1)))
@@ -330,9 +351,11 @@ def _(probe):
     return probe.deliver(stream, stream, message(stream.jid))
 
 
-fate_case("route.unknown-message", "RFC 6120 s10.5.3.1", "MUST", "A message to an unknown user is ignored or service-unavailable.",
+fate_case("route.unknown-message", "RFC 6120 s10.5.3.1", "MUST",
+    "A message to an unknown user is ignored or service-unavailable.",
           "ignored stanza:service-unavailable", "", lambda probe, s: message(f"nobody-here@{probe.domain}"))
-fate_case("route.unknown-presence", "RFC 6120 s10.5.3.1", "SHOULD", "Presence to an unknown user is ignored.", "ignored", "stanza:*",
+fate_case("route.unknown-presence", "RFC 6120 s10.5.3.1", "SHOULD", "Presence to an unknown user is ignored.", "ignored",
+    "stanza:*",
           lambda probe, s: f"<presence id='m1' to='nobody-here@{probe.domain}'/>")
 fate_case("route.unknown-iq", "RFC 6120 s10.5.3.1", "MUST", "A request to an unknown user is answered by service-unavailable.",
           "stanza:service-unavailable", "", lambda probe, s: iq("get", f"nobody-here@{probe.domain}", UNKNOWN))
@@ -346,13 +369,16 @@ def answer_bytes(probe, to):
     return stream.raw[before:].replace(to.encode(), b"TO").replace(stream.jid.encode(), b"ME")
 
 
-@case("route.harvest", "RFC 6120 s13.11", "SHOULD", "The answer for an unknown user is that for a known one, byte for byte.", "same", "different")
+@case("route.harvest", "RFC 6120 s13.11", "SHOULD", "The answer for an unknown user is that for a known one, byte for byte.",
+    "same", "different")
 def _(probe):
     probe.target.account(2)
-    return "same" if answer_bytes(probe, f"nobody-here@{probe.domain}") == answer_bytes(probe, probe.target.bare(2)) else "different"
+    return "same" if answer_bytes(probe, f"nobody-here@{probe.domain}") == answer_bytes(probe,
+        probe.target.bare(2)) else "different"
 
 
-@case("route.presence-leak", "RFC 6120 s13.10.2", "SHOULD", "The answer for a resource does not tell whether the account exists.", "same", "different")
+@case("route.presence-leak", "RFC 6120 s13.10.2", "SHOULD",
+    "The answer for a resource does not tell whether the account exists.", "same", "different")
 def _(probe):
     probe.target.account(2)
     one = answer_bytes(probe, f"nobody-here@{probe.domain}/r")
@@ -361,9 +387,11 @@ def _(probe):
 
 fate_case("route.domain-message", "RFC 6120 s10.5.1", "MUST", "A message to the mere domain is handled or answered by an error.",
           "ignored stanza:*", "", lambda probe, s: message(probe.domain))
-fate_case("route.domain-resource-iq", "RFC 6120 s10.5.2", "MUST", "A request to domain/resource is answered.", "result stanza:*", "",
+fate_case("route.domain-resource-iq", "RFC 6120 s10.5.2", "MUST", "A request to domain/resource is answered.", "result stanza:*",
+    "",
           lambda probe, s: iq("get", probe.domain + "/resource", UNKNOWN))
-fate_case("route.domain-resource-message", "RFC 6120 s10.5.2", "MUST", "A message to domain/resource is handled or answered by an error.",
+fate_case("route.domain-resource-message", "RFC 6120 s10.5.2", "MUST",
+    "A message to domain/resource is handled or answered by an error.",
           "ignored stanza:*", "", lambda probe, s: message(probe.domain + "/resource"))
 for kind, build in (("message", lambda to: message(to)), ("iq", lambda to: iq("get", to))):
     @case(f"route.remote-{kind}", "RFC 6120 s10.4.3", "MUST", f"A {kind} to a domain that does not exist is answered by "
@@ -390,7 +418,8 @@ def _(probe):
     return order(probe, lambda n, receiver: receiver.jid)
 
 
-@case("order.bare-and-full", "RFC 6120 s10.1", "MUST", "Bare and full JID of the recipient are equivalent for the order.", "in-order")
+@case("order.bare-and-full", "RFC 6120 s10.1", "MUST", "Bare and full JID of the recipient are equivalent for the order.",
+    "in-order")
 def _(probe):
     return order(probe, lambda n, receiver: receiver.jid if n % 2 else probe.target.bare(2))
 
@@ -411,7 +440,8 @@ def order(probe, to):
 def _(probe):
     stream = probe.login()
     stream.sent.append("100 requests with ids n0 to n99, known and unknown payloads in turn")
-    stream.push("".join(iq("get", probe.domain if n % 3 else None, UNKNOWN if n % 2 else f"<ping xmlns='{PING}'/>", f" id='n{n}'")
+    stream.push("".join(iq("get", probe.domain if n % 3 else None, UNKNOWN if n % 2 else f"<ping xmlns='{PING}'/>",
+        f" id='n{n}'")
                         for n in range(100)))
     found = [stream.element().get("id") for _ in range(100)]
     return "in-order" if found == [f"n{n}" for n in range(100)] else "disorder"

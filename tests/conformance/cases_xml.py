@@ -9,7 +9,8 @@ from speaker import CLIENT, LIMITS, Skip
 
 RESTRICTED = "stream:restricted-xml", "stream:*"  # s11.1: MUST close, SHOULD with this
 BROKEN = "stream:not-well-formed", "stream:bad-format stream:invalid-xml"
-BROKEN_NAMESPACE = "stream:not-well-formed", "stanza:not-acceptable stream:bad-format stream:invalid-xml stream:bad-namespace-prefix"
+BROKEN_NAMESPACE = ("stream:not-well-formed",
+                    "stanza:not-acceptable stream:bad-format stream:invalid-xml stream:bad-namespace-prefix")
 ENCODING = "stream:unsupported-encoding", "stream:*"  # s11.6 likewise
 HEAD = "<message type='chat' id='m1' to='{to}'>"
 
@@ -80,7 +81,8 @@ for name, requirement, inner in (
 for name, requirement, inner in (
         ("ns-element", "An element with an undeclared prefix", "<foo:b>x</foo:b>"),
         ("ns-attribute", "An attribute with an undeclared prefix", "<a xmlns='urn:p' foo:b='c'/>"),
-        ("ns-same-attribute", "Two attributes of one expanded name", "<a xmlns='urn:p' xmlns:x='u' xmlns:y='u' x:b='1' y:b='2'/>"),
+        ("ns-same-attribute", "Two attributes of one expanded name",
+        "<a xmlns='urn:p' xmlns:x='u' xmlns:y='u' x:b='1' y:b='2'/>"),
         ("ns-two-colons", "A name with two colons", "<x:a:b xmlns:x='urn:p'/>"),
         ("ns-leading-colon", "A name that begins with a colon", "<:a xmlns='urn:p'/>"),
         ("ns-undeclare", "xmlns:x=''", "<a xmlns='urn:p' xmlns:x=''/>"),
@@ -89,7 +91,8 @@ for name, requirement, inner in (
         ("ns-xml-other", "Another prefix for the namespace of xml",
          "<a xmlns='urn:p' xmlns:x='http://www.w3.org/XML/1998/namespace'/>"),
         ("ns-end-prefix", "An end tag whose prefix differs", "<x:a xmlns:x='urn:p' xmlns:y='urn:p'></y:a>")):
-    refuse(f"xml.{name}", "RFC 6120 s11.3", "MUST", f"{requirement} is not namespace-well-formed.", BROKEN_NAMESPACE, body(inner))
+    refuse(f"xml.{name}", "RFC 6120 s11.3", "MUST", f"{requirement} is not namespace-well-formed.", BROKEN_NAMESPACE,
+        body(inner))
 
 # ---- encoding (s11.6) ----
 
@@ -98,7 +101,8 @@ for name, requirement, inner in (
         ("utf8-surrogate", "A surrogate", b"\xed\xa0\x80"), ("utf8-far", "A code point above U+10FFFF", b"\xf5\x80\x80\x80"),
         ("utf8-short", "A sequence cut short", b"\xe2\x82"), ("utf8-lone", "A continuation byte alone", b"\x80"),
         ("utf8-overlong-slash", "An overlong slash of three bytes", b"\xe0\x80\xaf")):
-    refuse(f"xml.{name}", "RFC 6120 s11.6", "SHOULD", f"{requirement} is answered by unsupported-encoding.", ENCODING, body(inner))
+    refuse(f"xml.{name}", "RFC 6120 s11.6", "SHOULD", f"{requirement} is answered by unsupported-encoding.", ENCODING,
+        body(inner))
 
 # ---- what is to be accepted ----
 
@@ -116,7 +120,8 @@ def arrives(ident, section, requirement, inner, expected):
 arrives("xml.predefined", "RFC 6120 s11.1", "Predefined entities are accepted.", "&lt;&gt;&amp;&apos;&quot;", "<>&'\"")
 arrives("xml.references", "RFC 6120 s11.1", "Character references are accepted.", "&#65;&#x42;&#x1F600;", "AB\U0001F600")
 arrives("xml.cdata", "RFC 6120 s11.1", "CDATA sections are not among what is prohibited.", "<![CDATA[<a>&]]>b", "<a>&b")
-arrives("xml.astral", "RFC 6120 s11.6", "Characters outside the BMP are delivered.", "\U0001F600\U00020000", "\U0001F600\U00020000")
+arrives("xml.astral", "RFC 6120 s11.6", "Characters outside the BMP are delivered.", "\U0001F600\U00020000",
+    "\U0001F600\U00020000")
 arrives("xml.zwnbsp", "RFC 6120 s11.6", "U+FEFF inside text is a character.", "a\ufeffb", "a\ufeffb")
 arrives("xml.line-ends", "RFC 6120 s11.3", "Line ends are normalised as XML says.", "a\r\nb\rc\nd", "a\nb\nc\nd")
 arrives("xml.return", "RFC 6120 s11.3", "A carriage return by reference survives.", "a&#13;b", "a\rb")
@@ -166,7 +171,8 @@ def _(probe):
 
 # ---- namespaces of content (s4.8) ----
 
-refuse("content.prefix", "RFC 6120 s4.8.5", "SHOULD", "A prefix for jabber:client is refused or ignored, never delivered as it is.",
+refuse("content.prefix", "RFC 6120 s4.8.5", "SHOULD",
+    "A prefix for jabber:client is refused or ignored, never delivered as it is.",
        ("stream:bad-namespace-prefix ignored", "delivered stream:*"),
        f"<foo:message xmlns:foo='{CLIENT}' id='m1' type='chat' to='{{to}}'><foo:body>x</foo:body></foo:message>")
 refuse("content.other", "RFC 6120 s4.8.4", "MUST", "A message of another namespace is ignored or unsupported-stanza-type.",
@@ -178,7 +184,8 @@ refuse("content.none", "RFC 6120 s4.8.4", "MUST", "A message of no namespace lik
 refuse("content.server", "RFC 6120 s4.8.3", "MUST", "A stanza of jabber:server from a client is not delivered.",
        ("stream:invalid-namespace", "stream:* ignored"),
        "<message xmlns='jabber:server' id='m1' type='chat' to='{to}'><body>x</body></message>")
-refuse("content.unknown", "RFC 6120 s4.9.3.24", "MUST", "An unknown element of jabber:client is ignored or unsupported-stanza-type.",
+refuse("content.unknown", "RFC 6120 s4.9.3.24", "MUST",
+    "An unknown element of jabber:client is ignored or unsupported-stanza-type.",
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<pubsub id='m1' to='{to}'><publish/></pubsub>")
 refuse("content.stream", "RFC 6120 s4.8.4", "MUST", "An unknown element of the stream namespace likewise.",
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<stream:probe id='m1' to='{to}'/>")
@@ -186,22 +193,26 @@ refuse("content.extension-element", "RFC 6120 s4.8.4", "MUST", "An addressed ele
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<x:foo xmlns:x='urn:probe' id='m1' to='{to}'><x:bar/></x:foo>")
 
 
-@case("content.header-prefix", "RFC 6120 s4.8.5", "MUST", "A prefix declared in the header and used in a stanza is declared again "
+@case("content.header-prefix", "RFC 6120 s4.8.5", "MUST",
+    "A prefix declared in the header and used in a stanza is declared again "
       "on delivery, or refused.", "declared stream:invalid-namespace", "stream:*")
 def _(probe):
     receiver = probe.login()
     stream = probe.secure().authenticate().open(more=" xmlns:px='urn:probe:header'")
     stream.bind("hp")
-    word = probe.deliver(stream, receiver, f"<message id='m1' type='chat' to='{receiver.jid}'><body>x</body><px:a px:b='c'/></message>")
+    word = probe.deliver(stream, receiver,
+        f"<message id='m1' type='chat' to='{receiver.jid}'><body>x</body><px:a px:b='c'/></message>")
     if word != "delivered":
         return word
     found = probe.last.find("{urn:probe:header}a")
     return "declared" if found is not None and found.get("{urn:probe:header}b") == "c" else "lost"
 
 
-@case("content.extension", "RFC 6120 s8.4", "MUST", "A child that the server does not understand is delivered unmodified.", "intact")
+@case("content.extension", "RFC 6120 s8.4", "MUST", "A child that the server does not understand is delivered unmodified.",
+    "intact")
 def _(probe):
-    inner = ("<p:a xmlns:p='urn:probe' p:b='c' d='e'>t<f xmlns='urn:other' xmlns:g='urn:g' g:h='i'><p:j/>u</f>v<k xmlns=''/></p:a>")
+    inner = ("<p:a xmlns:p='urn:probe' p:b='c' d='e'>t<f xmlns='urn:other' xmlns:g='urn:g' g:h='i'><p:j/>u</f>"
+             "v<k xmlns=''/></p:a>")
     word = deliver(probe, body("x").replace("</message>", inner + "</message>"))
     if word != "delivered":
         return word
@@ -210,7 +221,8 @@ def _(probe):
     return "intact" if same else "changed"
 
 
-@case("content.extension-attribute", "RFC 6120 s8.4", "MUST", "An attribute of another namespace on a stanza is delivered.", "intact", "lost")
+@case("content.extension-attribute", "RFC 6120 s8.4", "MUST", "An attribute of another namespace on a stanza is delivered.",
+    "intact", "lost")
 def _(probe):
     word = deliver(probe, body("x").replace(" type=", " xmlns:p='urn:probe' p:b='c' type="))
     return word if word != "delivered" else "intact" if probe.last.get("{urn:probe}b") == "c" else "lost"
@@ -241,7 +253,8 @@ def advertised(stream):
     return None if text is None else int(text)
 
 
-@case("limit.advertised", "XEP-0478 s3.1", "MAY", "Limits are advertised after SASL as integers, 10,000 bytes at least.", "right", "absent")
+@case("limit.advertised", "XEP-0478 s3.1", "MAY", "Limits are advertised after SASL as integers, 10,000 bytes at least.",
+    "right", "absent")
 def _(probe):
     stream = probe.authenticated()
     found = stream.feature(LIMITS, "limits")

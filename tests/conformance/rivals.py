@@ -40,8 +40,8 @@ interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
 c2s_direct_tls_ports = {{ {tls} }}
 s2s_ports = {{ {s2s} }}
-modules_enabled = {{ "disco"; "roster"; "saslauth"; "tls"; "blocklist"; "bookmarks"; "carbons"; "dialback"; "pep"; "private"; "smacks";
-  "vcard4"; "vcard_legacy"; "csi_simple"; "ping"; "register"; "time"; "uptime"; "version"; "posix" }}
+modules_enabled = {{ "disco"; "roster"; "saslauth"; "tls"; "blocklist"; "bookmarks"; "carbons"; "dialback"; "pep";
+  "private"; "smacks"; "vcard4"; "vcard_legacy"; "csi_simple"; "ping"; "register"; "time"; "uptime"; "version"; "posix" }}
 c2s_require_encryption = true
 s2s_secure_auth = true
 authentication = "internal_hashed"
@@ -149,8 +149,10 @@ class Sluice:
 
     @staticmethod
     def version():
-        return output(throwaway.binary(), "--version").split("\n")[0].removeprefix("sluiced ") + ", commit " + \
-            output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+        commit = output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
+        changed = output("git", "-C", str(ROOT), "status", "--porcelain", "--", "core", "io", "tls", "router")
+        release = output(throwaway.binary(), "--version").split("\n")[0].removeprefix("sluiced ")
+        return f"{release}, {commit}{' and changes' if changed else ''}"
 
     def start(self, folder):
         self.folder = folder
@@ -178,7 +180,8 @@ class Prosody:
         config = folder / "prosody.cfg.lua"
         config.write_text(PROSODY.format(**made))
         for user in ("user0", "user1"):
-            throwaway.run(["prosodyctl", "--root", "--config", str(config), "register", user, "localhost", PASSWORD], "prosodyctl")
+            throwaway.run(["prosodyctl", "--root", "--config", str(config), "register", user, "localhost", PASSWORD],
+            "prosodyctl")
         self.process = launch(folder, "prosody", ["prosody", "--root", "-F", "--config", str(config)])
         wait_for(made["port"], self.process, folder / "prosody.out")
         return made["port"], made["tls"]
@@ -202,7 +205,8 @@ class Ejabberd:
         made = prepare(folder)
         (folder / "both.pem").write_text((folder / "localhost.pem").read_text() + (folder / "localhost.key").read_text())
         (folder / "ejabberd.yml").write_text(EJABBERD.format(**made))
-        accounts = " ".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"localhost">>, <<"{PASSWORD}">>),' for user in ("user0", "user1"))
+        accounts = " ".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"localhost">>, <<"{PASSWORD}">>),' for user in ("user0",
+        "user1"))
         environment = {"EJABBERD_CONFIG_PATH": str(folder / "ejabberd.yml"), "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
                        "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "HOME": str(folder), "ERL_CRASH_DUMP": str(folder / "crash")}
         # One node without distribution: no epmd, no other process that would stay behind.
@@ -228,7 +232,8 @@ def probe(server, folder):
     report = folder / "probe.json"
     try:
         with open(folder / "probe.txt", "wb") as log:
-            subprocess.run([sys.executable, str(HERE / "probe.py"), "--port", str(port), "--tls-port", str(tls), "--domain", "localhost",
+            subprocess.run([sys.executable, str(HERE / "probe.py"), "--port", str(port), "--tls-port", str(tls), "--domain",
+            "localhost",
                             "--user", "user0", "--user2", "user1", "--password", PASSWORD, "--ca", str(folder / "ca.pem"),
                             "--json", str(report)], stdout=log, stderr=log, check=False, timeout=900)
     finally:
@@ -252,9 +257,10 @@ def page(reports):
     chapters = sorted({ledger.chapter(row["section"]) for made in reports.values() for row in made["rows"]}, key=chapter_key)
     lines = ["# The probe's scores", "",
              "*Made by `tests/conformance/rivals.py`; what the probe is stands in `tests/conformance/README.md`.*", "",
-             f"{datetime.date.today()}. {len(next(iter(reports.values()))['rows'])} cases; each cell: pass / weak / fail / skip. Weak: an outcome "
-             "that the", "specification allows but does not prefer. Every case is written from the cited section; which outcomes it",
-             "accepts can be read with `probe.py --json`. The configurations are in `rivals.py`.", "",
+             f"{datetime.date.today()}. {len(next(iter(reports.values()))['rows'])} cases; cells: pass / weak / fail / skip.",
+             "Weak: an outcome that the specification allows but does not prefer. Every case is written from the cited",
+             "section; which outcomes it accepts can be read with `probe.py --json`. The configurations, TLS required and",
+             "no limits of rate, are in `rivals.py`. prosody and ejabberd of these versions prepare addresses by RFC 6122.", "",
              "| section | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for chapter in chapters:
         lines.append(f"| {chapter} | " + " | ".join(cell(made["counts"].get(chapter, {})) for made in reports.values()) + " |")
@@ -292,7 +298,8 @@ def main():
                 print(f"{kind.name}: not installed, left out")
                 continue
             reports[kind.name] = made = probe(kind(), folder / kind.name)
-            print(f"{kind.name:9} {made['version']:40} pass / weak / fail / skip: {cell(made['counts']['all'])}  {made['seconds']} s", flush=True)
+            print(f"{kind.name:9} {made['version']:24} pass / weak / fail / skip: {cell(made['counts']['all'])}  "
+                  f"{made['seconds']} s", flush=True)
     except throwaway.Trouble as trouble:
         print(f"rivals: {trouble}", file=sys.stderr)
         return 1

@@ -491,7 +491,7 @@ class Stream:
         """What became of what was just sent: an error of this id, the end of the stream, or "ignored"."""
         words, stanzas = self.settle()
         for word, stanza in zip(words, stanzas):
-            if stanza is not None and space(stanza) == CLIENT and stanza.get("id") == ident:
+            if stanza is not None and stanza.get("id") == ident:
                 self.last = stanza
                 return word
         for word in words:
