@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,6 +230,27 @@ static void sem_wait_always(sem_t *semaphore)
         continue; /* EINTR: a debugger */
 }
 
+/* The cores that the process may run on: a container or taskset may allow few of those that are there. */
+static unsigned count_cores(cpu_set_t *allowed)
+{
+    CPU_ZERO(allowed);
+    if (sched_getaffinity(0, sizeof *allowed, allowed) != 0)
+        return 0;
+    return (unsigned)CPU_COUNT(allowed);
+}
+
+/* One core for each shard, in order; none when there are more shards than cores. */
+static int cpu_of(unsigned shard, unsigned shard_count)
+{
+    cpu_set_t allowed;
+    if (shard_count > count_cores(&allowed))
+        return -1;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &allowed) && shard-- == 0)
+            return (int)cpu;
+    return -1;
+}
+
 static void *shard_main(void *argument)
 {
     struct worker *worker = argument;
@@ -241,8 +263,7 @@ static void *shard_main(void *argument)
     pthread_setname_np(pthread_self(), name);
     snprintf(name, sizeof name, "shard=%u", index);
     log_name_thread(name);
-    if (sluice->shard_count <= (unsigned)sysconf(_SC_NPROCESSORS_ONLN))
-        config.cpu = (int)index;
+    config.cpu = cpu_of(index, sluice->shard_count);
     worker->io = io_new(sluice->group, index, &config, &shard_io_handler, &worker->shard, &worker->counters, &err);
     worker->has_failed = !worker->io;
     if (!worker->io) {
@@ -316,10 +337,11 @@ static uint32_t connection_max(const struct config *config)
 
 static unsigned count_shards(const struct config *config)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t allowed;
+    unsigned cores = count_cores(&allowed);
     if (config->shards)
         return config->shards;
-    return cores < 1 ? 1 : cores > (long)ROUTER_SHARDS_MAX ? ROUTER_SHARDS_MAX : (unsigned)cores;
+    return cores < 1 ? 1 : cores > ROUTER_SHARDS_MAX ? ROUTER_SHARDS_MAX : cores;
 }
 
 static bool build(struct sluice *sluice, struct err *err)
