@@ -83,6 +83,8 @@ class Reader:
         self.parser = expat.ParserCreate("UTF-8", SEPARATOR)
         self.parser.namespace_prefixes = True
         self.parser.buffer_text = True
+        if hasattr(self.parser, "SetReparseDeferralEnabled"):  # expat 2.6: or an answer in pieces is seen late
+            self.parser.SetReparseDeferralEnabled(False)
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text
