@@ -139,6 +139,7 @@ def step_release(options):
         env['SL_LONG'] = '1'
     pytest('integration', 'tests/integration', env, 5400 if options.long else 1200)
     pytest('schema', 'tests/schema', env, 300)
+    pytest('conformance', 'tests/conformance', env, 300)
 
 
 def step_quickstart(_):
@@ -154,7 +155,7 @@ STEPS = [
     ('clang', step_clang, 'Clang without warnings'),
     ('asan', step_asan, 'unit and simulation tests under ASan, LSan and UBSan'),
     ('tsan', step_tsan, 'unit tests, links and threads among them, under TSan'),
-    ('release', step_release, 'optimised build; integration tests with real clients'),
+    ('release', step_release, 'optimised build; real clients, grammars, the probe'),
     ('quickstart', step_quickstart, 'tools/quickstart --once'),
 ]
 

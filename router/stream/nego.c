@@ -193,6 +193,7 @@ const struct nego_row nego_rows[] = {
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
     {STREAM_LOOKUP, EV_CHALLENGE, NULL, nothing, STREAM_SASL, "RFC6120 6.4.3"},
+    {STREAM_SASL, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2: a second one takes its place"},
     {STREAM_SASL, EV_RESPONSE, NULL, sasl_response, STREAM_LOOKUP, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},
     {STREAM_LOOKUP, EV_FAILURE, has_failed_too_often, give_up, STREAM_CLOSING, "RFC6120 6.4.5"},

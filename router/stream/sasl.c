@@ -445,6 +445,8 @@ enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanz
     struct span message;
     bool is_there;
     const struct mechanism *mechanism = mechanism_find(stream, stanza);
+    sasl_free(stream->nego->sasl); /* a handshake that was under way is discarded (s6.4.2) */
+    stream->nego->sasl = NULL;
     if (!mechanism)
         return fail(stream, SASL_INVALID_MECHANISM);
     struct sasl *sasl = calloc(1, sizeof *sasl);

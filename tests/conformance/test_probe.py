@@ -35,9 +35,6 @@ EXCEPTIONS = {
     "bind.twice": ("weak", "stanza:service-unavailable", "after binding the namespace is one that is not served any more"),
     "binding.y-without": ("skip", None, "channel binding is supported"),
     "binding.exporter": ("skip", None, "Python has no exporter; tests/integration/exporter.py covers it"),
-    # Open: s6.4.2 MUST discard the ongoing handshake and process the new one; the stream is closed instead.
-    "sasl.second-auth": ("fail", "stream:not-authorized", "open: s6.4.2"),
-    "sasl.discarded-handshake": ("fail", "dropped", "open: s6.4.2"),
 }
 
 

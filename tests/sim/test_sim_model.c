@@ -159,6 +159,10 @@ static void says_in_exchange(struct model *model, enum element element)
         fails(model, "malformed-request"); /* s6.5.8 */
     else if (element == ABORT)
         fails(model, "aborted"); /* s6.5.1 */
+    else if (element == AUTH) /* s6.4.2: the handshake under way is discarded */
+        answers(model, EXCHANGE, "challenge ");
+    else if (element == AUTH_UNKNOWN || element == AUTH_PLAIN)
+        fails(model, "invalid-mechanism");
     else
         dies(model, "not-authorized");
 }
