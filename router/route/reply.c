@@ -10,16 +10,6 @@ static const struct {
 #undef STANZA_ERROR
 };
 
-const char *stanza_error_condition(enum stanza_error error)
-{
-    return errors[error].condition;
-}
-
-const char *stanza_error_type(enum stanza_error error)
-{
-    return errors[error].type;
-}
-
 static struct xml_writer frame(struct chain *chain, struct chunk_pool *pool, const char *name, const char *type,
                                struct span from, struct span to, struct span id)
 {

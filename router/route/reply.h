@@ -16,9 +16,6 @@ enum stanza_error {
     NO_STANZA_ERROR = STANZA_ERROR_COUNT
 };
 
-const char *stanza_error_condition(enum stanza_error error);
-const char *stanza_error_type(enum stanza_error error);
-
 /* from and to with ptr NULL are left out, an empty id too; text may be NULL. */
 void reply_error(struct chain *chain, struct chunk_pool *pool, enum stanza_kind kind, struct span from, struct span to,
                  struct span id, enum stanza_error error, const char *text);

@@ -23,11 +23,6 @@ static const char *const conditions[] = {
 #undef STREAM_ERROR
 };
 
-const char *stream_error_condition(enum stream_error error)
-{
-    return error == STREAM_NO_ERROR ? "none" : conditions[error];
-}
-
 enum stream_error stream_error_of(enum xml_error error)
 {
     switch (error) {
@@ -217,7 +212,6 @@ void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, c
         return;
     }
     xml_reader_init(&stream->reader, &shard->limits_unauthenticated);
-    stream->is_direct_tls = direct_tls;
     stream_set_deadline(stream, shard->policy->config->timeouts_header_ms);
     if (direct_tls && !stream_start_tls(stream))
         stream_abort(stream);

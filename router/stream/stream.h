@@ -74,7 +74,6 @@ struct stream {
     bool is_running : 1; /* inside consume(): bytes that come meanwhile wait in held */
     bool is_paused : 1;  /* the io does not read it */
     bool is_moving : 1;  /* leaves for move_to as soon as out is sent */
-    bool is_direct_tls : 1;
     bool has_sent_header : 1; /* our header is out on this (re)start */
     bool has_footer : 1;      /* the peer closed its stream */
     bool has_ended : 1;       /* the peer sent FIN */
@@ -128,7 +127,6 @@ void stream_abort(struct stream *stream);
 
 /* The reader refused: the exact stream error for it. */
 enum stream_error stream_error_of(enum xml_error error);
-const char *stream_error_condition(enum stream_error error);
 
 /* TLS begins on this stream (behind <proceed/>, or at once on a direct TLS port). */
 bool stream_start_tls(struct stream *stream);
