@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The routing rules one by one, on one and on three shards: who gets what, and what the sender is told. */
+#include "router/route/session.h"
 #include "tests/sim/actor.h"
 
 #include <setjmp.h>
@@ -216,6 +217,30 @@ static void presence__is_shared_among_own_resources_and_where_directed(void **st
     assert_true(actor_bind(&stage->actors[1], 0));
 }
 
+/* Addresses of directed presence are remembered up to a bound; behind it presence is still delivered. */
+static void directed_presence__to_very_many__is_remembered_up_to_the_bound(void **state)
+{
+    struct stage *stage = *state;
+    for (unsigned i = 0; i < SESSION_DIRECTED_MAX - 1; i++)
+        actor_send(&stage->actors[3], "<presence to='nobody%u@example.com'/>", i);
+    actor_send(&stage->actors[3], "<presence to='user0@example.com/a'/><presence to='user1@example.com/b'/>");
+    run(stage);
+    expect_line(stage, 0, "presence - user2@example.com/a -  ");
+    expect_line(stage, 2, "presence - user2@example.com/a -  ");
+    unsigned remembered = 0;
+    for (unsigned i = 0; i < stage->rig->shard_count; i++) {
+        const struct user *user = session_user(&stage->rig->shards[i], SPAN("user2@example.com"));
+        remembered += user ? user->first->directed_count : 0;
+    }
+    assert_int_equal(remembered, SESSION_DIRECTED_MAX);
+    clear(stage);
+    actor_reset(&stage->actors[3]);
+    run(stage);
+    expect_line(stage, 0, "presence unavailable user2@example.com/a -  ");
+    expect_count(stage, 2, 0);
+    assert_true(actor_bind(&stage->actors[3], 0));
+}
+
 static void spoofed_from__closes_the_stream(void **state)
 {
     struct stage *stage = *state;
@@ -344,6 +369,7 @@ int main(void)
         BOTH(message__to_nobody__comes_back_as_an_error),
         BOTH(iq__is_answered_by_whom_it_is_for),
         BOTH(presence__is_shared_among_own_resources_and_where_directed),
+        BOTH(directed_presence__to_very_many__is_remembered_up_to_the_bound),
         BOTH(spoofed_from__closes_the_stream),
         BOTH(same_resource__replaces_the_older_session),
         BOTH(reload__that_takes_the_mechanism__resets),
