@@ -94,10 +94,10 @@ static void finish(struct io *io, struct conn *conn)
         ring_own_conn(sqe, conn, OP_CLOSE);
         return;
     }
-    if ((conn->flags & CONN_LEFT) == 0)
-        counter_add(io->counters, COUNTER_CLOSED, 1);
     if ((conn->flags & CONN_MUTE) == 0)
         io->handler->closed(io->context, &conn->head, conn->error);
+    if ((conn->flags & CONN_LEFT) == 0)
+        counter_add(io->counters, COUNTER_CLOSED, 1); /* whoever reads it finds the callback's work done */
     conn_free(io, conn);
 }
 

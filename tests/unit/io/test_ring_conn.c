@@ -265,7 +265,7 @@ static void reuse__thousands_of_lives_in_eight_slots__none_lost(void **state)
     uint64_t end_ms = clock_mono_ms() + 2000;
     unsigned cycle = 0;
     struct linger linger = {.l_onoff = 1};
-    for (; cycle < 100000 && clock_mono_ms() < end_ms; cycle++) {
+    for (; cycle < 1000 || (cycle < 100000 && clock_mono_ms() < end_ms); cycle++) {
         int fd = rig_connect(&rig);
         char byte = (char)cycle, echo = 0;
         if (cycle % 3 == 0) {
@@ -280,7 +280,6 @@ static void reuse__thousands_of_lives_in_eight_slots__none_lost(void **state)
     }
     rig_await(&rig, COUNTER_CONNECTIONS, 0);
     printf("%u lives in eight slots\n", cycle);
-    assert_true(cycle > 1000);
     assert_int_equal(rig_counter(&rig, COUNTER_ACCEPTED), rig_counter(&rig, COUNTER_CLOSED));
     assert_int_equal(rig_counter(&rig, COUNTER_ACCEPT_PAUSES), 0);
     rig_stop(&rig);
