@@ -3,7 +3,7 @@
 
 #include "router/route/session.h"
 #include "router/route/shard.h"
-#include "router/stream/sasl.h"
+#include "router/stream/mechanism.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
@@ -17,7 +17,7 @@ static bool add(struct shard *shard, struct control_ask *ask, const struct sessi
         .address = stream_address(stream, address),
         .tls = stream->tls ? engine_version(stream->tls) : NULL,
         .cipher = stream->tls ? engine_cipher(stream->tls) : NULL,
-        .mechanism = sasl_mechanism_name(stream->mechanism),
+        .mechanism = mechanism_name(stream->mechanism),
         .is_available = session->is_available,
         .priority = session->priority,
         .age_ms = shard_now_ms(shard) - stream->accepted_ms,

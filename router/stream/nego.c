@@ -6,6 +6,7 @@
 #include "router/route/shard.h"
 #include "router/stream/bind.h"
 #include "router/stream/stream_header.h"
+#include "router/stream/mechanism.h"
 #include "router/stream/sasl.h"
 #include "tls/engine.h"
 
@@ -71,7 +72,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         xml_close(&w);
     }
     if (may_authenticate(stream)) {
-        sasl_write_features(stream, &w);
+        mechanism_write_features(stream, &w);
         stream_header_write_limits(stream, &w);
     }
     xml_close(&w);
@@ -144,7 +145,7 @@ static void authenticated(struct stream *stream)
 {
     char address[STREAM_ADDRESS_SIZE];
     log_event(LOG_INFO, "c2s.login", "jid=%s address=%s mechanism=%s tls=%s", log_quoted(stream->nego->jid).text,
-              stream_address(stream, address), sasl_mechanism_name(stream->mechanism),
+              stream_address(stream, address), mechanism_name(stream->mechanism),
               stream->tls ? engine_version(stream->tls) : "none");
     shard_count(stream->shard, COUNTER_LOGINS, 1);
     stream->nego->attempts = 0;

@@ -4,7 +4,8 @@
 #include "core/base/log.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
-#include "router/stream/sasl.h"
+#include "router/stream/mechanism.h"
+#include "router/stream/stream.h"
 #include "tls/engine.h"
 
 static const char text[] = "what this stream was secured with is no longer offered";
@@ -40,7 +41,7 @@ static void judge(struct stream *stream, const struct policy *before)
         return;
     }
     enum stream_error error = judge_session(stream, before);
-    if (error == STREAM_NO_ERROR && !sasl_mechanism_is_offered(stream))
+    if (error == STREAM_NO_ERROR && !mechanism_is_still_offered(stream))
         error = STREAM_RESET_ERROR;
     if (error == STREAM_NO_ERROR)
         return;

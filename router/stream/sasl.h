@@ -15,19 +15,12 @@
 struct store_reply;
 
 void sasl_free(struct sasl *sasl);
-/* The <mechanisms/> feature, with the channel bindings (XEP-0440); nothing when no mechanism may be offered. */
-void sasl_write_features(struct stream *stream, struct xml_writer *w);
 
 enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza);    /* <auth/> */
 enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza); /* <response/> */
 enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);    /* <abort/> */
 enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);  /* the account is there */
 enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza); /* the password is judged */
-
-/* Would the mechanism that authenticated this stream still be offered to it? */
-bool sasl_mechanism_is_offered(const struct stream *stream);
-/* stream->mechanism as its registered name. */
-const char *sasl_mechanism_name(unsigned mechanism);
 
 /* The store's reply for a stream in STREAM_LOOKUP: keeps it and raises EV_ACCOUNT. */
 void sasl_store_reply(struct stream *stream, const struct store_reply *reply);

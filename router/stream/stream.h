@@ -71,9 +71,9 @@ struct stream {
     uint8_t state;
     bool is_dirty : 1;
     bool is_runnable : 1;
-    bool is_running : 1; /* inside consume(): bytes that come meanwhile wait in held */
-    bool is_paused : 1;  /* the io does not read it */
-    bool is_moving : 1;  /* leaves for move_to as soon as out is sent */
+    bool is_running : 1;      /* inside consume(): bytes that come meanwhile wait in held */
+    bool is_paused : 1;       /* the io does not read it */
+    bool is_moving : 1;       /* leaves for move_to as soon as out is sent */
     bool has_sent_header : 1; /* our header is out on this (re)start */
     bool has_footer : 1;      /* the peer closed its stream */
     bool has_ended : 1;       /* the peer sent FIN */
@@ -82,7 +82,7 @@ struct stream {
     bool is_counted : 1;      /* among its address's connections: crowd.h */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
     uint16_t move_to;
-    uint8_t mechanism;   /* that authenticated it: sasl_mechanism_name() */
+    uint8_t mechanism;   /* that authenticated it: mechanism_name() */
     uint8_t address[16]; /* of the peer; IPv4 mapped (RFC 4291 s2.5.5.2) */
     uint8_t ending;      /* enum stream_error + 1 when the deadline will end the stream with it, whatever comes */
     uint32_t epoch;      /* of the policy under which the features were offered */

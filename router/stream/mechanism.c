@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/stream/mechanism.h"
+
+#include "router/route/shard.h"
+#include "router/stream/stream.h"
+
+static const struct mechanism mechanisms[] = {
+    {"SCRAM-SHA-256-PLUS", MECHANISM_SCRAM, DIGEST_SHA256, true},
+    {"SCRAM-SHA-256", MECHANISM_SCRAM, DIGEST_SHA256, false},
+    {"SCRAM-SHA-1-PLUS", MECHANISM_SCRAM, DIGEST_SHA1, true},
+    {"SCRAM-SHA-1", MECHANISM_SCRAM, DIGEST_SHA1, false},
+    {"PLAIN", MECHANISM_PLAIN, DIGEST_SHA256, false},
+    {"ANONYMOUS", MECHANISM_ANONYMOUS, DIGEST_SHA256, false},
+};
+#define MECHANISM_COUNT (sizeof mechanisms / sizeof mechanisms[0])
+
+/* XEP-0440 s2: names as registered with IANA, in the order of preference. */
+static const struct {
+    const char *name;
+    enum engine_binding kind;
+} bindings[] = {
+    {"tls-exporter", BINDING_EXPORTER},
+    {"tls-unique", BINDING_UNIQUE},
+    {"tls-server-end-point", BINDING_END_POINT},
+};
+#define BINDING_COUNT (sizeof bindings / sizeof bindings[0])
+
+const struct mechanism *mechanism_find(struct span name)
+{
+    for (size_t i = 0; name.ptr && i < MECHANISM_COUNT; i++)
+        if (span_is(name, mechanisms[i].name))
+            return &mechanisms[i];
+    return NULL;
+}
+
+unsigned mechanism_number(const struct mechanism *mechanism)
+{
+    return (unsigned)(mechanism - mechanisms);
+}
+
+const char *mechanism_name(unsigned number)
+{
+    return mechanisms[number].name;
+}
+
+static bool is_configured(const struct stream *stream, const char *name)
+{
+    const struct config *config = stream->shard->policy->config;
+    for (unsigned i = 0; i < config->sasl_mechanisms.count; i++)
+        if (strcmp(config->sasl_mechanisms.items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* TLS 1.2 without extended master secret and a certificate signed by Ed25519 leave nothing to bind to. */
+static bool has_binding(const struct stream *stream)
+{
+    char data[ENGINE_BINDING_MAX];
+    for (size_t i = 0; stream->tls && i < BINDING_COUNT; i++)
+        if (engine_binding(stream->tls, bindings[i].kind, data))
+            return true;
+    return false;
+}
+
+bool mechanism_is_offered(const struct stream *stream, const struct mechanism *mechanism)
+{
+    switch (mechanism->kind) {
+    case MECHANISM_ANONYMOUS:
+        return stream->shard->policy->config->sasl_anonymous;
+    case MECHANISM_PLAIN:
+        return stream->tls && is_configured(stream, mechanism->name);
+    case MECHANISM_SCRAM:
+        break;
+    }
+    return (!mechanism->is_plus || has_binding(stream)) && is_configured(stream, mechanism->name);
+}
+
+bool mechanism_is_still_offered(const struct stream *stream)
+{
+    return mechanism_is_offered(stream, &mechanisms[stream->mechanism]);
+}
+
+bool mechanism_plus_is_offered(const struct stream *stream)
+{
+    for (size_t i = 0; i < MECHANISM_COUNT; i++)
+        if (mechanisms[i].is_plus && mechanism_is_offered(stream, &mechanisms[i]))
+            return true;
+    return false;
+}
+
+static void write_bindings(struct stream *stream, struct xml_writer *w)
+{
+    char data[ENGINE_BINDING_MAX];
+    xml_open(w, "sasl-channel-binding");
+    xml_namespace(w, "urn:xmpp:sasl-cb:0");
+    for (size_t i = 0; i < BINDING_COUNT; i++) {
+        if (!engine_binding(stream->tls, bindings[i].kind, data))
+            continue;
+        xml_open(w, "channel-binding");
+        xml_write_attribute(w, "type", span_str(bindings[i].name));
+        xml_close(w);
+    }
+    xml_close(w);
+}
+
+void mechanism_write_features(struct stream *stream, struct xml_writer *w)
+{
+    bool has_any = false;
+    for (size_t i = 0; i < MECHANISM_COUNT; i++)
+        has_any |= mechanism_is_offered(stream, &mechanisms[i]);
+    if (!has_any)
+        return;
+    xml_open(w, "mechanisms");
+    xml_namespace(w, "urn:ietf:params:xml:ns:xmpp-sasl");
+    for (size_t i = 0; i < MECHANISM_COUNT; i++) {
+        if (!mechanism_is_offered(stream, &mechanisms[i]))
+            continue;
+        xml_open(w, "mechanism");
+        xml_write_text(w, span_str(mechanisms[i].name));
+        xml_close(w);
+    }
+    xml_close(w);
+    if (mechanism_plus_is_offered(stream))
+        write_bindings(stream, w);
+}
+
+size_t mechanism_binding(struct stream *stream, const char *name, char out[ENGINE_BINDING_MAX])
+{
+    for (size_t i = 0; stream->tls && i < BINDING_COUNT; i++)
+        if (strcmp(bindings[i].name, name) == 0)
+            return engine_binding(stream->tls, bindings[i].kind, out);
+    return 0;
+}
+
+/* Names sorted by octets (i;octet, RFC 4790 s9.3) and joined. */
+static size_t join_sorted(const char **names, size_t count, char *out)
+{
+    size_t used = 0;
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = i; j && strcmp(names[j - 1], names[j]) > 0; j--) {
+            const char *name = names[j];
+            names[j] = names[j - 1];
+            names[j - 1] = name;
+        }
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            out[used++] = '\x1e';
+        memcpy(out + used, names[i], strlen(names[i]));
+        used += strlen(names[i]);
+    }
+    return used;
+}
+
+size_t mechanism_list(struct stream *stream, char out[MECHANISM_LIST_MAX])
+{
+    char data[ENGINE_BINDING_MAX];
+    const char *names[MECHANISM_COUNT + BINDING_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < MECHANISM_COUNT; i++)
+        if (mechanism_is_offered(stream, &mechanisms[i]))
+            names[count++] = mechanisms[i].name;
+    size_t size = join_sorted(names, count, out);
+    if (mechanism_plus_is_offered(stream)) {
+        out[size++] = '\x1f';
+        count = 0;
+        for (size_t i = 0; i < BINDING_COUNT; i++)
+            if (engine_binding(stream->tls, bindings[i].kind, data))
+                names[count++] = bindings[i].name;
+        size += join_sorted(names, count, out + size);
+    }
+    return size;
+}
