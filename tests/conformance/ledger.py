@@ -2,9 +2,11 @@
 """Cases, their verdicts and what they run against."""
 import contextlib
 import fnmatch
+import pathlib
 import re
 import select
 import ssl
+import sys
 import time
 
 import mechanism
@@ -14,10 +16,19 @@ from speaker import Skip, Stream, Wire, Wrong
 CASES = []
 
 
+def place():
+    """(file, line) of the statement that makes a case: tags stand above it (report.py)."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return pathlib.Path(frame.f_code.co_filename).name, frame.f_lineno
+
+
 class Case:
     def __init__(self, ident, section, level, requirement, prefer, weak, run):
         self.id, self.section, self.level, self.requirement = ident, section, level, requirement
         self.prefer, self.weak, self.run = prefer.split(), weak.split(), run
+        self.place = place()
 
     def verdict(self, word):
         if any(fnmatch.fnmatchcase(word, pattern) for pattern in self.prefer):

@@ -7,19 +7,25 @@ Tests say in a comment above them what they hold:
     /* Holds 6120:4.4/2 6120:feature/tls-restart stream:reset - a reload takes a mechanism away. */
     # Holds 6120:8.1.3/2 - the answer to a request with an id.
 
-The comment belongs to the next test: a cmocka function, a `def test_...`, or a case of the probe. What stands behind the
-dash names the situation; the error conditions need it. A requirement that no test holds needs a line in reasons.txt:
+The comment belongs to the next test: a cmocka function, a `def test_...`, or the cases that the next statement of the
+probe makes (inside a list of cases, the one of the next line). What stands behind the dash names the situation; the error
+conditions need it. A tag fails that names no test, or a test that tools/check does not run. A requirement that no test
+holds needs a line in reasons.txt:
 
     KIND | ids | reason
 
 Without either the report is not made."""
 import argparse
+import ast
 import collections
 import pathlib
 import re
 import sys
 
-import requirements
+sys.dont_write_bytecode = True
+import ledger  # noqa: E402
+import probe  # noqa: E402,F401 - imports all cases
+import requirements  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REPORT = ROOT / "docs" / "CONFORMANCE.md"
@@ -36,14 +42,16 @@ KINDS = {
     "open": "not kept yet",
 }
 CONDITION = re.compile(r"^(stream|sasl|stanza):")
-IDENT = re.compile(r"(?:6120|7622|stream|sasl|stanza):[\w./-]*[\w-]")
-TAG = re.compile(r"(?:/\*|\*|#)\s+Holds\s+((?:[\w:./-]+\s+)*[\w:./-]*\w)\.?\s*(?:- (.*?))?\s*(?:\*/)?$")
+IDENT = r"(?:6120|7622|stream|sasl|stanza):[\w./-]*\w"
+TAG = re.compile(rf"(?:/\*|\*|#)\s+Holds\s+((?:{IDENT}\s+)*{IDENT})\.?\s*(?: - (.*?))?\s*(?:\*/)?$")
+MISSPELT = re.compile(r"(?:/\*|\*|#)\s+Holds\s+\w+:\S")
 TESTS = {  # by language: what the name of the next test looks like
     ".c": re.compile(r"^(?:static )?void (\w+)\(void \*\*"),
-    ".py": re.compile(r"""^\s*(?:async )?(?:def (test_\w+)|(?:@?\w*case|add)\(f?["']([\w.{}-]+)["'])"""),
+    ".py": re.compile(r"^\s*(?:async )?def (test_\w+)"),
 }
+IN_LIST = re.compile(r'\s*\("([\w-]+)",')
 
-Holding = collections.namedtuple("Holding", "test situation")
+Holding = collections.namedtuple("Holding", "test situation weak")
 
 
 class Untrue(Exception):
@@ -53,22 +61,94 @@ class Untrue(Exception):
 def tags_of(path):
     """(id, Holding) for each tag of one file; a comment may go on over several lines that begin with Holds."""
     lines = path.read_text().split("\n")
-    waiting = []
+    where = path.relative_to(ROOT).as_posix()
+    cases = cases_of(path.name) if path.parent == ROOT / "tests" / "conformance" else {}
+    waiting, chosen = [], None
     for number, line in enumerate(lines, 1):
         found = TAG.search(line)
         if found:
             waiting += [(ident, found[2] or "", number) for ident in found[1].split()]
+            listed = IN_LIST.match(lines[number])
+            chosen = listed[1] if listed else None
             continue
+        if MISSPELT.search(line):
+            raise Untrue(f"{where}:{number}: not a tag: Holds IDS - SITUATION")
         name = TESTS[path.suffix].match(line)
-        if not name:
+        if waiting and number in cases:
+            test, weak = name_of(cases[number], chosen, f"{where}:{waiting[-1][2]}")
+        elif waiting and name and not cases:
+            test, weak = name[1], False
+            require_run(path, lines, number, test)
+        else:
             continue
-        test = next(filter(None, name.groups()))
-        where = path.relative_to(ROOT).as_posix()
-        for ident, situation, tagged in waiting:
-            yield ident, Holding(f"{where}: {re.sub(r'{[^}]*}', '*', test)}", situation)
+        for ident, situation, _ in waiting:
+            yield ident, Holding(f"{where.removeprefix('tests/')}: {test}", situation, weak)
         waiting = []
     if waiting:
-        raise Untrue(f"{path.relative_to(ROOT)}:{waiting[0][2]}: no test behind this tag")
+        raise Untrue(f"{where}:{waiting[0][2]}: no test behind this tag")
+
+
+# ---- cases of the probe ----
+
+def cases_of(name):
+    """By line: the ids of the cases that its statement made."""
+    found = collections.defaultdict(list)
+    for one in ledger.CASES:
+        if one.place[0] == name:
+            found[one.place[1]].append(one.id)
+    return found
+
+
+def exceptions():
+    """{id: verdict} of the cases that do not pass, as test_probe.py lists them; without pytest, which it imports."""
+    text = (ROOT / "tests" / "conformance" / "test_probe.py").read_text()
+    table = next(node.value for node in ast.parse(text).body
+                 if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXCEPTIONS")
+    return {key.value: value.elts[0].value for key, value in zip(table.keys, table.values)}
+
+
+def name_of(idents, chosen, tag):
+    """(what to call these cases, whether one of them is held weakly)."""
+    if chosen:
+        idents = [ident for ident in idents if re.search(rf"[.-]{re.escape(chosen)}$", ident)]
+        if len(idents) != 1:
+            raise Untrue(f"{tag}: {len(idents)} cases are named {chosen}")
+    verdicts = {verdict for ident, verdict in exceptions().items() if ident in idents}
+    if "skip" in verdicts:
+        raise Untrue(f"{tag}: a case of these is skipped")
+    return idents[0] + (f" and {len(idents) - 1} like it" if len(idents) > 1 else ""), "weak" in verdicts
+
+
+# ---- that a test runs in tools/check ----
+
+def require_run(path, lines, number, test):
+    where = f"{path.relative_to(ROOT)}: {test}"
+    if path.suffix == ".c":
+        _, _, tables = path.read_text().partition("struct CMUnitTest ")
+        if not re.search(rf"\w\(\s*{test}\s*[,)]", tables):  # cmocka_unit_test(), or a macro around it
+            raise Untrue(f"{where}: not registered in its program")
+    else:
+        first = next((n for n in range(number - 1, 0, -1) if not lines[n - 1].strip()), 0)
+        if re.search(r"mark\.(skip|xfail)", "\n".join(lines[first:number])):
+            raise Untrue(f"{where}: is or may be skipped")
+    if not path.stem.startswith("test_") or not (is_built(path) or is_collected(path)):
+        raise Untrue(f"{where}: tools/check does not run this file")
+
+
+def is_built(path):
+    """Whether the meson.build beside it names the program, whole or put together."""
+    build = path.parent / "meson.build"
+    if not build.exists():
+        return False
+    literals = set(re.findall(r"'([^'\n]+)'", re.sub(r"#.*", "", build.read_text())))
+    cuts = ((path.stem[:n], path.stem[n:]) for n in range(1, len(path.stem)))
+    return bool({path.stem, path.name} & literals) or any(a in literals and b in literals for a, b in cuts)
+
+
+def is_collected(path):
+    """Whether tools/check gives its folder to pytest."""
+    steps = (ROOT / "tools" / "check_steps.py").read_text()
+    return path.suffix == ".py" and f"'{path.parent.relative_to(ROOT).as_posix()}'" in steps
 
 
 def all_tags():
@@ -115,13 +195,15 @@ def cell(text):
 
 
 def tests_cell(holdings):
-    tests = list(dict.fromkeys(one.test for one in holdings))
+    tests = list(dict.fromkeys(f"`{one.test}`" + " (weak)" * one.weak for one in holdings))
     more = f" and {len(tests) - 3} more" if len(tests) > 3 else ""
-    return "<br>".join(f"`{test}`" for test in tests[:3]) + more
+    return "<br>".join(tests[:3]) + more
 
 
 def status_of(row, held, reasons):
-    return "tested" if row.id in held else reasons[row.id][0]
+    if row.id not in held:
+        return reasons[row.id][0]
+    return "weak" if all(one.weak for one in held[row.id]) else "tested"
 
 
 def numbers(rows, held, reasons):
@@ -136,8 +218,8 @@ def numbers(rows, held, reasons):
     table = []
     for name, belongs in groups:
         states = [status_of(row, held, reasons) for row in rows if belongs(row.id)]
-        table.append((name, len(states), states.count("tested"), len(states) - states.count("tested") - states.count("open"),
-                      states.count("open")))
+        tested = states.count("tested") + states.count("weak")
+        table.append((name, len(states), tested, len(states) - tested - states.count("open"), states.count("open")))
     total = [sum(column) for column in zip(*(line[1:] for line in table))]
     return table + [("**all**", *total)]
 
@@ -154,6 +236,7 @@ def render(rows, held, reasons):
            headline(table) + ".", "",
            "Rows are the sentences of RFC 6120 and RFC 7622 with MUST, SHALL or REQUIRED, the features of their conformance",
            "sections and the error conditions. `6120:4.4/2` is the second such sentence of RFC 6120 s4.4; the text is quoted by its head.",
+           "*weak*: every test of the row is a case of the probe whose answer is allowed but not the preferred one.",
            "", "| | rows | tested | by reason | open |", "|---|---|---|---|---|"]
     out += [f"| {name} | {a} | {b} | {c} | {d} |" for name, a, b, c, d in table]
     out += ["", "Reasons: " + "; ".join(f"*{kind}* {text}" for kind, text in KINDS.items()) + "."]
