@@ -190,7 +190,9 @@ def write_configuration(folder, domains, ports, shards, plaintext):
         name = {"c2s": "listen.c2s", "tls": "listen.c2s_tls"}[key]
         lines.append(f"{name} = [{', '.join(quoted(f'{host}:{ports[key]}') for host in hosts)}];")
     lines += [f"shards = {shards};", 'store.path = "store";', 'admin.socket = "stats.sock";',
-              f"tls.required = {'false' if plaintext else 'true'};"]
+              f"tls.required = {'false' if plaintext else 'true'};",
+              # Everything comes from one address here.
+              "limits { connections_per_address = 0; handshakes_per_address = 0; failed_logins_per_address = 0; }"]
     (folder / "sluice.conf").write_text("\n".join(lines) + "\n")
 
 

@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/link.h"
+#include "router/stream/crowd.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -126,9 +127,10 @@ struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_
     memcpy(&router->hash_key, seed, 16);
     memcpy(&router->owner_key, seed + 16, 16);
     memcpy(router->fake_secret, seed + 32, 32);
+    router->crowd = crowd_new(&router->hash_key);
     unsigned count = shard_count + 1;
     router->links = calloc((size_t)count * count, sizeof(struct link *));
-    SL_CHECK(router->links);
+    SL_CHECK(router->links && router->crowd);
     for (unsigned from = 0; from < count; from++) {
         for (unsigned to = 0; to < shard_count; to++) {
             if (from == to)
@@ -155,6 +157,7 @@ void router_free(struct router *router)
         if (router->links[i])
             link_free(router->links[i]);
     free(router->links);
+    crowd_free(router->crowd);
     free(router);
 }
 

@@ -16,6 +16,7 @@
 
 #define ROUTER_SHARDS_MAX 256u
 
+struct crowd;
 struct link;
 
 /* The configuration and the certificates in force: one per load, counted, never changed. */
@@ -34,6 +35,7 @@ struct router {
     struct hash_key hash_key;   /* of every table keyed by peers */
     struct hash_key owner_key;  /* of owner() */
     uint8_t fake_secret[32];    /* account_fake(): the plausible salts of unknown users */
+    struct crowd *crowd;        /* what one address prefix may do: router/stream/crowd.h */
     _Atomic unsigned undrained; /* shards that still have streams, while the process drains */
     struct link **links;        /* [from * (shard_count + 1) + to]; the control thread is number shard_count */
 };

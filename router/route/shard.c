@@ -4,7 +4,6 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "router/route/session.h"
-#include "router/stream/crowd.h"
 #include "router/stream/reset.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
@@ -26,7 +25,6 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
 {
     *shard = (struct shard){.index = index, .router = router, .counters = counters, .store = store};
     table_init(&shard->users, &router->hash_key, user_key);
-    crowd_init(shard);
     shard->verify_end = &shard->verify_first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
@@ -81,7 +79,6 @@ void shard_fini(struct shard *shard)
     mail_overflow_free(shard);
     free(shard->wake_mask);
     table_fini(&shard->users);
-    crowd_fini(shard);
     wheel_free(shard->wheel);
     xml_scratch_free(shard->scratch);
     policy_unref(shard->policy);

@@ -31,7 +31,6 @@ struct shard {
     struct xml_scratch *scratch;
     struct store_client *store;
     struct table users;          /* struct user by bare JID: router/route/session.h */
-    struct table addresses;      /* struct crowd by peer address: router/stream/crowd.h */
     unsigned handshakes;         /* TLS handshake steps of this turn */
     struct chain work;           /* the payload being routed; empty between two stanzas */
     struct verify *verify_first; /* passwords to judge: router/stream/verify.h */

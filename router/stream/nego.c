@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/stream/bind.h"
+#include "router/stream/crowd.h"
 #include "router/stream/stream_header.h"
 #include "router/stream/mechanism.h"
 #include "router/stream/sasl.h"
@@ -109,6 +110,10 @@ static enum nego_event start_tls(struct stream *stream, const struct xml_stanza 
     (void)stanza;
     if (stream->behind) {
         stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "data behind <starttls/>");
+        return EV_CLOSED;
+    }
+    if (!crowd_may_handshake(stream)) { /* s4.9.3.14; not <failure/>, which says that there is no TLS here */
+        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many handshakes from this address");
         return EV_CLOSED;
     }
     struct xml_writer w = stream_writer(stream, stream->shard->pool);

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/stream/crowd.h"
 #include "router/stream/verify.h"
 
 #include <stdlib.h>
@@ -53,6 +54,8 @@ enum nego_event sasl_fail(struct stream *stream, enum sasl_error error)
     log_event(LOG_INFO, "c2s.login_failed", "reason=%s jid=%s address=%s", conditions[error],
               log_quoted(nego->sasl ? nego->sasl->bare : SPAN("")).text, stream_address(stream, address));
     shard_count(stream->shard, COUNTER_LOGINS_FAILED, 1);
+    if (error == SASL_NOT_AUTHORIZED)
+        crowd_login_failed(stream);
     sasl_free(nego->sasl);
     nego->sasl = NULL;
     nego->attempts++;
@@ -148,6 +151,8 @@ enum nego_event sasl_fetch_account(struct stream *stream)
 static enum nego_event step(struct stream *stream, struct span message)
 {
     struct sasl *sasl = stream->nego->sasl;
+    if (sasl->mechanism->kind != MECHANISM_ANONYMOUS && !crowd_may_login(stream))
+        return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE); /* before anything is known of the account */
     switch (sasl->mechanism->kind) {
     case MECHANISM_SCRAM:
         return sasl_scram_step(stream, message);
@@ -245,6 +250,8 @@ enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *st
 {
     (void)stanza;
     struct sasl *sasl = stream->nego->sasl;
+    if (!crowd_may_login(stream)) /* others from there have failed while this one waited */
+        return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
     bool is_right = verify_result(sasl->verify) && !sasl->is_unknown;
     return is_right ? sasl_succeed(stream, SPAN("")) : sasl_fail(stream, SASL_NOT_AUTHORIZED);
 }

@@ -85,7 +85,6 @@ static void unlink_from(struct stream **head, struct stream *stream, bool dirty_
 static void list_remove(struct stream *stream)
 {
     struct shard *shard = stream->shard;
-    crowd_leave(shard, stream);
     if (shard->cursor == stream)
         shard->cursor = stream->next;
     if (stream->next)
@@ -205,8 +204,8 @@ void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, c
     address_keep(stream, peer);
     conn->owner = stream;
     list_add(shard, stream);
-    if (!crowd_enter(shard, stream)) {
-        shard_count(shard, COUNTER_CROWDED, 1);
+    if (!crowd_enter(stream) || (direct_tls && !crowd_may_handshake(stream))) {
+        /* Nothing that could be said is read before TLS; a flood is cheapest to answer with a reset. */
         stream->state = STREAM_CLOSING;
         io_reset(shard->io, conn);
         return;
@@ -233,6 +232,7 @@ static void stream_clear(struct stream *stream)
 void stream_drop(struct stream *stream)
 {
     list_remove(stream);
+    crowd_leave(stream);
     free(stream->throttled);
     if (stream->session)
         session_discard(stream->shard, stream->session);
@@ -247,6 +247,7 @@ void stream_closed(struct stream *stream, int error)
         log_event(LOG_DEBUG, "stream.broken", "state=%u error=%d", stream->state, error);
     wheel_cancel(shard->wheel, &stream->timer);
     list_remove(stream);
+    crowd_leave(stream);
     stream->state = STREAM_CLOSING;
     stream->holds = 0;
     throttle_release_all(stream);
@@ -467,7 +468,6 @@ void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *st
     stream->conn = conn;
     conn->owner = stream;
     list_add(shard, stream);
-    crowd_enter(shard, stream);
     chain_adopt(&stream->held, shard->pool);
     chain_adopt(&stream->out, shard->pool);
     chain_adopt(&stream->wire, shard->pool);

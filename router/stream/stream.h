@@ -22,6 +22,7 @@
 
 struct io_conn;
 struct engine;
+struct neighbours;
 struct nego;
 struct session;
 struct shard;
@@ -65,6 +66,7 @@ struct stream {
     struct stream *next_dirty;
     struct stream *next_runnable;
     struct stream *next, *previous; /* all streams of the shard */
+    struct neighbours *neighbours;  /* the connections of its address prefix, if they are counted: crowd.h */
     struct throttled *throttled;    /* senders that wait for this stream to be read by its peer: throttle.h */
     uint64_t behind;                /* bytes of the same receive behind the element being handled */
     uint16_t holds;
@@ -79,7 +81,6 @@ struct stream {
     bool has_ended : 1;       /* the peer sent FIN */
     bool has_notified : 1;    /* our TLS close_notify is out */
     bool is_shut : 1;         /* our FIN is out */
-    bool is_counted : 1;      /* among its address's connections: crowd.h */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
     uint16_t move_to;
     uint8_t mechanism;   /* that authenticated it: mechanism_name() */

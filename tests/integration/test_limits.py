@@ -270,7 +270,7 @@ def test_sessions__one_too_many_of_an_account__are_refused(start_bed):
 
 
 def test_connections__one_too_many_of_an_address__are_closed(start_bed):
-    bed = start_bed(shards=1, settings=["limits.connections_per_address=4"])
+    bed = start_bed(settings=["limits.connections_per_address=4"])
     assert bed_module.wait_until(lambda: bed.stats()["connections"] == 0)
     held = [bed.connect().open() for _ in range(4)]
     try:
@@ -288,3 +288,31 @@ def test_connections__one_too_many_of_an_address__are_closed(start_bed):
         except (ConnectionResetError, BrokenPipeError):
             return None
     assert bed_module.wait_until(is_let_in, 5)
+
+
+def test_failed_logins__of_an_address__hold_right_passwords_too(start_bed):
+    """Whatever the shard; and who is in stays in."""
+    bed = start_bed(settings=["limits.failed_logins_per_address=6"])
+    session = bed.login("user0")
+    for n in range(6):
+        assert bed.secure().scram("nobody" if n % 2 else "user1", "wrong") == "not-authorized"
+    for user, password in (("user1", "secret"), ("user1", "wrong"), ("nobody", "wrong")):
+        assert bed.secure().scram(user, password) == "temporary-auth-failure"
+    assert bed.stats()["logins_held"] == 3
+    assert any("limits.failed_logins_per_address" in line and "prefix=127.0.0.1/32" in line for line in bed.log())
+    session.ping()
+    assert any("limits.failed_logins_per_address" in line for line in bed.ask("show limits"))
+
+
+def test_handshakes__of_an_address__are_refused_beyond_its_share(start_bed):
+    bed = start_bed(settings=["limits.handshakes_per_address=3", "limits.handshakes_time=24h"])
+    session = bed.login("user0")
+    for direct in (True, False):
+        bed.secure(direct=direct)
+    client = bed.connect().open()
+    client.send(f"<starttls xmlns='{TLS}'/>")
+    client.expect_error("policy-violation")
+    with pytest.raises((wire.Wrong, OSError)):
+        bed.secure(direct=True)
+    assert bed.stats()["handshakes_held"] == 2
+    session.ping()

@@ -6,6 +6,7 @@
 #include "tests/sim/tap.h"
 #include "tls/engine.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +17,24 @@ static struct scram_keys keys; /* one password and salt for all */
 void caller_open(struct caller *caller, struct rig *rig, unsigned shard)
 {
     *caller = (struct caller){.rig = rig, .peer = peer_connect(rig->world, shard, LISTEN_C2S), .tapped = tap_open()};
+    chunk_pool_init(&caller->pool, 4);
+    caller_forget(caller);
+}
+
+void caller_open_from(struct caller *caller, struct rig *rig, unsigned shard, unsigned tag, const char *address)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } from = {0};
+    if (inet_pton(AF_INET, address, &from.v4.sin_addr) == 1)
+        from.v4.sin_family = AF_INET;
+    else if (inet_pton(AF_INET6, address, &from.v6.sin6_addr) == 1)
+        from.v6.sin6_family = AF_INET6;
+    SL_CHECK(from.any.sa_family);
+    *caller =
+        (struct caller){.rig = rig, .peer = peer_connect_from(rig->group, shard, tag, &from.any), .tapped = tap_open()};
     chunk_pool_init(&caller->pool, 4);
     caller_forget(caller);
 }

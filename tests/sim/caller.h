@@ -28,6 +28,8 @@ struct caller {
 };
 
 void caller_open(struct caller *caller, struct rig *rig, unsigned shard);
+/* From that address ("192.0.2.1", "2001:db8::1") instead of one of its own; on the port for direct TLS, too. */
+void caller_open_from(struct caller *caller, struct rig *rig, unsigned shard, unsigned tag, const char *address);
 void caller_close(struct caller *caller);
 void caller_say(struct caller *caller, struct span bytes);
 void caller_say_text(struct caller *caller, const char *text);
@@ -40,7 +42,7 @@ void caller_forget(struct caller *caller);
 /* The router has ended or cut the connection. */
 bool caller_is_over(const struct caller *caller);
 
-/* The handshake, behind <proceed/>. False when it does not come to its end. */
+/* The handshake, behind <proceed/> or on a direct TLS port. False when it does not come to its end. */
 bool caller_start_tls(struct caller *caller);
 /* <auth/> with SCRAM-SHA-256 for userN; the challenge must be heard before caller_prove(). */
 void caller_auth(struct caller *caller, unsigned number);

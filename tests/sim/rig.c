@@ -92,8 +92,10 @@ struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chao
     rig->store = store_open("/nowhere", shard_count + 1, &err);
     SL_CHECK(rig->router && rig->store && rig->policy);
     struct io_group *group = world_group(rig->world, shard_count);
-    uint16_t port = 0;
-    SL_CHECK(io_group_listen(group, "127.0.0.1", &port, LISTEN_C2S, &err));
+    uint16_t port = 0, tls_port = 0;
+    rig->group = group;
+    SL_CHECK(io_group_listen(group, "127.0.0.1", &port, LISTEN_C2S, &err) &&
+             io_group_listen(group, "127.0.0.1", &tls_port, LISTEN_C2S_TLS, &err));
     for (unsigned i = 0; i < shard_count; i++) {
         struct store_client *client = store_client(rig->store, i, wake, &rig->shards[i]);
         SL_CHECK(shard_init(&rig->shards[i], i, rig->router, rig->policy, &rig->counters[i], client, &err));

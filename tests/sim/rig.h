@@ -11,6 +11,7 @@
 
 struct rig {
     struct world *world;
+    struct io_group *group;
     unsigned shard_count;
     struct router *router;
     struct policy *policy;
