@@ -120,13 +120,33 @@ static enum stream_error take_from(struct stream *stream, const struct xml_stanz
     return STREAM_NO_ERROR;
 }
 
+/* RFC 5646 s2.1: subtags of 1 to 8 letters and digits, the first of letters alone. */
+static bool lang_is_tag(struct span lang)
+{
+    size_t length = 0;
+    bool is_first = true;
+    for (size_t i = 0; i < lang.size; i++) {
+        char c = lang.ptr[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool is_digit = c >= '0' && c <= '9' && !is_first;
+        if (c == '-' && length) {
+            length = 0;
+            is_first = false;
+        } else if ((!is_letter && !is_digit) || ++length > 8) {
+            return false;
+        }
+    }
+    return length != 0;
+}
+
+/* It is stamped on stanzas, where it must be a language tag (RFC 6120 s8.1.5). */
 static void take_lang(struct nego *nego, const struct xml_stanza *header)
 {
     char room[LANG_MAX];
     struct span copy, lang = attribute_value(header, NS_XML, "lang", room, sizeof room);
     free(nego->lang);
     nego->lang = NULL;
-    if (lang.ptr && lang.size && lang.size < LANG_MAX && keep(&copy, lang))
+    if (lang.ptr && lang.size < LANG_MAX && lang_is_tag(lang) && keep(&copy, lang))
         nego->lang = (char *)(uintptr_t)copy.ptr;
 }
 

@@ -21,7 +21,8 @@ static void take_back(struct shard *shard, const struct xml_stanza *stanza)
         letter.to = head.to;
         letter.from = head.from;
     }
-    deliver_bounce(shard, &letter, kind == STANZA_IQ ? ERROR_SERVICE_UNAVAILABLE : ERROR_RECIPIENT_UNAVAILABLE);
+    /* Not <recipient-unavailable/>: that would tell a stranger that there was a session (RFC 6120 s8.3.3.13). */
+    deliver_bounce(shard, &letter, ERROR_SERVICE_UNAVAILABLE);
 }
 
 /* A stanza that was just small enough has grown by its stamp, a language, and what its sender's header had declared. */

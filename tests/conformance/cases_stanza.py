@@ -5,6 +5,7 @@ from ledger import add, case
 from speaker import CLIENT, LANG, PING, Skip, escape, space
 
 ANY_STANZA = "stanza:*"
+DISCO = "http://jabber.org/protocol/disco#info"
 UNKNOWN = "<probe xmlns='urn:probe:unknown'/>"
 TYPES = {"auth", "cancel", "continue", "modify", "wait"}
 
@@ -180,6 +181,19 @@ def _(probe):
     return "none" if text is None else "lang" if text.get(LANG) else "bare"
 
 
+HARMFUL = "<message id='m1' to='{to}'><body>w4s-harmful</body>{what}</message>"
+for name, requirement, what in (
+        ("malformed", "XML that is not well-formed", "<a></b>"), ("restricted", "Restricted XML", "<!-- x -->"),
+        ("unprefixed", "XML that is not namespace-well-formed", "<a:b/>")):
+    @case(f"error.unreturned-{name}", "RFC 6120 s8.3.1", "MUST", f"{requirement} is not sent back to who sent it.", "unreturned")
+    def _(probe, what=what):
+        stream = probe.login()
+        stream.say(HARMFUL.format(to=stream.jid, what=what))
+        while stream.outcome() not in ("closed", "dropped", "silence"):
+            pass
+        return "returned" if b"w4s-harmful" in stream.raw else "unreturned"
+
+
 @case("error.not-in-others", "RFC 6120 s8.3.1", "MUST", "An answer that is no error has no <error/>.", "none")
 def _(probe):
     stream = probe.login()
@@ -242,6 +256,34 @@ for name, to in (("server", lambda t: t.domain), ("nobody", lambda t: None), ("o
               f"The same of type set to {name}.", "stanza:service-unavailable", "",
               lambda probe, s, to=to: iq("set", to(probe.target), UNKNOWN))
 
+fate_case("iq.prefixed-payload", "RFC 6120 s8.4", "MUST", "A payload is known by its namespace, whatever its prefix.", "result",
+          "stanza:service-unavailable", lambda probe, s: iq("get", probe.domain, f"<p:ping xmlns:p='{PING}'/>"))
+fate_case("iq.no-node", "XEP-0030 s7", "SHOULD", "A request about a node that does not exist finds no item.",
+          "stanza:item-not-found", "stanza:* result",
+          lambda probe, s: iq("get", probe.domain, f"<query xmlns='{DISCO}' node='probe'/>"))
+
+# ---- what the server does not understand and is meant for itself (s8.4) ----
+
+fate_case("extension.message-to-server", "RFC 6120 s8.4", "MUST",
+          "A message whose only child is unknown is ignored or answered by an error.", "ignored stanza:service-unavailable",
+          ANY_STANZA, lambda probe, s: message(probe.domain, UNKNOWN))
+
+
+def after_presence(probe, presence):
+    """What becomes of a message to the bare JID of who said just this."""
+    probe.target.account(2)
+    sender, receiver = probe.login(1), probe.login(2)
+    receiver.say(presence)
+    receiver.settle()
+    return probe.deliver(sender, receiver, message(probe.target.bare(2)))
+
+
+for name, requirement, inner in (
+        ("unknown", "Presence with an unknown child counts as without", UNKNOWN),
+        ("unknown-priority", "A priority of another namespace is none", "<priority xmlns='urn:probe'>-1</priority>")):
+    add(f"extension.presence-{name}", "RFC 6120 s8.4", "MUST", f"{requirement}: messages are delivered.", "delivered", "",
+        lambda probe, inner=inner: after_presence(probe, f"<presence>{inner}</presence>"))
+
 # ---- ping (XEP-0199) ----
 
 for name, to in (("server", lambda t: t.domain), ("nobody", lambda t: None), ("own-bare", lambda t: t.bare(1))):
@@ -284,6 +326,9 @@ add("lang.default", "RFC 6120 s8.1.5", "SHOULD", "A stanza without gets that of 
 add("lang.none", "RFC 6120 s4.7.4", "MUST", "Where neither has one none is invented that the sender did not choose.", "absent",
     "en",
     lambda probe: language(probe, None, None))
+
+add("lang.malformed", "RFC 6120 s8.1.5", "MUST", "What is no language tag is not added to stanzas.", "absent en stream:*", "",
+    lambda probe: language(probe, "no tag!", None))
 
 # ---- routing (s10) ----
 
@@ -445,6 +490,21 @@ def _(probe):
                         for n in range(100)))
     found = [stream.element().get("id") for _ in range(100)]
     return "in-order" if found == [f"n{n}" for n in range(100)] else "disorder"
+
+
+@case("order.effect", "RFC 6120 s10.1", "MUST", "What changes how later stanzas are processed has done so before they are.",
+      "in-effect", "unanswered")
+def _(probe):
+    stream = probe.login()
+    stream.sent.append("presence of priority -1 and 0 in turn, a message to the own bare JID behind each, 40 times in one piece")
+    stream.push("".join(f"<presence><priority>{n % 2 - 1}</priority></presence>" + message(probe.target.bare(1), ident=f"n{n}")
+                        for n in range(40)))
+    _, stanzas = stream.settle()
+    delivered = [one.get("id") for one in stanzas if speaker.local(one) == "message" and one.get("type") != "error"]
+    refused = [one.get("id") for one in stanzas if speaker.local(one) == "message" and one.get("type") == "error"]
+    if delivered != [f"n{n}" for n in range(1, 40, 2)]:
+        return "disorder"
+    return "in-effect" if refused == [f"n{n}" for n in range(0, 40, 2)] else "unanswered"
 
 
 @case("route.parted", "RFC 6120 s10.5.4", "MUST", "A message to a resource that has closed is not delivered to a stranger.",

@@ -152,15 +152,17 @@ static void message__to_nobody__comes_back_as_an_error(void **state)
                                   "<message to='someone@elsewhere.example' id='5'><body>x</body></message>"
                                   "<message to='user3@example.com' type='headline' id='6'><body>x</body></message>"
                                   "<message to='user3@example.com' type='error' id='7'><body>x</body></message>"
-                                  "<message to='a@@b' id='8'/>");
+                                  "<message to='a@@b' id='8'/>"
+                                  "<message to='user3@example.com' type='chat' id='9'><body>x</body></message>");
     run(stage);
-    expect_count(stage, 0, 6);
+    expect_count(stage, 0, 7);
     expect_line(stage, 0, "message error nobody@example.com 1 error service-unavailable");
     expect_line(stage, 0, "message error user1@example.com/none 2 error service-unavailable");
     expect_line(stage, 0, "message error user1@example.com 3 error service-unavailable");
     expect_line(stage, 0, "message error user1@example.com 4 error service-unavailable");
     expect_line(stage, 0, "message error someone@elsewhere.example 5 error remote-server-not-found");
     expect_line(stage, 0, "message error - 8 error jid-malformed");
+    expect_line(stage, 0, "message error user3@example.com 9 error service-unavailable");
 }
 
 static void iq__is_answered_by_whom_it_is_for(void **state)
@@ -287,7 +289,7 @@ static void unsent__comes_back_when_the_session_breaks(void **state)
     run(stage);
     assert_true(rig_counter(stage->rig, COUNTER_RETURNED) > 0);
     assert_int_equal(stage->inboxes[0].count, rig_counter(stage->rig, COUNTER_RETURNED));
-    expect_line(stage, 0, "message error user1@example.com/a u29 error recipient-unavailable");
+    expect_line(stage, 0, "message error user1@example.com/a u29 error service-unavailable");
     assert_int_equal(rig_balance(stage->rig), 0);
     assert_true(actor_bind(&stage->actors[1], 0));
 }
