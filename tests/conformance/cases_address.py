@@ -37,12 +37,15 @@ reaches("jid.case-local", "RFC 7622 s3.3", "MUST", "The localpart is case-mapped
         lambda t, r: t.bare(2).replace(t.account(2)[0], t.account(2)[0].upper()))
 reaches("jid.case-local-full", "RFC 7622 s3.3", "MUST", "The same with the resource.",
         lambda t, r: r.jid.replace(t.account(2)[0] + "@", t.account(2)[0].upper() + "@"))
+# Holds 7622:3.2.2/1 7622:3.2.3/1.
 reaches("jid.case-domain", "RFC 7622 s3.2.2", "MUST", "So is the domainpart.", lambda t,
     r: f"{t.account(2)[0]}@{t.domain.upper()}")
 reaches("jid.wide-local", "RFC 7622 s3.3", "MUST", "Fullwidth letters of a localpart are mapped.", lambda t,
     r: f"{wide(t.account(2)[0])}@{t.domain}")
+# Holds 7622:3.2.2/1 7622:3.2.3/1.
 reaches("jid.wide-domain", "RFC 7622 s3.2.2", "MUST", "Fullwidth letters of a domainpart are mapped.",
         lambda t, r: f"{t.account(2)[0]}@{wide(t.domain).replace(chr(0xFF0E), '.')}")
+# Holds 7622:3.2/3.
 reaches("jid.dot", "RFC 7622 s3.2", "MUST", "A final dot of the domainpart is stripped.", lambda t, r: t.bare(2) + ".")
 reaches("jid.dot-full", "RFC 7622 s3.2", "MUST", "The same with a resource.", lambda t, r: r.jid.replace("/", "./", 1))
 reaches("jid.resource-nfc", "RFC 7622 s3.4", "MUST", "A resourcepart is normalised to NFC.", lambda t,
@@ -98,6 +101,7 @@ for name, character in (("quote", '"'), ("ampersand", "&"), ("apostrophe", "'"),
     ">")):
     asked(f"jid.local-{name}", "RFC 7622 s3.3.1", "MUST", f"{character} is not allowed in a localpart.", MALFORMED, OTHER,
           lambda t, c=character: f"a{c}b@{t.domain}")
+# Holds 7622:4/1.
 for name, requirement, section, build in (
         ("local-blank", "A blank in a localpart", "s3.3", lambda t: f"a b@{t.domain}"),
         ("local-control", "A control character (U+0085) in a localpart", "s3.3", lambda t: f"a\u0085b@{t.domain}"),
@@ -107,17 +111,22 @@ for name, requirement, section, build in (
         ("local-unassigned", "An unassigned code point (U+0378) in a localpart", "s3.3", lambda t: f"a\u0378b@{t.domain}"),
         ("local-private", "A private code point (U+E000) in a localpart", "s3.3", lambda t: f"a\ue000b@{t.domain}"),
         ("local-bidi", "A localpart of both directions", "s3.3", lambda t: f"a\u05d0b@{t.domain}"),
+        # Holds 7622:3.3/1 7622:feature/address-localpart-length.
         ("local-empty", "An empty localpart", "s3.3", lambda t: "@" + t.domain),
+        # Holds 7622:3.3/1 7622:feature/address-localpart-length.
         ("local-1024", "A localpart of 1024 octets", "s3.3", lambda t: "l" * 1024 + "@" + t.domain),
         ("local-1024-utf8", "A localpart of 1024 octets in 512 characters", "s3.3", lambda t: "\u03c0" * 512 + "@" + t.domain),
         ("two-at", "A second @ in front of the resource", "s3.2", lambda t: f"a@b@{t.domain}"),
+        # Holds 7622:3.4/1 7622:feature/address-resource-length.
         ("resource-empty", "An empty resourcepart", "s3.4", lambda t: t.bare(1) + "/"),
         ("resource-domain-empty", "An empty resourcepart of a domain", "s3.4", lambda t: t.domain + "/"),
+        # Holds 7622:3.4/1 7622:feature/address-resource-length.
         ("resource-1024", "A resourcepart of 1024 octets", "s3.4", lambda t: t.bare(1) + "/" + "r" * 1024),
         ("resource-control", "A control character (U+0085) in a resourcepart", "s3.4", lambda t: t.bare(1) + "/a\u0085b"),
         ("resource-ignorable", "An ignorable character (U+200B) in a resourcepart", "s3.4", lambda t: t.bare(1) + "/a\u200bb"),
         ("resource-unassigned", "An unassigned code point (U+0378) in a resourcepart", "s3.4",
         lambda t: t.bare(1) + "/a\u0378b"),
+        # Holds 7622:3.2/1 7622:3.2/5 7622:feature/address-domain-length.
         ("no-domain", "No domainpart", "s3.2", lambda t: "a@"),
         ("no-domain-resource", "No domainpart, but a resource", "s3.2", lambda t: "a@/r"),
         ("only-resource", "Nothing but a resource", "s3.2", lambda t: "/r")):
@@ -127,6 +136,7 @@ for name, requirement, to in (
         ("domain-empty-label", "An empty label", "a@b..invalid"), ("domain-hyphen", "A label that begins with a hyphen",
         "a@-b.invalid"),
         ("domain-label-64", "A label of 64 octets", "a@" + "d" * 64 + ".invalid"),
+        # Holds 7622:3.2/5 7622:feature/address-domain-length.
         ("domain-1024", "1024 octets", "a@" + ("d" * 60 + ".") * 17 + "invalid"),
         ("domain-bad-a-label", "An A-label that decodes to nothing", "a@xn--0.invalid"),
         ("domain-only-dot", "A fullwidth dot alone", "a@\uff0e")):

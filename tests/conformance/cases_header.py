@@ -41,17 +41,20 @@ header_case("header.features", "RFC 6120 s4.3.2", "MUST", "A header of version 1
             "features")
 
 
+# Holds 6120:11.5/1.
 @case("header.declaration", "RFC 6120 s11.5", "SHOULD", "An XML declaration precedes the response header.", "declared", "absent")
 def _(probe):
     return "declared" if probe.plain().reader.declaration else "absent"
 
 
+# Holds 6120:11.5/2.
 @case("header.standalone", "RFC 6120 s11.5", "MUST", "The declaration has no standalone document declaration.", "none")
 def _(probe):
     declaration = probe.plain().reader.declaration
     return "none" if declaration is None or declaration[2] == -1 else "standalone"
 
 
+# Holds 6120:11.6/1 6120:11.6/2 6120:11.6/4 6120:12/1.
 @case("header.encoding", "RFC 6120 s11.6", "MUST", "The response stream is in UTF-8 and has no byte order mark.", "utf-8")
 def _(probe):
     stream = probe.plain()
@@ -59,6 +62,7 @@ def _(probe):
     return "bom" if stream.raw.startswith(b"\xef\xbb\xbf") else encoding.lower()
 
 
+# Holds 6120:feature/xml-namespace-content-client.
 @case("header.content-namespace", "RFC 6120 s4.8.2", "MUST", "The content namespace of both streams is the same.", "same")
 def _(probe):
     return "same" if probe.plain().reader.declared.get("") == CLIENT else "different"
@@ -210,9 +214,11 @@ def wrong_namespace(head):
 
 raw_case("header.namespace", "RFC 6120 s4.8.1", "SHOULD", "A wrong stream namespace is answered by invalid-namespace.",
          "stream:invalid-namespace", "stream:*", wrong_namespace)
+# Holds 6120:feature/xml-namespace-streams-declaration.
 raw_case("header.no-namespace", "RFC 6120 s4.8.1", "SHOULD", "A root element in no namespace is answered by invalid-namespace.",
          "stream:invalid-namespace", "stream:*",
          lambda head: "<stream version='1.0' to='localhost'>")
+# Holds 6120:feature/xml-namespace-streams-prefix.
 raw_case("header.prefix", "RFC 6120 s4.8.5", "MUST", "Another prefix for the stream namespace is accepted or refused by "
          "bad-namespace-prefix.", "features stream:bad-namespace-prefix", "stream:*",
          lambda head: head.replace("<stream:", "<foobar:").replace("xmlns:stream", "xmlns:foobar"))
@@ -236,6 +242,7 @@ add("header.content-server", "RFC 6120 s4.8.3", "MUST", "jabber:server on a clie
 raw_case("header.element", "RFC 6120 s4.9.1.1", "MUST", "A root element of another name is a stream error.",
          HEADER_ERRORS + " stream:invalid-namespace stream:unsupported-stanza-type", "stream:*",
          lambda head: head.replace("<stream:stream", "<stream:features"))
+# Holds 6120:feature/xml-namespace-streams-declaration.
 raw_case("header.unbound-prefix", "RFC 6120 s11.3", "MUST", "An undeclared prefix on the root is not-well-formed.",
          "stream:not-well-formed", "stream:bad-format stream:bad-namespace-prefix stream:invalid-namespace",
          lambda head: head.replace(f" xmlns:stream='{STREAM}'", ""))
@@ -258,8 +265,10 @@ header_case("header.to-malformed", "RFC 7622 s4", "MUST", "A malformed 'to' is r
             "stream:host-unknown stream:improper-addressing", "stream:*", to="a@b@c//d e")
 header_case("header.to-user", "RFC 6120 s4.7.2", "MUST", "'to' is a domainpart, not the address of a user.",
             "stream:host-unknown stream:improper-addressing", "features stream:*", to="user@unknown.host.example.com")
+# Holds 7622:3.2.3/1.
 add("header.to-case", "RFC 7622 s3.2.2", "MUST", "Domainparts are compared after case mapping.", "features", "",
     lambda probe: heading(probe, to=probe.domain.upper())[1])
+# Holds 7622:3.2/3.
 add("header.to-dot", "RFC 7622 s3.2", "MUST", "A final dot is stripped from the domainpart.", "features", "",
     lambda probe: heading(probe, to=probe.domain + ".")[1])
 
@@ -314,22 +323,28 @@ raw_case("declaration.none", "RFC 6120 s11.5", "SHOULD", "A header without a dec
          lambda head: head.replace(XML, ""))
 raw_case("declaration.utf-8", "RFC 6120 s11.6", "MUST", "encoding='utf-8' is accepted, in any case of letters.", "features", "",
          lambda head: head.replace(XML, "<?xml version='1.0' encoding='utf-8'?>"))
+# Holds 6120:11.6/2 6120:11.6/3.
 for name in ("UTF-16", "ISO-8859-1", "US-ASCII"):
     raw_case(f"declaration.{name.lower()}", "RFC 6120 s11.6", "SHOULD",
         f"encoding='{name}' is answered by unsupported-encoding.",
              "stream:unsupported-encoding", "stream:*",
              lambda head, name=name: head.replace(XML, f"<?xml version='1.0' encoding='{name}'?>"))
+# Holds 6120:11.6/3.
 raw_case("declaration.utf-16-bytes", "RFC 6120 s11.6", "SHOULD", "A stream in UTF-16 is answered by unsupported-encoding.",
          "stream:unsupported-encoding", "stream:*", lambda head: head.encode("utf-16"))
+# Holds 6120:11.6/5.
 raw_case("declaration.bom", "RFC 6120 s11.6", "MUST", "U+FEFF in front is a character, not a byte order mark: no XML begins so.",
          "stream:not-well-formed", "stream:*", lambda head: b"\xef\xbb\xbf" + head.encode())
+# Holds 6120:11.5/3.
 raw_case("declaration.standalone", "RFC 6120 s11.5", "MUST", "standalone='no' is ignored or answered by restricted-xml.",
          "features stream:restricted-xml", "stream:bad-format",
          lambda head: head.replace(XML, "<?xml version='1.0' standalone='no'?>"))
+# Holds 6120:11.5/1.
 raw_case("declaration.late", "RFC 6120 s11.3", "MUST", "Nothing may precede the declaration, not even a blank.",
          "stream:not-well-formed stream:restricted-xml", "stream:bad-format", lambda head: " " + head)
 raw_case("declaration.blanks", "RFC 6120 s11.3", "MUST", "Blanks before a header without declaration are XML.", "features", "",
          lambda head: "\r\n " + head.replace(XML, ""))
+# Holds 6120:11.5/1.
 raw_case("declaration.malformed", "RFC 6120 s11.3", "MUST", "A declaration without version is not-well-formed.",
          "stream:not-well-formed", "stream:bad-format stream:restricted-xml",
          lambda head: head.replace(XML, "<?xml encoding='UTF-8'?>"))

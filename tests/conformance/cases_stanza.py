@@ -48,10 +48,12 @@ def stamped(probe, sender_of):
 
 
 for name, requirement, sender_of in (
+        # Holds 6120:8.1.2.1/1 6120:8.1.2.1/4 6120:feature/stanza-attribute-from 6120:feature/stanza-attribute-from-stamp.
         ("absent", "The server adds the sender's full JID.", lambda probe, s: None),
         ("own", "The sender's own full JID stays.", lambda probe, s: s.jid),
         ("bare", "A bare JID is overridden by the full JID.", lambda probe, s: probe.target.bare(1))):
     add(f"from.{name}", "RFC 6120 s8.1.2.1", "MUST", requirement, "stamped", "", lambda probe, f=sender_of: stamped(probe, f))
+# Holds 6120:8.1.2.1/1 6120:feature/stanza-attribute-from-stamp.
 for name, requirement, sender_of in (
         ("other-user", "Another user's address", lambda probe, s: probe.target.bare(2) + "/x"),
         ("other-resource", "Another resource of the account", lambda probe, s: probe.target.bare(1) + "/other"),
@@ -70,6 +72,7 @@ def _(probe):
     return "answered" if word in ("result", "stanza:service-unavailable") else word
 
 
+# Holds 6120:8.1.2.1/1.
 @case("from.presence", "RFC 6120 s8.1.2.1", "MUST", "Directed presence is stamped with the full JID.", "stamped")
 def _(probe):
     sender, receiver = probe.pair()
@@ -79,6 +82,8 @@ def _(probe):
 
 # ---- to (s8.1.1, RFC 7622 s4) ----
 
+# Holds 7622:4/1 6120:8.3.1/1 6120:8.3.1/2 6120:8.3.1/4 6120:feature/stanza-error.
+# Holds stanza:jid-malformed - a stanza to an address that RFC 7622 refuses.
 for kind, build in (("message", lambda to: message(to)), ("iq", lambda to: iq("get", to)), ("presence",
     lambda to: f"<presence id='m1' to='{to}'/>")):
     fate_case(f"to.malformed-{kind}", "RFC 7622 s4", "MUST", f"A {kind} to a malformed address is answered by jid-malformed.",
@@ -95,6 +100,7 @@ def _(probe):
     return "modify" if probe.last.find(f"{{{CLIENT}}}error").get("type") == "modify" else "other"
 
 
+# Holds 6120:8.1.1.1/3 6120:feature/stanza-attribute-to.
 @case("to.unmodified", "RFC 6120 s8.1.1.1", "MUST", "'to' is not modified on delivery to a full JID.", "same")
 def _(probe):
     sender, receiver = probe.pair()
@@ -102,6 +108,7 @@ def _(probe):
     return word if word != "delivered" else "same" if probe.last.get("to") == receiver.jid else "changed"
 
 
+# Holds 6120:8.1.1.1/3 6120:feature/stanza-attribute-to.
 @case("to.unmodified-bare", "RFC 6120 s8.1.1.1", "MUST", "'to' is not modified on delivery to a bare JID.", "same")
 def _(probe):
     sender, receiver = probe.pair(available=True)
@@ -114,6 +121,7 @@ def _(probe):
 IDENT = "a&b<'\"> \u00e9 \u4e2d"
 
 
+# Holds 6120:8.1.3/2 6120:8.2.3/5 6120:feature/stanza-attribute-id.
 @case("id.answer", "RFC 6120 s8.1.3", "MUST", "An answer has the id of the request, whatever it is.", "same")
 def _(probe):
     stream = probe.login()
@@ -122,6 +130,7 @@ def _(probe):
     return "same" if found.get("id") == IDENT else "changed"
 
 
+# Holds 6120:8.1.3/2 6120:8.3.1/3 6120:8.3.1/4 6120:feature/stanza-error-id.
 @case("id.error", "RFC 6120 s8.3.1", "MUST", "So has an error.", "same")
 def _(probe):
     stream = probe.login()
@@ -130,6 +139,7 @@ def _(probe):
     return "same" if found.get("id") == IDENT and found.get("type") == "error" else "changed"
 
 
+# Holds 6120:feature/stanza-attribute-id.
 @case("id.delivery", "RFC 6120 s8.1.3", "MUST", "An id is delivered as it is.", "same")
 def _(probe):
     sender, receiver = probe.login(), probe.login()
@@ -154,12 +164,14 @@ def _(probe):
     return "swapped" if found.get("from") == f"nobody-here@{probe.domain}" and found.get("to") in (stream.jid, None) else "other"
 
 
+# Holds 6120:8.1.1.1/4.
 @case("error.to", "RFC 6120 s8.1.1.1", "MUST", "'to' of what the server makes is the client's full JID, or absent.", "right")
 def _(probe):
     stream, found, _ = error_of(probe, lambda s: iq("get", probe.domain, UNKNOWN))
     return "right" if found.get("to") in (stream.jid, None) else f"to={found.get('to')}"
 
 
+# Holds 6120:8.3.2/2.
 @case("error.type", "RFC 6120 s8.3.2", "MUST", "The error has one of the five types; service-unavailable SHOULD be cancel.",
     "cancel",
       "auth continue modify wait")
@@ -167,6 +179,7 @@ def _(probe):
     return error_of(probe, lambda s: iq("get", probe.domain, UNKNOWN))[2].get("type") or "absent"
 
 
+# Holds 6120:8.3.1/5 6120:8.3.2/3 6120:8.3.2/5 6120:feature/stanza-error-child.
 @case("error.condition-first", "RFC 6120 s8.3.2", "MUST", "It has one condition, and at most one text of the same namespace.",
     "right")
 def _(probe):
@@ -182,6 +195,7 @@ def _(probe):
 
 
 HARMFUL = "<message id='m1' to='{to}'><body>w4s-harmful</body>{what}</message>"
+# Holds 6120:8.3.1/7.
 for name, requirement, what in (
         ("malformed", "XML that is not well-formed", "<a></b>"), ("restricted", "Restricted XML", "<!-- x -->"),
         ("unprefixed", "XML that is not namespace-well-formed", "<a:b/>")):
@@ -194,6 +208,7 @@ for name, requirement, what in (
         return "returned" if b"w4s-harmful" in stream.raw else "unreturned"
 
 
+# Holds 6120:8.3.1/8.
 @case("error.not-in-others", "RFC 6120 s8.3.1", "MUST", "An answer that is no error has no <error/>.", "none")
 def _(probe):
     stream = probe.login()
@@ -203,6 +218,7 @@ def _(probe):
 
 
 ERROR = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+# Holds 6120:8.2.3/6 6120:8.3.1/9 6120:feature/stanza-error-reply.
 for name, to, build in (
         ("message-unknown-user", "an unknown user", lambda t: message(f"nobody-here@{t.domain}", ERROR, kind="error")),
         ("message-unknown-domain", "an unknown domain", lambda t: message("a@unknown.invalid", ERROR, kind="error")),
@@ -211,9 +227,11 @@ for name, to, build in (
         lambda t: f"<presence id='m1' type='error' to='nobody-here@{t.domain}'>{ERROR}</presence>"),
         ("iq-unknown-user", "an unknown user", lambda t: iq("error", f"nobody-here@{t.domain}", ERROR)),
         ("iq-server", "the server", lambda t: iq("error", t.domain, ERROR)),
+        # Holds 6120:10.3.3/4.
         ("iq-nobody", "nobody", lambda t: iq("error", None, ERROR)),
         ("iq-malformed", "a malformed address", lambda t: iq("error", "a b@c d@e", ERROR)),
         ("result-server", "the server (a result)", lambda t: iq("result", t.domain, "")),
+        # Holds 6120:10.3.3/4.
         ("result-nobody", "nobody (a result)", lambda t: iq("result", None, "")),
         ("result-unknown-user", "an unknown user (a result)", lambda t: iq("result", f"nobody-here@{t.domain}", "")),
         ("result-resource", "a resource that is not there (a result)", lambda t: iq("result", t.bare(1) + "/not-there", ""))):
@@ -223,21 +241,28 @@ for name, to, build in (
 
 # ---- iq (s8.2.3) ----
 
+# Holds 6120:8.2.3/2 6120:8.2.3/3 6120:feature/stanza-iq-type.
+# Holds stanza:bad-request - an iq without type, id or payload, or with two payloads.
 fate_case("iq.no-type", "RFC 6120 s8.2.3", "MUST", "An iq without type is answered by bad-request.", "stanza:bad-request", "",
           lambda probe, s: iq(None, probe.domain))
+# Holds 6120:8.2.3/3 6120:feature/stanza-iq-type 6120:feature/stanza-attribute-type.
 fate_case("iq.unknown-type", "RFC 6120 s8.2.3", "MUST", "An iq of an unknown type is answered by bad-request.",
     "stanza:bad-request", "",
           lambda probe, s: iq("subscribe", probe.domain))
+# Holds 6120:8.2.3/3.
 fate_case("iq.unknown-type-to-user", "RFC 6120 s8.2.3", "MUST", "So it is by a router on the way to another.",
     "stanza:bad-request", "",
           lambda probe, s: iq("subscribe", s.jid))
+# Holds 6120:8.2.3/7 6120:feature/stanza-iq-child.
 fate_case("iq.two-children", "RFC 6120 s8.2.3", "MUST", "A request has exactly one child: two are answered by bad-request.",
           "stanza:bad-request", ANY_STANZA, lambda probe, s: iq("get", probe.domain, f"<ping xmlns='{PING}'/>" + UNKNOWN))
+# Holds 6120:8.2.3/7 6120:8.4/1 6120:feature/stanza-iq-child.
 fate_case("iq.no-child", "RFC 6120 s8.2.3", "MUST", "A request without child is answered by bad-request.", "stanza:bad-request",
     ANY_STANZA,
           lambda probe, s: iq("get", probe.domain, ""))
 
 
+# Holds 6120:8.1.3/1 6120:8.2.3/1 6120:feature/stanza-iq-id.
 @case("iq.no-id", "RFC 6120 s8.2.3", "MUST", "An iq without id is answered by an error, with an empty or no id.",
       "stanza:bad-request", "stanza:* result stream:*")
 def _(probe):
@@ -247,23 +272,30 @@ def _(probe):
     return word if word.startswith("stream:") or stream.last.get("id") in (None, "") else "another id"
 
 
+# Holds 6120:8.2.3/4 6120:8.3.1/1 6120:8.4/5 6120:8.4/9 6120:10.3.3/3 6120:feature/stanza-extension.
+# Holds 6120:feature/stanza-iq-reply.
+# Holds stanza:service-unavailable - a request of a namespace that is not served, or to nobody.
 for name, to in (("server", lambda t: t.domain), ("nobody", lambda t: None), ("own-bare", lambda t: t.bare(1))):
     fate_case(f"iq.unknown-payload-{name}", "RFC 6120 s10.3.3" if name == "nobody" else "RFC 6120 s8.4", "MUST",
               f"A request of an unknown namespace to {name} is answered by service-unavailable.", "stanza:service-unavailable",
               "",
               lambda probe, s, to=to: iq("get", to(probe.target), UNKNOWN))
+    # Holds 6120:10.3.3/3.
     fate_case(f"iq.unknown-set-{name}", "RFC 6120 s10.3.3" if name == "nobody" else "RFC 6120 s8.4", "MUST",
               f"The same of type set to {name}.", "stanza:service-unavailable", "",
               lambda probe, s, to=to: iq("set", to(probe.target), UNKNOWN))
 
+# Holds 6120:8.4/4.
 fate_case("iq.prefixed-payload", "RFC 6120 s8.4", "MUST", "A payload is known by its namespace, whatever its prefix.", "result",
           "stanza:service-unavailable", lambda probe, s: iq("get", probe.domain, f"<p:ping xmlns:p='{PING}'/>"))
+# Holds stanza:item-not-found - service discovery of a node that does not exist.
 fate_case("iq.no-node", "XEP-0030 s7", "SHOULD", "A request about a node that does not exist finds no item.",
           "stanza:item-not-found", "stanza:* result",
           lambda probe, s: iq("get", probe.domain, f"<query xmlns='{DISCO}' node='probe'/>"))
 
 # ---- what the server does not understand and is meant for itself (s8.4) ----
 
+# Holds 6120:8.4/5 6120:8.4/6.
 fate_case("extension.message-to-server", "RFC 6120 s8.4", "MUST",
           "A message whose only child is unknown is ignored or answered by an error.", "ignored stanza:service-unavailable",
           ANY_STANZA, lambda probe, s: message(probe.domain, UNKNOWN))
@@ -278,6 +310,7 @@ def after_presence(probe, presence):
     return probe.deliver(sender, receiver, message(probe.target.bare(2)))
 
 
+# Holds 6120:8.4/5 6120:8.4/7 6120:8.4/8 6120:feature/stanza-extension.
 for name, requirement, inner in (
         ("unknown", "Presence with an unknown child counts as without", UNKNOWN),
         ("unknown-priority", "A priority of another namespace is none", "<priority xmlns='urn:probe'>-1</priority>")):
@@ -286,11 +319,13 @@ for name, requirement, inner in (
 
 # ---- ping (XEP-0199) ----
 
+# Holds 6120:8.2.3/4 6120:10.3.3/1 6120:10.3.3/2 6120:feature/stanza-iq-reply 6120:feature/stanza-kind-iq.
 for name, to in (("server", lambda t: t.domain), ("nobody", lambda t: None), ("own-bare", lambda t: t.bare(1))):
     fate_case(f"ping.{name}", "XEP-0199 s4.2", "SHOULD", f"A ping to {name} is answered by an empty result.", "result",
               "stanza:service-unavailable", lambda probe, s, to=to: iq("get", to(probe.target)))
 
 
+# Holds 6120:8.1.2.1/2.
 @case("ping.from", "RFC 6120 s8.1.2.1", "MUST", "The answer of the server has the server as 'from'.", "domain")
 def _(probe):
     stream = probe.login()
@@ -298,6 +333,7 @@ def _(probe):
     return "domain" if stream.element().get("from") == probe.domain else "other"
 
 
+# Holds 6120:8.1.2.1/3 6120:10.3/1.
 @case("ping.from-account", "RFC 6120 s8.1.2.1", "MUST", "The answer on behalf of the account has no 'from', or the bare JID.",
     "account")
 def _(probe):
@@ -319,14 +355,17 @@ def language(probe, header, stanza):
     return probe.last.get(LANG) or "absent"
 
 
+# Holds 6120:8.1.5/3 6120:12/2 6120:feature/stanza-attribute-xmllang.
 add("lang.kept", "RFC 6120 s8.1.5", "MUST", "xml:lang of a stanza is not modified.", "x-probe", "",
     lambda probe: language(probe, "de", "x-probe"))
+# Holds 6120:8.1.5/1.
 add("lang.default", "RFC 6120 s8.1.5", "SHOULD", "A stanza without gets that of the sender's stream.", "x-probe", "absent",
     lambda probe: language(probe, "x-probe", None))
 add("lang.none", "RFC 6120 s4.7.4", "MUST", "Where neither has one none is invented that the sender did not choose.", "absent",
     "en",
     lambda probe: language(probe, None, None))
 
+# Holds 6120:8.1.5/2.
 add("lang.malformed", "RFC 6120 s8.1.5", "MUST", "What is no language tag is not added to stanzas.", "absent en stream:*", "",
     lambda probe: language(probe, "no tag!", None))
 
@@ -341,16 +380,20 @@ def routed(ident, section, level, requirement, prefer, weak, to, available=True,
     add(ident, section, level, requirement, prefer, weak, run)
 
 
+# Holds 6120:10.5.4/1 6120:feature/stanza-kind-message.
 routed("route.full", "RFC 6120 s10.5.4", "MUST", "A message to a connected full JID is delivered.", "delivered", "", lambda p,
     r: r.jid, False)
 routed("route.bare", "RFC 6120 s10.5.3.2", "SHOULD", "A message to a bare JID is delivered to a connected resource.",
     "delivered", "ignored",
        lambda p, r: p.target.bare(2))
+# Holds 6120:10.5.4/1 6120:feature/stanza-kind-iq.
 routed("route.iq-full", "RFC 6120 s10.5.4", "MUST", "A request to a connected full JID is delivered.", "delivered", "", lambda p,
     r: r.jid, False,
        lambda to: iq("get", to, UNKNOWN))
+# Holds 6120:10.5.3.2/2.
 routed("route.iq-bare", "RFC 6120 s10.5.3.2", "MUST", "A request to another's bare JID is handled by the server, not delivered.",
        "stanza:service-unavailable", ANY_STANZA, lambda p, r: p.target.bare(2), True, lambda to: iq("get", to, UNKNOWN))
+# Holds 6120:10.5.4/1 6120:feature/stanza-kind-presence.
 routed("route.presence-full", "RFC 6120 s10.5.4", "MUST", "Presence to a connected full JID is delivered.", "delivered", "",
     lambda p, r: r.jid,
        False, lambda to: f"<presence id='m1' to='{to}'/>")
@@ -372,6 +415,7 @@ def _(probe):
     return sender.outcome("m1")
 
 
+# Holds 6120:10.3/1 6120:10.3.1/1.
 @case("route.no-to", "RFC 6120 s10.3.1", "MUST", "A message without 'to' goes to the sender's own bare JID.", "delivered")
 def _(probe):
     stream = probe.login(available=True)
@@ -396,12 +440,14 @@ def _(probe):
     return probe.deliver(stream, stream, message(stream.jid))
 
 
+# Holds 6120:10.5.3.1/1.
 fate_case("route.unknown-message", "RFC 6120 s10.5.3.1", "MUST",
     "A message to an unknown user is ignored or service-unavailable.",
           "ignored stanza:service-unavailable", "", lambda probe, s: message(f"nobody-here@{probe.domain}"))
 fate_case("route.unknown-presence", "RFC 6120 s10.5.3.1", "SHOULD", "Presence to an unknown user is ignored.", "ignored",
     "stanza:*",
           lambda probe, s: f"<presence id='m1' to='nobody-here@{probe.domain}'/>")
+# Holds 6120:10.5/4 6120:10.5.3.1/2.
 fate_case("route.unknown-iq", "RFC 6120 s10.5.3.1", "MUST", "A request to an unknown user is answered by service-unavailable.",
           "stanza:service-unavailable", "", lambda probe, s: iq("get", f"nobody-here@{probe.domain}", UNKNOWN))
 
@@ -414,6 +460,7 @@ def answer_bytes(probe, to):
     return stream.raw[before:].replace(to.encode(), b"TO").replace(stream.jid.encode(), b"ME")
 
 
+# Holds 6120:8.3.3.7/1 6120:8.3.3.19/1.
 @case("route.harvest", "RFC 6120 s13.11", "SHOULD", "The answer for an unknown user is that for a known one, byte for byte.",
     "same", "different")
 def _(probe):
@@ -422,6 +469,7 @@ def _(probe):
         probe.target.bare(2)) else "different"
 
 
+# Holds 6120:8.3.3.7/1 6120:8.3.3.19/1.
 @case("route.presence-leak", "RFC 6120 s13.10.2", "SHOULD",
     "The answer for a resource does not tell whether the account exists.", "same", "different")
 def _(probe):
@@ -430,14 +478,19 @@ def _(probe):
     return "same" if one == answer_bytes(probe, probe.target.bare(2) + "/not-there-r") else "different"
 
 
+# Holds 6120:10.5.1/1.
 fate_case("route.domain-message", "RFC 6120 s10.5.1", "MUST", "A message to the mere domain is handled or answered by an error.",
           "ignored stanza:*", "", lambda probe, s: message(probe.domain))
+# Holds 6120:10.5.2/1.
 fate_case("route.domain-resource-iq", "RFC 6120 s10.5.2", "MUST", "A request to domain/resource is answered.", "result stanza:*",
     "",
           lambda probe, s: iq("get", probe.domain + "/resource", UNKNOWN))
+# Holds 6120:10.5.2/1.
 fate_case("route.domain-resource-message", "RFC 6120 s10.5.2", "MUST",
     "A message to domain/resource is handled or answered by an error.",
           "ignored stanza:*", "", lambda probe, s: message(probe.domain + "/resource"))
+# Holds 6120:10.4.3/1 6120:10.4.3/2.
+# Holds stanza:remote-server-not-found - a stanza to a domain that no server is found for.
 for kind, build in (("message", lambda to: message(to)), ("iq", lambda to: iq("get", to))):
     @case(f"route.remote-{kind}", "RFC 6120 s10.4.3", "MUST", f"A {kind} to a domain that does not exist is answered by "
           "remote-server-not-found.", "stanza:remote-server-not-found", "stanza:remote-server-timeout stanza:not-allowed "
@@ -463,6 +516,7 @@ def _(probe):
     return order(probe, lambda n, receiver: receiver.jid)
 
 
+# Holds 6120:10.1/2.
 @case("order.bare-and-full", "RFC 6120 s10.1", "MUST", "Bare and full JID of the recipient are equivalent for the order.",
     "in-order")
 def _(probe):
@@ -481,6 +535,7 @@ def order(probe, to):
     return "in-order" if found == sorted(found) else "disorder"
 
 
+# Holds 6120:10.1/1.
 @case("order.answers", "RFC 6120 s10.1", "MUST", "100 requests to the server are answered in order.", "in-order")
 def _(probe):
     stream = probe.login()
@@ -492,6 +547,7 @@ def _(probe):
     return "in-order" if found == [f"n{n}" for n in range(100)] else "disorder"
 
 
+# Holds 6120:10.1/1 6120:10.1/6.
 @case("order.effect", "RFC 6120 s10.1", "MUST", "What changes how later stanzas are processed has done so before they are.",
       "in-effect", "unanswered")
 def _(probe):

@@ -36,15 +36,20 @@ def body(inner):
 # ---- restricted XML (s11.1) ----
 
 PLACES = (("between", lambda what: what + body("x")), ("inside", lambda what: body("x" + what)))
+# Holds 6120:11.1/3 6120:feature/xml-restriction-comment.
 for place, build in PLACES:
     refuse(f"xml.comment-{place}", "RFC 6120 s11.1", "SHOULD", f"A comment {place} stanzas is answered by restricted-xml.",
            RESTRICTED, build("<!-- x -->"))
+    # Holds 6120:11.1/3 6120:feature/xml-restriction-pi.
     refuse(f"xml.instruction-{place}", "RFC 6120 s11.1", "SHOULD", f"A processing instruction {place} stanzas likewise.",
            RESTRICTED, build("<?probe x?>"))
+# Holds 6120:11.1/3 6120:feature/xml-restriction-dtd.
 refuse("xml.doctype", "RFC 6120 s11.1", "MUST", "A DTD inside the stream is restricted, and not well-formed there.",
        ("stream:restricted-xml stream:not-well-formed", "stream:*"), "<!DOCTYPE a [<!ENTITY b 'c'>]>" + body("x"))
+# Holds 6120:feature/xml-restriction-ref.
 refuse("xml.entity", "RFC 6120 s11.1", "MUST", "An entity that is not predefined is restricted, and undeclared.",
        ("stream:restricted-xml stream:not-well-formed", "stream:*"), body("&probe;"))
+# Holds 6120:feature/xml-restriction-ref.
 refuse("xml.entity-attribute", "RFC 6120 s11.1", "MUST", "The same in an attribute.",
        ("stream:restricted-xml stream:not-well-formed", "stream:*"), body("<a xmlns='urn:p' b='&probe;'/>"))
 refuse("xml.declaration-again", "RFC 6120 s11.3", "MUST", "A second XML declaration is not well-formed.",
@@ -52,6 +57,7 @@ refuse("xml.declaration-again", "RFC 6120 s11.3", "MUST", "A second XML declarat
 
 # ---- well-formedness (s11.3, XML 1.0) ----
 
+# Holds 6120:11.3/2 6120:feature/xml-wellformed-xml.
 for name, requirement, inner in (
         ("mismatch", "An end tag of another name", "<a xmlns='urn:p'></b>"),
         ("overlap", "Overlapping elements", "<a xmlns='urn:p'><b></a></b>"),
@@ -78,6 +84,7 @@ for name, requirement, inner in (
 
 # ---- namespace-well-formedness (s11.3, Namespaces in XML) ----
 
+# Holds 6120:11.3/4 6120:feature/xml-wellformed-ns.
 for name, requirement, inner in (
         ("ns-element", "An element with an undeclared prefix", "<foo:b>x</foo:b>"),
         ("ns-attribute", "An attribute with an undeclared prefix", "<a xmlns='urn:p' foo:b='c'/>"),
@@ -96,6 +103,7 @@ for name, requirement, inner in (
 
 # ---- encoding (s11.6) ----
 
+# Holds 6120:11.6/3.
 for name, requirement, inner in (
         ("utf8-byte", "A byte that no UTF-8 has", b"\xff"), ("utf8-overlong", "An overlong form", b"\xc0\x80"),
         ("utf8-surrogate", "A surrogate", b"\xed\xa0\x80"), ("utf8-far", "A code point above U+10FFFF", b"\xf5\x80\x80\x80"),
@@ -120,8 +128,10 @@ def arrives(ident, section, requirement, inner, expected):
 arrives("xml.predefined", "RFC 6120 s11.1", "Predefined entities are accepted.", "&lt;&gt;&amp;&apos;&quot;", "<>&'\"")
 arrives("xml.references", "RFC 6120 s11.1", "Character references are accepted.", "&#65;&#x42;&#x1F600;", "AB\U0001F600")
 arrives("xml.cdata", "RFC 6120 s11.1", "CDATA sections are not among what is prohibited.", "<![CDATA[<a>&]]>b", "<a>&b")
+# Holds 6120:11.6/1 6120:12/1.
 arrives("xml.astral", "RFC 6120 s11.6", "Characters outside the BMP are delivered.", "\U0001F600\U00020000",
     "\U0001F600\U00020000")
+# Holds 6120:11.6/5.
 arrives("xml.zwnbsp", "RFC 6120 s11.6", "U+FEFF inside text is a character.", "a\ufeffb", "a\ufeffb")
 arrives("xml.line-ends", "RFC 6120 s11.3", "Line ends are normalised as XML says.", "a\r\nb\rc\nd", "a\nb\nc\nd")
 arrives("xml.return", "RFC 6120 s11.3", "A carriage return by reference survives.", "a&#13;b", "a\rb")
@@ -146,6 +156,7 @@ def _(probe):
     return deliver(probe, "text" + body("x"))
 
 
+# Holds 6120:8/2.
 @case("xml.split", "RFC 6120 s8", "MUST", "A stanza may come in any number of pieces.", "delivered")
 def _(probe):
     sender, receiver = probe.login(), probe.login()
@@ -156,6 +167,7 @@ def _(probe):
     return probe.deliver(sender, receiver, data[-1:])
 
 
+# Holds 6120:8/2.
 @case("xml.partial", "RFC 6120 s8", "MUST", "A partial stanza is not processed.", "unseen")
 def _(probe):
     sender, receiver = probe.login(), probe.login()
@@ -193,6 +205,7 @@ refuse("content.extension-element", "RFC 6120 s4.8.4", "MUST", "An addressed ele
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<x:foo xmlns:x='urn:probe' id='m1' to='{to}'><x:bar/></x:foo>")
 
 
+# Holds 6120:8.4/3.
 @case("content.header-prefix", "RFC 6120 s4.8.5", "MUST",
     "A prefix declared in the header and used in a stanza is declared again "
       "on delivery, or refused.", "declared stream:invalid-namespace", "stream:*")
@@ -208,6 +221,7 @@ def _(probe):
     return "declared" if found is not None and found.get("{urn:probe:header}b") == "c" else "lost"
 
 
+# Holds 6120:8.4/10 6120:feature/stanza-extension.
 @case("content.extension", "RFC 6120 s8.4", "MUST", "A child that the server does not understand is delivered unmodified.",
     "intact")
 def _(probe):
@@ -221,6 +235,7 @@ def _(probe):
     return "intact" if same else "changed"
 
 
+# Holds 6120:8.4/10.
 @case("content.extension-attribute", "RFC 6120 s8.4", "MUST", "An attribute of another namespace on a stanza is delivered.",
     "intact", "lost")
 def _(probe):

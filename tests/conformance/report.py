@@ -63,25 +63,21 @@ def tags_of(path):
     lines = path.read_text().split("\n")
     where = path.relative_to(ROOT).as_posix()
     cases = cases_of(path.name) if path.parent == ROOT / "tests" / "conformance" else {}
-    waiting, chosen = [], None
+    waiting = []
     for number, line in enumerate(lines, 1):
         found = TAG.search(line)
         if found:
             waiting += [(ident, found[2] or "", number) for ident in found[1].split()]
-            listed = IN_LIST.match(lines[number])
-            chosen = listed[1] if listed else None
             continue
         if MISSPELT.search(line):
             raise Untrue(f"{where}:{number}: not a tag: Holds IDS - SITUATION")
         name = TESTS[path.suffix].match(line)
-        if waiting and number in cases:
-            test, weak = name_of(cases[number], chosen, f"{where}:{waiting[-1][2]}")
-        elif waiting and name and not cases:
-            test, weak = name[1], False
-            require_run(path, lines, number, test)
-        else:
+        if not waiting or not (number in cases if cases else name):
             continue
-        for ident, situation, _ in waiting:
+        if name:
+            require_run(path, lines, number, name[1])
+        for ident, situation, tagged in waiting:
+            test, weak = (name[1], False) if name else name_of(cases[number], listed(lines, tagged), f"{where}:{tagged}")
             yield ident, Holding(f"{where.removeprefix('tests/')}: {test}", situation, weak)
         waiting = []
     if waiting:
@@ -97,6 +93,13 @@ def cases_of(name):
         if one.place[0] == name:
             found[one.place[1]].append(one.id)
     return found
+
+
+def listed(lines, tagged):
+    """The name that begins the line behind a tag (and the tags below it) inside a list of cases."""
+    behind = next(line for line in lines[tagged:] if not TAG.search(line))
+    found = IN_LIST.match(behind)
+    return found[1] if found else None
 
 
 def exceptions():

@@ -120,8 +120,9 @@ def test_tag__above_a_statement__means_its_cases(tree, monkeypatch):
 
 
 def test_tag__inside_a_list__means_the_case_of_its_line(tree, monkeypatch):
-    lines = ["for name in (", HOLDS, '   ("b", 1),', '   ("weak", 2)):', "    add(name)"]
-    assert probe_tags(tree, monkeypatch, lines, ("x.a-b", 5), ("x.weak", 5))[0].test.endswith(": x.a-b")
+    lines = [HOLDS, "for name in (", HOLDS, HOLDS, '   ("b", 1),', HOLDS, '   ("weak", 2)):', "    add(name)"]
+    found = probe_tags(tree, monkeypatch, lines, ("x.a-b", 8), ("x.weak", 8))
+    assert [one.test.partition(": ")[2] for one in found] == ["x.a-b and 1 like it", "x.a-b", "x.a-b", "x.weak"]
 
 
 def test_tag__of_a_case_that_passes_weakly__says_so(tree, monkeypatch):

@@ -193,6 +193,7 @@ def test_conflict__replace__closes_the_older(start_bed):
     assert len(bed.sessions()) == 1
 
 
+# Holds stanza:conflict - binding a resource that is taken, with bind.conflict=refuse.
 def test_conflict__refuse__answers_the_newer_with_conflict(start_bed):
     bed = start_bed(settings=["bind.conflict=refuse"])
     first, second, failure = second_login(bed)
@@ -245,6 +246,7 @@ def test_presence__of_two_resources__is_seen_by_both(bed):
     assert first.body() == "to the one that is left"
 
 
+# Holds 6120:10.1/2.
 def test_order__of_one_pair_across_shards__is_kept(bed):
     """RFC 6120 s10.1, bare and full JID alike."""
     one, two = bed.pair()

@@ -258,6 +258,7 @@ def test_endless_stanza__costs_no_more_than_the_limit(bed):
 
 # ---- limits of counts ----
 
+# Holds stanza:resource-constraint - one resource more than bind.sessions_max.
 def test_sessions__one_too_many_of_an_account__are_refused(start_bed):
     bed = start_bed(settings=["bind.sessions_max=3"])
     held = [bed.login("user0", f"r{n}") for n in range(3)]

@@ -94,6 +94,7 @@ def assert_valid(folder, streams_min, stanzas_min):
     assert not report.faults, "\n".join(report.faults)
 
 
+# Holds 6120:11.1/2 6120:11.3/1 6120:11.3/3.
 def test_streams__of_simulations__are_valid(simulated):
     assert_valid(simulated, 200, 150)
 
@@ -103,6 +104,11 @@ def test_streams__of_the_storm__are_valid(stormed):
     assert_valid(stormed, 1000, 100000)
 
 
+# Holds 6120:8.2.3/8 6120:8.2.3/9 6120:8.3.1/5 6120:8.3.1/8 6120:8.3.2/1 6120:8.3.2/2 6120:8.3.2/6 6120:8.4/2.
+# Holds 6120:11.1/2 6120:11.3/1 6120:11.3/3 6120:11.6/2 6120:feature/stanza-error-child 6120:feature/stanza-iq-child.
+# Holds 6120:feature/xml-namespace-streams-declaration 6120:feature/xml-namespace-streams-prefix.
+# Holds 6120:feature/xml-restriction-comment 6120:feature/xml-restriction-dtd 6120:feature/xml-restriction-pi.
+# Holds 6120:feature/xml-restriction-ref 6120:feature/xml-wellformed-xml 6120:feature/xml-wellformed-ns.
 def test_streams__of_live_sessions__are_valid(lived):
     assert_valid(lived, 60, 60)
 
@@ -254,6 +260,7 @@ STANZA_ERROR = ("<message type='error'><error type='{1}'><{0} xmlns='urn:ietf:pa
                 "</message>")
 
 
+# Holds 6120:8.3.2/3.
 @pytest.mark.parametrize("path, form", [
     ("router/stream/stream_errors.def", HEADER + STREAM_ERROR),
     ("router/stream/sasl_errors.def", HEADER + FEATURES + SASL_ERROR),

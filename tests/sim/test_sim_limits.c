@@ -395,6 +395,7 @@ static void slow_reader__after_its_time__is_closed_and_its_senders_go_on(void **
 
 #define SENDERS 30u
 
+/* Holds stanza:resource-constraint - the recipient's queue is at limits.queue_hard. */
 static void full_queue__at_its_hard_limit__refuses_and_tells(void **state)
 {
     unsigned shards = *(const unsigned *)*state;

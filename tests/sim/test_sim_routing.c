@@ -105,6 +105,7 @@ static void strike_stage(struct stage *stage)
     rig_free(stage->rig);
 }
 
+/* Holds 6120:10.1/2 6120:feature/stanza-attribute-from. */
 static void message__to_full_jid__arrives_stamped_and_in_order(void **state)
 {
     struct stage *stage = *state;
@@ -121,6 +122,7 @@ static void message__to_full_jid__arrives_stamped_and_in_order(void **state)
     expect_count(stage, 1, 0);
 }
 
+/* Holds 6120:feature/stanza-attribute-type. */
 static void message__to_bare_jid__goes_to_the_highest_priority(void **state)
 {
     struct stage *stage = *state;
@@ -142,6 +144,7 @@ static void message__to_bare_jid__goes_to_the_highest_priority(void **state)
     expect_line(stage, 2, "message - user0@example.com/a z body both");
 }
 
+/* Holds 6120:10.5/1 6120:10.5.3.2/1. */
 static void message__to_nobody__comes_back_as_an_error(void **state)
 {
     struct stage *stage = *state;
@@ -165,6 +168,7 @@ static void message__to_nobody__comes_back_as_an_error(void **state)
     expect_line(stage, 0, "message error user3@example.com 9 error service-unavailable");
 }
 
+/* Holds 6120:10.5/1 6120:10.5.1/1 6120:feature/stanza-kind-iq. */
 static void iq__is_answered_by_whom_it_is_for(void **state)
 {
     struct stage *stage = *state;
@@ -193,6 +197,7 @@ static void iq__is_answered_by_whom_it_is_for(void **state)
     expect_line(stage, 0, "iq result user1@example.com/a 6  ");
 }
 
+/* Holds 6120:10.3.2/1 6120:feature/stanza-kind-presence. */
 static void presence__is_shared_among_own_resources_and_where_directed(void **state)
 {
     struct stage *stage = *state;
@@ -273,6 +278,7 @@ static void same_resource__replaces_the_older_session(void **state)
 }
 
 /* What waits for a peer that does not read comes back to the sender when the peer is gone. */
+/* Holds 6120:8.3.3.13/1. */
 static void unsent__comes_back_when_the_session_breaks(void **state)
 {
     struct stage *stage = *state;

@@ -41,6 +41,7 @@ static void check_examples(const struct example *examples, size_t count)
 
 #define CHECK(examples) check_examples(examples, sizeof examples / sizeof examples[0])
 
+/* Holds 7622:3.2/1. */
 static void jid_prepare__legal_samples_of_rfc7622__accepted(void **state)
 {
     (void)state;
@@ -107,6 +108,7 @@ static void jid_prepare__separators__first_slash_then_first_at(void **state)
     CHECK(examples);
 }
 
+/* Holds 7622:3.3/2 7622:5/1 7622:feature/address-localpart-prep. */
 static void jid_prepare__localpart__mapped_or_refused(void **state)
 {
     (void)state;
@@ -141,6 +143,7 @@ static void jid_prepare__localpart__mapped_or_refused(void **state)
     CHECK(examples);
 }
 
+/* Holds 7622:3.2/2 7622:3.2/3 7622:3.2/4 7622:3.2.1/2 7622:5/1 7622:feature/address-domain-prep. */
 static void jid_prepare__domainpart__prepared_form_is_u_labels(void **state)
 {
     (void)state;
@@ -181,6 +184,7 @@ static void jid_prepare__domainpart__prepared_form_is_u_labels(void **state)
     CHECK(examples);
 }
 
+/* Holds 7622:3.2/2. */
 static void jid_prepare__ip_literal__one_form_by_rfc5952(void **state)
 {
     (void)state;
@@ -221,6 +225,7 @@ static void jid_prepare__ip_literal__one_form_by_rfc5952(void **state)
     CHECK(examples);
 }
 
+/* Holds 7622:3.2.1/3 7622:3.4/2 7622:5/1 7622:feature/address-resource-prep. */
 static void jid_prepare__resourcepart__opaque(void **state)
 {
     (void)state;
@@ -277,6 +282,8 @@ static void check_size(part_fn part, const char *unit, size_t count, enum jid_st
     free((void *)(uintptr_t)text.ptr);
 }
 
+/* Holds 7622:3.2/5 7622:3.3/1 7622:3.4/1 7622:feature/address-domain-length 7622:feature/address-localpart-length. */
+/* Holds 7622:feature/address-resource-length. */
 static void jid_prepare__parts_at_their_limits__measured_after_preparation(void **state)
 {
     (void)state;

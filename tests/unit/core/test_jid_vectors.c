@@ -95,6 +95,7 @@ static bool is_excluded_from_local(struct span text)
     return false;
 }
 
+/* Holds 7622:3.3/2 7622:3.4/2 7622:feature/address-localpart-prep 7622:feature/address-resource-prep. */
 static void precis_profiles__published_vectors__same_verdict_and_text(void **state)
 {
     (void)state;
@@ -161,6 +162,7 @@ static void codepoint_precis__all_code_points__property_and_category_as_publishe
     assert_true(newer < 10000);
 }
 
+/* Holds 7622:3.2.1/1 7622:3.2.1/2 7622:3.2.2/1 7622:feature/address-domain-prep. */
 static void jid_prepare_domain__idna_test_v2__as_idna2008_says(void **state)
 {
     (void)state;
@@ -205,6 +207,7 @@ static void jid_prepare_domain__idna_test_v2__as_idna2008_says(void **state)
 /* Each assigned code point between two ideographs, with which nothing composes, is a label that libidn2 judges too. Its
  * tables are another reading of the same rules, perhaps for another Unicode version, so it may only be stricter where
  * it does not know a code point. */
+/* Holds 7622:3.2.1/1. */
 static void codepoint_idna__assigned_code_points__as_libidn2_says(void **state)
 {
     (void)state;

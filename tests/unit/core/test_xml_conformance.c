@@ -102,6 +102,7 @@ static bool is_right(const struct jsonl_line *line, const struct run *run)
     return run->error == XML_NOT_WELL_FORMED || run->error == XML_NAMESPACE || run->error == XML_STRAY_TEXT;
 }
 
+/* Holds 6120:11.3/2. */
 static void reader__w3c_documents__verdicts_as_listed(void **state)
 {
     (void)state;

@@ -78,6 +78,7 @@ static bool is_read_alike(struct span bytes)
  */
 
 /* Without changes the tree must be the one that came in; both headers make the same event. */
+/* Holds 6120:8.4/10. */
 static void forward__generated_stanzas__tree_unchanged(void **state)
 {
     (void)state;
@@ -110,6 +111,7 @@ static void forward__generated_stanzas__tree_unchanged(void **state)
 
 /* With stamps, language and a swap, and any header: whatever comes out, all three parsers read the same, and as many
  * children. */
+/* Holds 6120:11.3/1 6120:11.3/3. */
 static void forward__generated_streams__never_splices(void **state)
 {
     (void)state;
@@ -195,6 +197,7 @@ static const struct written list[] = {
     {"<m><x a=']]>'/><![CDATA[]]></m>", {.content_from = NS_NONE}, "<m><x a=']]>'/></m>"},
 };
 
+/* Holds 6120:8.1.5/3 6120:8.4/3 6120:12/2. */
 static void forward__written_cases__byte_for_byte(void **state)
 {
     (void)state;
