@@ -38,7 +38,8 @@ void route_refuse(struct stream *stream, const struct stanza_head *head, enum st
     stream_wrote_stanza(stream);
 }
 
-/* An iq to the server or to the sender's own account. Answers and errors to us are nobody's: we ask nothing yet. */
+/* An iq to the server or to the sender's own account. Answers and errors to us are nobody's: of the pings
+ * of silence.c it matters that something came, not what. */
 static void answer_iq(struct stream *stream, const struct xml_stanza *stanza, const struct stanza_head *head,
                       bool to_account)
 {

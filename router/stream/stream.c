@@ -9,6 +9,7 @@
 #include "router/stream/crowd.h"
 #include "router/stream/nego.h"
 #include "router/stream/reset.h"
+#include "router/stream/silence.h"
 #include "router/stream/stream_header.h"
 #include "router/stream/throttle.h"
 #include "router/stream/unsent.h"
@@ -101,24 +102,13 @@ static void list_remove(struct stream *stream)
     stream->is_dirty = stream->is_runnable = false;
 }
 
-/* A recipient that left its queue unread, or a session that has been silent: the latter gets a blank, which a dead
- * connection will not acknowledge, so that the system breaks it (RFC 6120 s4.6.1, TCP_USER_TIMEOUT). */
+/* A recipient that left its queue unread, or a session that may have been silent. */
 static void bound_deadline(struct stream *stream)
 {
-    struct shard *shard = stream->shard;
-    uint64_t idle = shard->policy->config->timeouts_idle_ms;
-    if (stream->throttled) {
+    if (stream->throttled)
         stream_close(stream, STREAM_RESOURCE_CONSTRAINT_ERROR, "what was sent to this session was not read");
-        return;
-    }
-    if (!idle)
-        return;
-    uint64_t silent = shard_now_ms(shard) - stream->received_ms;
-    if (silent >= idle && chain_is_empty(&stream->out)) {
-        chain_append(&stream->out, shard->pool, SPAN(" "));
-        stream_touch(stream);
-    }
-    stream_set_deadline(stream, silent >= idle ? idle : idle - silent);
+    else
+        silence_check(stream);
 }
 
 /* The stream's deadline has come: what it means depends on where the stream is. */
@@ -297,7 +287,9 @@ static void flush_end(struct stream *stream)
         stream->is_shut = true;
         io_shutdown(shard->io, stream->conn);
     }
-    if (stream->has_footer || stream->has_ended)
+    /* RFC 6120 s4.4, security warning: under TLS the peer's end tag is not the end, its close_notify is due (it sets
+     * has_ended, as FIN does). A peer that sends neither has timeouts.close. */
+    if (stream->has_ended || (stream->has_footer && !stream->tls))
         io_close(shard->io, stream->conn);
 }
 

@@ -78,7 +78,7 @@ struct stream {
     bool is_moving : 1;       /* leaves for move_to as soon as out is sent */
     bool has_sent_header : 1; /* our header is out on this (re)start */
     bool has_footer : 1;      /* the peer closed its stream */
-    bool has_ended : 1;       /* the peer sent FIN */
+    bool has_ended : 1;       /* the peer sent FIN, or TLS close_notify */
     bool has_notified : 1;    /* our TLS close_notify is out */
     bool is_shut : 1;         /* our FIN is out */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
@@ -89,7 +89,7 @@ struct stream {
     uint32_t epoch;      /* of the policy under which the features were offered */
     const char *ending_text;
     uint64_t accepted_ms;
-    uint64_t received_ms; /* the last time the peer sent anything */
+    uint64_t received_ms; /* the last time the peer sent anything, or SILENCE_ASKED: silence.h */
 };
 
 /* Frees a stream whose io has ended: nothing is sent, nobody is told. */

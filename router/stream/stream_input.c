@@ -93,6 +93,7 @@ static void take_wire(struct stream *stream, struct span wire)
         /* close_notify without an end tag before it: the stream is over all the same (RFC 6120 s4.4). */
         stream->has_ended = true;
         stream_close(stream, STREAM_NO_ERROR, NULL);
+        stream_touch(stream); /* our end may have been waiting for theirs */
         break;
     case ENGINE_FAILED:
         shard_count(stream->shard, COUNTER_TLS_FAILED, 1);
@@ -182,6 +183,7 @@ static void run_held(struct stream *stream)
     }
     if (!stream->holds && stream->is_paused) {
         stream->is_paused = false;
+        stream->received_ms = shard_now_ms(stream->shard); /* its silence begins now: until here we did not read it */
         io_resume(stream->shard->io, stream->conn);
     }
 }

@@ -130,12 +130,39 @@ def test_session__has_no_deadline(hasty):
 
 def test_idle_session__gets_blanks(start_bed):
     """RFC 6120 s4.6.1: a blank now and then, so that a dead connection is found; the client need not answer."""
-    bed = start_bed(settings=["timeouts.idle=300ms"])
+    bed = start_bed(settings=["timeouts.idle=300ms", "timeouts.answer=0"])
     client = bed.login("user0")
     client.bytes.clear()
     client.is_silent(1.0)
     assert 1 <= bytes(client.bytes).count(b" ") <= 5 and not bytes(client.bytes).strip()
     client.ping()
+
+
+def test_silent_session__is_asked__and_closed_if_it_does_not_answer(start_bed):
+    """RFC 6120 s4.6.2, XEP-0199 s4.2."""
+    bed = start_bed(settings=["timeouts.idle=300ms", "timeouts.answer=1s"])
+    client, mute = bed.login("user0"), bed.login("user1")
+    for _ in range(5):
+        ping = client.stanza()
+        assert ping.tag == f"{{{CLIENT}}}iq" and ping.get("type") == "get" and ping.get("to") == client.jid
+        assert ping[0].tag == "{urn:xmpp:ping}ping"
+        client.send(f"<iq type='result' id='{ping.get('id')}' to='localhost'/>")
+    assert mute.stanza()[0].tag == "{urn:xmpp:ping}ping"
+    mute.expect_error("connection-timeout")
+    client.ping()
+    assert bed.stats()["sessions_silent"] == 1
+
+
+def test_connection__stays_until_close_notify(start_bed):
+    """RFC 6120 s4.4: who sends the end tag alone is waited for, up to timeouts.close."""
+    bed = start_bed(name="close", settings=["timeouts.close=20s"])
+    client = bed.login("user0")
+    client.send("</stream:stream>")
+    assert client.event()[0] == "footer"
+    assert client.event()[0] == "end" and client.wire.was_notified
+    assert bed.stats()["connections"] == 1
+    client.wire.notify()
+    assert bed_module.wait_until(lambda: bed.stats()["connections"] == 0)
 
 
 # ---- limits of XML ----

@@ -122,7 +122,7 @@ static void hear(struct caller *caller)
         return;
     }
     struct chain wire = {0};
-    (void)engine_feed(caller->tls, bytes, &wire, &caller->pool, keep, caller);
+    caller->was_notified |= engine_feed(caller->tls, bytes, &wire, &caller->pool, keep, caller) == ENGINE_CLOSED;
     peer_take(caller->peer, bytes.size);
     send_chain(caller, &wire);
 }
@@ -174,6 +174,13 @@ bool caller_start_tls(struct caller *caller)
     for (unsigned i = 0; i < 20 && !engine_is_ready(caller->tls); i++)
         caller_run(caller);
     return engine_is_ready(caller->tls);
+}
+
+void caller_notify(struct caller *caller)
+{
+    struct chain wire = {0};
+    engine_close(caller->tls, &wire, &caller->pool);
+    send_chain(caller, &wire);
 }
 
 void caller_auth(struct caller *caller, unsigned number)

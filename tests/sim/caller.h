@@ -24,7 +24,8 @@ struct caller {
     struct scram_client scram;
     char *heard; /* since the last caller_forget(), as text */
     size_t size, room;
-    bool is_deaf; /* reads nothing from its peer */
+    bool is_deaf;      /* reads nothing from its peer */
+    bool was_notified; /* the router's TLS close_notify has come */
 };
 
 void caller_open(struct caller *caller, struct rig *rig, unsigned shard);
@@ -44,6 +45,8 @@ bool caller_is_over(const struct caller *caller);
 
 /* The handshake, behind <proceed/> or on a direct TLS port. False when it does not come to its end. */
 bool caller_start_tls(struct caller *caller);
+/* Our close_notify. */
+void caller_notify(struct caller *caller);
 /* <auth/> with SCRAM-SHA-256 for userN; the challenge must be heard before caller_prove(). */
 void caller_auth(struct caller *caller, unsigned number);
 void caller_prove(struct caller *caller);

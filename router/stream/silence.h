@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Silence: sessions from which nothing has come for a while (RFC 6120 s4.6).
+ *
+ *   dead connection   the system finds it: keepalives of TCP, and TCP_USER_TIMEOUT for what is under way (io/ring)
+ *   broken stream     after timeouts.idle the client is asked (XEP-0199 s4.2: server-to-client ping); whatever it sends
+ *                     is an answer, nothing within timeouts.answer ends the stream with <connection-timeout/> (s4.6.2)
+ *   idle peer         who answers may stay for ever (s4.6.3 asks to be liberal)
+ *
+ * With timeouts.answer off a blank is sent instead (s4.6.1), which only finds dead connections.
+ *
+ * An idle session costs nothing for this but its place in the wheel: a stanza that comes writes the time, and the timer
+ * looks at it when it fires, once in timeouts.idle.
+ *
+ * Thread:  the stream's shard.
+ */
+#include "router/stream/stream.h"
+
+/* stream->received_ms of a session that was asked and has not sent anything since. */
+#define SILENCE_ASKED 0u
+
+/* The deadline of a bound stream has come: asks, waits on, or closes it. */
+void silence_check(struct stream *stream);
