@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What one peer can take: time, memory, places; and how a shard ends. Virtual clock, so every deadline is exact. */
+/* What one peer can take: memory, places; and how a shard ends. Virtual clock. */
 #include "core/base/base64.h"
 #include "tests/sim/caller.h"
 
@@ -210,109 +210,6 @@ static void handshakes__one_a_turn__all_come_to_their_end(void **state)
         assert_true(caller_has_heard(&callers[i], "<mechanisms"));
         caller_close(&callers[i]);
     }
-    finish(rig);
-}
-
-/* --- time --------------------------------------------------------------------------------------------------------- */
-
-/* Sends one byte of text a second, over and over, and tells after how many milliseconds the router had enough. */
-static unsigned drip(struct caller *caller, const char *text)
-{
-    size_t size = strlen(text);
-    for (unsigned ms = 0; ms < 100000; ms += 100) {
-        if (caller_is_over(caller))
-            return ms;
-        if (size && ms % 1000 == 0)
-            caller_say(caller, span_of(text + ms / 1000 % size, 1));
-        caller_wait(caller, 100);
-    }
-    return UINT32_MAX;
-}
-
-static void a_byte_a_second__before_authentication__wins_no_time(void **state)
-{
-    (void)state;
-    struct rig *rig = rig_new(4, 1, NULL, 1, NULL);
-    static const struct {
-        const char *said, *dripped;
-        unsigned ms;
-    } rows[] = {
-        {"", "", 10000},
-        {"", CALLER_HEADER, 10000},
-        {"", " ", 10000},
-        {CALLER_HEADER, "", 30000},
-        {CALLER_HEADER, " ", 30000},
-        {CALLER_HEADER, "<auth xmlns='" SASL_NS "' mechanism='PLAIN'>", 30000},
-        {CALLER_HEADER "<auth xmlns='" SASL_NS "' mechanism='SCRAM-SHA-1'/>", " ", 30000},
-    };
-    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct caller caller;
-        caller_open(&caller, rig, 0);
-        caller_say_text(&caller, rows[i].said);
-        caller_run(&caller);
-        assert_int_equal(drip(&caller, rows[i].dripped), rows[i].ms);
-        assert_true(caller_has_heard(&caller, "<connection-timeout"));
-        assert_true(caller_has_heard(&caller, "</stream:stream>"));
-        caller_close(&caller);
-    }
-    finish(rig);
-}
-
-static void a_byte_a_second__behind_authentication__wins_no_time(void **state)
-{
-    (void)state;
-    struct rig *rig = rig_new(5, 1, NULL, 1, NULL);
-    for (unsigned i = 0; i < 2; i++) {
-        struct caller caller;
-        caller_open(&caller, rig, 0);
-        assert_true(caller_login(&caller, 0));
-        assert_int_equal(drip(&caller, i ? "<iq type='set' id='b'>" : " "), 30000);
-        assert_true(caller_has_heard(&caller, "<connection-timeout"));
-        caller_close(&caller);
-    }
-    finish(rig);
-}
-
-static void a_byte_a_second__around_tls__wins_no_time(void **state)
-{
-    (void)state;
-    struct rig *rig = tls_rig(true, NULL);
-    struct caller caller;
-    caller_open(&caller, rig, 0);
-    caller_say_text(&caller, CALLER_HEADER STARTTLS);
-    caller_run(&caller);
-    assert_int_equal(drip(&caller, "\x16\x03\x01\x40\x01"), 10000); /* a ClientHello that never ends */
-    caller_close(&caller);
-    open_tls(&caller, rig);
-    assert_int_equal(drip(&caller, CALLER_HEADER), 10000);
-    assert_true(caller_has_heard(&caller, "<connection-timeout"));
-    caller_close(&caller);
-    open_tls(&caller, rig);
-    caller_say_text(&caller, CALLER_HEADER);
-    assert_int_equal(drip(&caller, " "), 30000);
-    assert_true(caller_has_heard(&caller, "<connection-timeout"));
-    caller_close(&caller);
-    finish(rig);
-}
-
-/* Each phase taken to its end: together they have timeouts.login. */
-static void phases__one_after_the_other__end_with_the_login(void **state)
-{
-    (void)state;
-    struct rig *rig = tls_rig(true, NULL);
-    struct caller caller;
-    caller_open(&caller, rig, 0);
-    caller_wait(&caller, 9900);
-    caller_say_text(&caller, CALLER_HEADER);
-    caller_wait(&caller, 25000);
-    caller_say_text(&caller, STARTTLS);
-    caller_wait(&caller, 1000);
-    assert_true(caller_has_heard(&caller, "<proceed"));
-    assert_true(caller_start_tls(&caller));
-    caller_forget(&caller);
-    assert_int_equal(drip(&caller, " "), 4000);
-    assert_true(caller_has_heard(&caller, "<connection-timeout"));
-    caller_close(&caller);
     finish(rig);
 }
 
@@ -634,10 +531,6 @@ int main(void)
         cmocka_unit_test(resource__of_a_session_whose_tls_broke__is_free_at_once),
         cmocka_unit_test(bytes__that_wait_for_a_handshake__are_few),
         cmocka_unit_test(handshakes__one_a_turn__all_come_to_their_end),
-        cmocka_unit_test(a_byte_a_second__before_authentication__wins_no_time),
-        cmocka_unit_test(a_byte_a_second__behind_authentication__wins_no_time),
-        cmocka_unit_test(a_byte_a_second__around_tls__wins_no_time),
-        cmocka_unit_test(phases__one_after_the_other__end_with_the_login),
         cmocka_unit_test(limit__lowered_below_a_cut_element__ends_it),
         BOTH(slow_reader__after_its_time__is_closed_and_its_senders_go_on),
         BOTH(full_queue__at_its_hard_limit__refuses_and_tells),
