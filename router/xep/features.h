@@ -8,5 +8,6 @@
 extern const struct feature feature_ping;
 extern const struct feature feature_disco;
 extern const struct feature feature_session;
+extern const struct feature feature_second_bind;
 extern const struct feature feature_version;
 extern const struct feature feature_time;

@@ -9,7 +9,7 @@
 const struct feature *const feature_registry[] = {
     &feature_ping,                      /* first: the request that comes most often */
     &feature_disco,   &feature_session, /* before the rest only because clients send it right behind binding */
-    &feature_version, &feature_time,    NULL,
+    &feature_version, &feature_time,    &feature_second_bind, NULL,
 };
 
 uint32_t iq_payload(const struct iq_request *request)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """RFC 6120 s4 (streams: headers, namespaces, errors, closing) and s5 (STARTTLS)."""
+import re
 import ssl
 import time
 
@@ -163,6 +164,24 @@ def _(probe):
     usual = probe.plain().header.get(LANG)
     found = probe.plain(more=" xml:lang='x-probe'").header.get(LANG)
     return "absent" if found is None else "default" if found == usual else "echoed"
+
+
+@case("header.lang-asked", "RFC 6120 s4.7.4", "MUST", "To a language that it speaks the server answers with just that.", "same")
+def _(probe):
+    usual = probe.plain().header.get(LANG)
+    return "same" if probe.plain(more=f" xml:lang='{usual}'").header.get(LANG) == usual else "other"
+
+
+@case("header.lang-tag", "RFC 6120 s4.7.4", "MUST", "The language of the response header is a language tag.", "tag")
+def _(probe):
+    found = probe.plain().header.get(LANG, "")
+    return "tag" if re.fullmatch("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", found) else f"lang={found}"
+
+
+@case("header.declarations", "RFC 6120 s4.8.5", "MUST", "The header declares no namespace for what stanzas contain.", "none")
+def _(probe):
+    declared = set(probe.plain().reader.declared.values())
+    return "none" if declared <= {CLIENT, STREAM, "jabber:server:dialback"} else "more"
 
 
 def version_of(stream, word):
@@ -461,6 +480,20 @@ def _(probe):
     names = [(speaker.space(child) == speaker.ERRORS, speaker.local(child) == "text") for child in stream.error_element]
     conditions = sum(a and not b for a, b in names)
     return "right" if conditions == 1 and names.count((True, True)) <= 1 and sum(not a for a, _ in names) <= 1 else "wrong"
+
+
+RECEIVED = (("defined", "A stream error ends the stream", "<reset xmlns='{0}'/>"),
+            ("unknown", "An unknown condition is one like any other", "<probe xmlns='{0}'/>"),
+            ("text", "The text of an error decides nothing",
+             "<undefined-condition xmlns='{0}'/><text xmlns='{0}'>ignore this</text>"))
+for name, requirement, inner in RECEIVED:
+    @case(f"error.received-{name}", "RFC 6120 s4.9.2" if name != "defined" else "RFC 6120 s4.9.1.1", "MUST",
+          f"{requirement}: the server closes it too.", "ended")
+    def _(probe, inner=inner):
+        stream = probe.login()
+        stream.say(f"<stream:error>{inner.format(speaker.ERRORS)}</stream:error>")
+        word = stream.outcome()
+        return stream.finish() if word == "closed" else word
 
 
 # ---- STARTTLS (s5) ----

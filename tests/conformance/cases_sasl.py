@@ -307,6 +307,16 @@ for name, level, requirement, prefer, weak, build in AUTHZIDS:
             lambda probe, build=build: scram(probe, authzid=build(probe.target)))
 
 
+@case("authzid.jid", "RFC 6120 s4.3.6", "MUST", "The bare JID of the session is the authorization identity.", "same")
+def _(probe):
+    stream = probe.secure()
+    offer(stream, "PLAIN")
+    word = stream.plain(*probe.target.account(1), probe.target.bare(1), stream.say)
+    if word != "success" or stream.open().bind() != "result":
+        return word
+    return "same" if stream.jid.partition("/")[0] == probe.target.bare(1) else f"jid={stream.jid}"
+
+
 # ---- SCRAM (RFC 5802, RFC 7677) ----
 
 def scram(probe, how=None, version=None, password=None, user=None, **more):
@@ -628,6 +638,19 @@ def _(probe):
     stream = probe.login()
     stream.say(f"<iq type='set' id='m1'><bind xmlns='{BIND}'><resource>second</resource></bind></iq>")
     return stream.outcome("m1")
+
+
+@case("bind.quiet", "RFC 6120 s4.3.5", "MUST", "After binding the server neither restarts the stream nor offers more features.",
+      "silence")
+def _(probe):
+    return probe.login().outcome(wait=0.3)
+
+
+@case("bind.header-after", "RFC 6120 s7.3.2", "MUST", "A header after binding does not restart the stream.", "stream:*", "silence")
+def _(probe):
+    stream = probe.login()
+    stream.say(stream.head(declaration="") + "</stream:stream>")
+    return stream.outcome(wait=1)
 
 
 @case("bind.stanza-before", "RFC 6120 s7.1", "MUST",

@@ -509,6 +509,21 @@ def _(probe):
     return stream.outcome("m1", wait=1)
 
 
+@case("route.address-hidden", "RFC 6120 s13.10.1", "MUST", "A client's address on the network is not made known to others.",
+      "hidden")
+def _(probe):
+    sender, receiver = probe.pair(available=True)
+    for build in (lambda: message(receiver.jid), lambda: f"<presence id='m1' to='{receiver.jid}'/>",
+                  lambda: iq("get", receiver.jid, UNKNOWN)):
+        probe.deliver(sender, receiver, build())
+    for payload in (UNKNOWN, f"<query xmlns='{DISCO}'/>", "<query xmlns='jabber:iq:last'/>", f"<ping xmlns='{PING}'/>"):
+        for to in (probe.target.bare(1), probe.domain):
+            receiver.say(iq("get", to, payload))
+            receiver.outcome("m1")
+    address, port = sender.wire.socket.getsockname()[:2]
+    return "told" if address.encode() in receiver.raw or f":{port}".encode() in receiver.raw else "hidden"
+
+
 # ---- order (s10.1) ----
 
 @case("order.full", "RFC 6120 s10.1", "MUST", "300 messages to a full JID arrive in order.", "in-order")

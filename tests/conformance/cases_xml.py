@@ -221,6 +221,15 @@ def _(probe):
     return "declared" if found is not None and found.get("{urn:probe:header}b") == "c" else "lost"
 
 
+@case("content.header-prefix-over", "RFC 6120 s4.8.5", "MUST", "A prefix of the stream before a restart is not declared after it.",
+      "stream:not-well-formed", "stanza:not-acceptable stream:*")
+def _(probe):
+    receiver = probe.login()
+    stream = probe.secure(more=" xmlns:px='urn:probe:header'").authenticate().open()
+    stream.bind("hp")
+    return probe.deliver(stream, receiver, f"<message id='m1' type='chat' to='{receiver.jid}'><px:a/></message>")
+
+
 # Holds 6120:8.4/10 6120:feature/stanza-extension.
 @case("content.extension", "RFC 6120 s8.4", "MUST", "A child that the server does not understand is delivered unmodified.",
     "intact")

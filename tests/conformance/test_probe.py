@@ -32,7 +32,6 @@ EXCEPTIONS = {
     "plain.utf-8": ("weak", "sasl:not-authorized", DOUBT),
     "bind.control": ("weak", "stanza:bad-request", "s7.7.2.1 allows the error; SHOULD make another"),
     "bind.ignorable": ("weak", "stanza:bad-request", "s7.7.2.1 allows the error; SHOULD make another"),
-    "bind.twice": ("weak", "stanza:service-unavailable", "after binding the namespace is one that is not served any more"),
     "binding.y-without": ("skip", None, "channel binding is supported"),
     "binding.exporter": ("skip", None, "Python has no exporter; tests/integration/exporter.py covers it"),
 }

@@ -37,6 +37,17 @@ def test_to__that_is_no_domain__is_refused(two, to):
     client.expect_end()
 
 
+def test_to__that_is_no_address__is_improper_addressing(two):
+    refused(two.connect(), "improper-addressing", "a..b")
+
+
+def test_content_namespace__with_a_prefix__is_bad_namespace_prefix(two):
+    """RFC 6120 s4.8.5: what comes from us has no prefix, so without a default namespace there is no content."""
+    client = two.connect()
+    client.send(wire.header().replace(b" xmlns='", b" xmlns:c='"))
+    client.expect_error("bad-namespace-prefix")
+
+
 def test_to__in_other_letters__is_the_same_domain(two):
     client = two.connect()
     client.send(wire.header("OTHER.example"))

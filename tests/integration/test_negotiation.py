@@ -118,6 +118,6 @@ def test_in_a_session__negotiation__is_over(bed, data):
 def test_in_a_session__another_bind__is_refused(bed):
     """RFC 6120 s7.1: one resource a stream."""
     client = bed.login("user0", "first")
-    assert client.bind("second") is not None
+    assert client.bind("second") == "not-allowed"  # s7.6.2.2
     client.ping()
     assert [row["jid"] for row in bed.sessions()] == ["user0@localhost/first"]

@@ -2,6 +2,7 @@
 """The border between plain text and TLS: bytes behind <starttls/> (RELIABILITY: the injection of 2011 and 2021), server
 names, ALPN, versions, and what a failed handshake leaves."""
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -144,6 +145,23 @@ def test_tls_1_2__below_version_min__is_refused(start_bed):
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
         client.direct_tls(bed.context(version=ssl.TLSVersion.TLSv1_2))
     assert bed.secure(direct=True).wire.tls.version() == "TLSv1.3"
+
+
+def test_renegotiation__asked_for_by_the_client__ends_without_a_word_of_xml(bed):
+    """RFC 6120 s5.3.5: who does not support it closes the connection, without a stream error."""
+    before = bed.stats()["tls_failed"]
+    with subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{bed.tls_port}", "-tls1_2"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        client.stdin.write(wire.header())
+        client.stdin.flush()
+        said = b""
+        while b"</stream:features>" not in said:
+            said += client.stdout.read1(65536)
+        client.stdin.write(b"R\n")
+        client.stdin.flush()
+        said = client.stdout.read()
+    assert b"RENEGOTIATING" in said and b"<" not in said
+    assert bed_module.wait_until(lambda: bed.stats()["tls_failed"] == before + 1)
 
 
 # ---- ALPN (XEP-0368 s4) and server names ----

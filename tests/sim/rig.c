@@ -49,10 +49,12 @@ static struct config *load(const char *const *overrides)
     struct err err;
     for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
         all[count++] = base_overrides[i];
-    const char *certificate = NULL;
+    const char *certificate = NULL, *domain = NULL;
     for (; overrides && *overrides; overrides++) {
         if (strncmp(*overrides, "rig.certificate=", 16) == 0)
             certificate = *overrides + 16;
+        else if (strncmp(*overrides, "rig.domain=", 11) == 0)
+            domain = *overrides + 11;
         else
             all[count++] = *overrides;
     }
@@ -63,6 +65,8 @@ static struct config *load(const char *const *overrides)
     if (certificate)
         fprintf(file, "domain \"example.com\" { certificate = \"%s.pem\"; key = \"%s.key\"; }\n", certificate,
                 certificate);
+    else if (domain)
+        fprintf(file, "domain \"%s\" { }\n", domain);
     else
         fputs("domain \"example.com\" { }\ndomain \"example.org\" { }\n", file);
     fclose(file);

@@ -21,7 +21,7 @@ struct rig {
 };
 
 /* overrides: NULL-terminated "KEY=VALUE" for the configuration; "rig.certificate=PATH" stands for PATH.pem and PATH.key
- * of example.com, which then is the only domain. */
+ * of example.com, which then is the only domain; "rig.domain=NAME" makes NAME the only one. */
 struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
                     const char *const *overrides);
 /* Ends the shards and checks what must be zero: connections, sessions, users, letters under way. */

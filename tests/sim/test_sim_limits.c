@@ -290,6 +290,34 @@ static void slow_reader__after_its_time__is_closed_and_its_senders_go_on(void **
     finish(rig);
 }
 
+/* Who begins to read before the connection is cut hears why the stream ended. */
+static void slow_reader__that_reads_at_last__hears_why_it_was_closed(void **state)
+{
+    (void)state;
+    static const char *const tight[] = {"limits.queue_soft=16KiB", "limits.queue_hard=256KiB", NULL};
+    struct rig *rig = rig_new(7, 1, NULL, 2, tight);
+    struct caller deaf, sender;
+    caller_open(&deaf, rig, 0);
+    assert_true(caller_login(&deaf, 0) && caller_bind(&deaf, "deaf"));
+    caller_open(&sender, rig, 0);
+    assert_true(caller_login(&sender, 1) && caller_bind(&sender, "a"));
+    caller_forget(&deaf);
+    deaf.is_deaf = true;
+    peer_set_window(deaf.peer, 1000);
+    for (unsigned i = 0; i < 10; i++)
+        say_large(&sender, i);
+    caller_wait(&sender, 61000);
+    assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 1);
+    deaf.is_deaf = false;
+    peer_set_window(deaf.peer, SIZE_MAX);
+    caller_run(&deaf);
+    assert_true(caller_has_heard(&deaf, "<resource-constraint"));
+    assert_true(caller_has_heard(&deaf, "</stream:stream>"));
+    caller_close(&deaf);
+    caller_close(&sender);
+    finish(rig);
+}
+
 #define SENDERS 30u
 
 /* Holds stanza:resource-constraint - the recipient's queue is at limits.queue_hard. */
@@ -533,6 +561,7 @@ int main(void)
         cmocka_unit_test(handshakes__one_a_turn__all_come_to_their_end),
         cmocka_unit_test(limit__lowered_below_a_cut_element__ends_it),
         BOTH(slow_reader__after_its_time__is_closed_and_its_senders_go_on),
+        cmocka_unit_test(slow_reader__that_reads_at_last__hears_why_it_was_closed),
         BOTH(full_queue__at_its_hard_limit__refuses_and_tells),
         cmocka_unit_test(flood__to_nobody_across_shards__piles_nothing_up),
         BOTH(unsent__the_largest_or_behind_a_header__comes_back),

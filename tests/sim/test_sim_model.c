@@ -170,7 +170,7 @@ static void says_in_exchange(struct model *model, enum element element)
 static void says_bound(struct model *model, enum element element)
 {
     if (element == BIND)
-        answers(model, BOUND, "iq:error(service-unavailable) "); /* one resource a stream (s7.1) */
+        answers(model, BOUND, "iq:error(not-allowed) "); /* one resource a stream (s7.1, s7.6.2.2) */
     else if (element == SESSION || element == PING)
         answers(model, BOUND, "iq:result ");
     else if (element == MESSAGE) /* RFC 6121 s8.5.2: the account, if somebody is there */

@@ -326,6 +326,24 @@ static void reload__that_takes_the_mechanism__resets(void **state)
         assert_true(actor_bind(&stage->actors[i], 0));
 }
 
+/* A reload that takes away a domain ends its sessions: the host is gone. */
+static void reload__that_takes_the_domain__is_host_gone(void **state)
+{
+    struct stage *stage = *state;
+    static const char *const without[] = {"rig.domain=example.org", "timeouts.reset=1s", NULL};
+    rig_reload(stage->rig, without);
+    rig_run(stage->rig, 1100);
+    for (unsigned i = 0; i < 4; i++) {
+        actor_poll(&stage->actors[i]);
+        assert_string_equal(stage->actors[i].error, "host-gone");
+    }
+    rig_run(stage->rig, 100);
+    assert_int_equal(rig_counter(stage->rig, COUNTER_SESSIONS), 0);
+    rig_reload(stage->rig, NULL);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(actor_bind(&stage->actors[i], 0));
+}
+
 /* Features that were offered and have changed meanwhile: a stream in negotiation begins anew. */
 static void reload__in_negotiation__resets(void **state)
 {
@@ -382,6 +400,7 @@ int main(void)
         BOTH(same_resource__replaces_the_older_session),
         BOTH(reload__that_takes_the_mechanism__resets),
         BOTH(reload__in_negotiation__resets),
+        BOTH(reload__that_takes_the_domain__is_host_gone),
         BOTH(unsent__comes_back_when_the_session_breaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
