@@ -632,6 +632,7 @@ def _(probe):
     return "both" if first.jid != second.jid and not first.settle()[0] and not second.settle()[0] else "one"
 
 
+# Holds stanza:not-allowed - binding a second resource on a stream.
 @case("bind.twice", "RFC 6120 s7.6.2.2", "MUST", "A second binding on a stream is not allowed.", "stanza:not-allowed",
     "stanza:* stream:*")
 def _(probe):

@@ -194,18 +194,17 @@ def _(probe):
     return "none" if text is None else "lang" if text.get(LANG) else "bare"
 
 
-HARMFUL = "<message id='m1' to='{to}'><body>w4s-harmful</body>{what}</message>"
 # Holds 6120:8.3.1/7.
 for name, requirement, what in (
-        ("malformed", "XML that is not well-formed", "<a></b>"), ("restricted", "Restricted XML", "<!-- x -->"),
-        ("unprefixed", "XML that is not namespace-well-formed", "<a:b/>")):
+        ("malformed", "XML that is not well-formed", "<harm></harmful>"), ("restricted", "Restricted XML", "<!-- harm -->"),
+        ("unprefixed", "XML that is not namespace-well-formed", "<harm:ful/>")):
     @case(f"error.unreturned-{name}", "RFC 6120 s8.3.1", "MUST", f"{requirement} is not sent back to who sent it.", "unreturned")
     def _(probe, what=what):
         stream = probe.login()
-        stream.say(HARMFUL.format(to=stream.jid, what=what))
+        stream.say(message(f"nobody-here@{probe.domain}", what))
         while stream.outcome() not in ("closed", "dropped", "silence"):
             pass
-        return "returned" if b"w4s-harmful" in stream.raw else "unreturned"
+        return "returned" if b"harm" in stream.raw else "unreturned"
 
 
 # Holds 6120:8.3.1/8.
@@ -346,7 +345,12 @@ def _(probe):
 
 def language(probe, header, stanza):
     receiver = probe.login(2)
-    stream = probe.secure().authenticate().open(more=f" xml:lang='{header}'" if header else "")
+    stream = probe.secure().authenticate()
+    stream.restart()
+    stream.push(stream.head(more=f" xml:lang='{header}'" if header else ""))
+    word = stream.outcome()
+    if word != "features":
+        return word
     stream.bind("lang")
     more = f" xml:lang='{stanza}'" if stanza else ""
     word = probe.deliver(stream, receiver, message(receiver.jid, more=more))
@@ -564,7 +568,7 @@ def _(probe):
 
 # Holds 6120:10.1/1 6120:10.1/6.
 @case("order.effect", "RFC 6120 s10.1", "MUST", "What changes how later stanzas are processed has done so before they are.",
-      "in-effect", "unanswered")
+      "in-effect", "unanswered stored")
 def _(probe):
     stream = probe.login()
     stream.sent.append("presence of priority -1 and 0 in turn, a message to the own bare JID behind each, 40 times in one piece")
@@ -573,8 +577,11 @@ def _(probe):
     _, stanzas = stream.settle()
     delivered = [one.get("id") for one in stanzas if speaker.local(one) == "message" and one.get("type") != "error"]
     refused = [one.get("id") for one in stanzas if speaker.local(one) == "message" and one.get("type") == "error"]
-    if delivered != [f"n{n}" for n in range(1, 40, 2)]:
+    at_once = [ident for ident in delivered if int(ident[1:]) % 2]
+    if at_once != [f"n{n}" for n in range(1, 40, 2)]:
         return "disorder"
+    if delivered != at_once:
+        return "stored"  # and delivered with the next presence
     return "in-effect" if refused == [f"n{n}" for n in range(0, 40, 2)] else "unanswered"
 
 
