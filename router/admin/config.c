@@ -112,8 +112,8 @@ static bool read_domain(struct config *config, const struct config_entry *open, 
         const char *dot = strchr(entry->key, '.');
         const struct config_key *key = dot == NULL ? NULL : config_domain_key_find(dot + 1);
         if (key == NULL) {
-            err_set(err, "%s:%u: %s: unknown key; a domain has certificate and key", config->path, entry->line,
-                    entry->key);
+            err_set(err, "%s:%u: %s: unknown key; a domain has certificate, key and mechanism_min", config->path,
+                    entry->line, entry->key);
             return false;
         }
         unsigned *line = &lines[key - config_domain_keys];
@@ -232,6 +232,26 @@ static bool refuse_value(const struct config *config, enum config_key_index inde
     return false;
 }
 
+/* Of the mechanisms configured at least one must be strong enough for every domain. */
+static bool check_strength(const struct config *config, struct err *err)
+{
+    const struct config_key *key = &config_domain_keys[CONFIG_DOMAIN_KEY_COUNT - 1];
+    for (unsigned d = 0; d < config->domain_count && !config->sasl_anonymous; d++) {
+        enum config_strength min = config_strength_min(config, span_str(config->domains[d].name));
+        bool has_any = false;
+        for (unsigned m = 0; m < config->sasl_mechanisms.count; m++)
+            for (unsigned s = min; s <= STRENGTH_SHA256_PLUS; s++)
+                has_any |=
+                    span_equal(config_value_choice(key->choices, s + 1), span_str(config->sasl_mechanisms.items[m]));
+        if (has_any)
+            continue;
+        err_set(err, "%s: domain \"%s\": no mechanism of sasl.mechanisms is strong enough: nobody could log in",
+                config->path, config->domains[d].name);
+        return false;
+    }
+    return true;
+}
+
 /* What one key alone cannot tell. */
 static bool check_together(const struct config *config, struct err *err)
 {
@@ -252,6 +272,8 @@ static bool check_together(const struct config *config, struct err *err)
     if (config->sasl_mechanisms.count == 0 && !config->sasl_anonymous)
         return refuse_value(config, CONFIG_KEY_sasl_mechanisms, "empty, and sasl.anonymous is off: nobody could log in",
                             err);
+    if (!check_strength(config, err))
+        return false;
     if (config->limits_stanza_size_unauthenticated > config->limits_stanza_size)
         return refuse_value(config, CONFIG_KEY_limits_stanza_size_unauthenticated, "larger than limits.stanza_size",
                             err);
@@ -343,10 +365,18 @@ static bool are_domains_equal(const struct config *a, const struct config *b)
         return false;
     for (unsigned i = 0; i < a->domain_count; i++) {
         const struct config_domain *x = &a->domains[i], *y = &b->domains[i];
-        if (strcmp(x->name, y->name) != 0 || strcmp(x->certificate, y->certificate) != 0 || strcmp(x->key, y->key) != 0)
+        if (strcmp(x->name, y->name) != 0 || strcmp(x->certificate, y->certificate) != 0 ||
+            strcmp(x->key, y->key) != 0 || x->mechanism_min != y->mechanism_min)
             return false;
     }
     return true;
+}
+
+enum config_strength config_strength_min(const struct config *config, struct span domain)
+{
+    const struct config_domain *found = config_domain_find(config, domain);
+    unsigned min = found && found->mechanism_min ? found->mechanism_min - 1 : config->sasl_mechanism_min;
+    return (enum config_strength)min;
 }
 
 void config_compare(const struct config *before, const struct config *after, config_change_fn each, void *context)

@@ -26,11 +26,14 @@
 /* Indices of the CHOICE keys, in the order of the row's choices. log.level is enum log_level of core/base/log.h. */
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_conflict { CONFLICT_REPLACE, CONFLICT_REFUSE, CONFLICT_RENAME };
+/* SASL mechanisms from the weakest on: by their hash first, then by whether they bind to TLS. */
+enum config_strength { STRENGTH_PLAIN, STRENGTH_SHA1, STRENGTH_SHA1_PLUS, STRENGTH_SHA256, STRENGTH_SHA256_PLUS };
 
 struct config_domain {
     const char *name;        /* prepared (jid_prepare_domain), as it stands in addresses */
     const char *certificate; /* a file; both empty only if tls.required is off */
     const char *key;
+    unsigned mechanism_min; /* enum config_strength + 1; 0: sasl.mechanism_min */
 };
 
 struct config_list {
@@ -84,6 +87,9 @@ const struct config_domain *config_domain_find(const struct config *config, stru
 void config_print(const struct config *config, FILE *out);
 /* docs/CONFIGURATION.md, from the table. */
 void config_print_manual(FILE *out);
+
+/* The weakest mechanism accepted for accounts of that domain. */
+enum config_strength config_strength_min(const struct config *config, struct span domain);
 
 /* Calls each for every key (or "domain") whose value differs. needs_restart: a reload does not apply it. */
 typedef void (*config_change_fn)(void *context, const char *key, bool needs_restart);

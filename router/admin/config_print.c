@@ -5,8 +5,10 @@ void config_print(const struct config *config, FILE *out)
 {
     for (unsigned i = 0; i < config->domain_count; i++) {
         fprintf(out, "domain \"%s\" {\n", config->domains[i].name);
-        for (unsigned k = 0; k < CONFIG_DOMAIN_KEY_COUNT && config->domains[i].key[0] != 0; k++) {
+        for (unsigned k = 0; k < CONFIG_DOMAIN_KEY_COUNT; k++) {
             const struct config_key *key = &config_domain_keys[k];
+            if (key->type == CONFIG_PATH && config->domains[i].key[0] == 0)
+                continue; /* a domain without TLS */
             fprintf(out, "    %s = ", key->name);
             config_value_print(key, (const char *)&config->domains[i] + key->offset, out);
             fputs(";\n", out);
@@ -101,6 +103,13 @@ static void print_type(const struct config_key *key, FILE *out)
         fprintf(out, "%s `%.*s`", i > 0 ? "," : "", SPAN_ARG(config_value_choice(key->choices, i)));
 }
 
+static void print_domain_key(const struct config_key *key, FILE *out)
+{
+    fprintf(out, "| `%s` | ", key->name);
+    print_type(key, out);
+    fprintf(out, "%s | %s |\n", key->type == CONFIG_PATH ? ", required if `tls.required`" : "", key->text);
+}
+
 void config_print_manual(FILE *out)
 {
     fputs(manual_head, out);
@@ -110,8 +119,7 @@ void config_print_manual(FILE *out)
           "reload.\n\n| key | value | meaning |\n|---|---|---|\n",
           out);
     for (unsigned i = 0; i < CONFIG_DOMAIN_KEY_COUNT; i++)
-        fprintf(out, "| `%s` | path, required if `tls.required` | %s |\n", config_domain_keys[i].name,
-                config_domain_keys[i].text);
+        print_domain_key(&config_domain_keys[i], out);
     fputs("\n## Keys\n\n| key | value | default | applied by | meaning |\n|---|---|---|---|---|\n", out);
     for (unsigned i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *key = &config_keys[i];

@@ -48,7 +48,7 @@ enum config_key_index {
 
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
-#define CONFIG_DOMAIN_KEY_COUNT 2u
+#define CONFIG_DOMAIN_KEY_COUNT 3u
 extern const struct config_key config_domain_keys[CONFIG_DOMAIN_KEY_COUNT];
 
 const struct config_key *config_key_find(const char *name);

@@ -86,7 +86,11 @@ bool policy_succeed(struct policy *after, const struct policy *before)
                        new->tls_version_min != old->tls_version_min;
     for (unsigned i = 0; i < old->domain_count && !tls_differs; i++)
         tls_differs = !context_is_renewal(before->tls, after->tls, span_str(old->domains[i].name));
-    bool features_differ = tls_differs || new->sasl_anonymous != old->sasl_anonymous ||
+    bool strength_differs = false;
+    for (unsigned i = 0; i < old->domain_count; i++)
+        strength_differs |= config_strength_min(old, span_str(old->domains[i].name)) !=
+                            config_strength_min(new, span_str(old->domains[i].name));
+    bool features_differ = tls_differs || strength_differs || new->sasl_anonymous != old->sasl_anonymous ||
                            lists_differ(&new->sasl_mechanisms, &old->sasl_mechanisms) ||
                            new->limits_stanza_size != old->limits_stanza_size ||
                            new->limits_stanza_size_unauthenticated != old->limits_stanza_size_unauthenticated;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/stream/mechanism.h"
 
+#include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/stream/nego.h"
 #include "router/stream/stream.h"
 
 static const struct mechanism mechanisms[] = {
-    {"SCRAM-SHA-256-PLUS", MECHANISM_SCRAM, DIGEST_SHA256, true},
-    {"SCRAM-SHA-256", MECHANISM_SCRAM, DIGEST_SHA256, false},
-    {"SCRAM-SHA-1-PLUS", MECHANISM_SCRAM, DIGEST_SHA1, true},
-    {"SCRAM-SHA-1", MECHANISM_SCRAM, DIGEST_SHA1, false},
-    {"PLAIN", MECHANISM_PLAIN, DIGEST_SHA256, false},
-    {"ANONYMOUS", MECHANISM_ANONYMOUS, DIGEST_SHA256, false},
+    {"SCRAM-SHA-256-PLUS", MECHANISM_SCRAM, STRENGTH_SHA256_PLUS, DIGEST_SHA256, true},
+    {"SCRAM-SHA-256", MECHANISM_SCRAM, STRENGTH_SHA256, DIGEST_SHA256, false},
+    {"SCRAM-SHA-1-PLUS", MECHANISM_SCRAM, STRENGTH_SHA1_PLUS, DIGEST_SHA1, true},
+    {"SCRAM-SHA-1", MECHANISM_SCRAM, STRENGTH_SHA1, DIGEST_SHA1, false},
+    {"PLAIN", MECHANISM_PLAIN, STRENGTH_PLAIN, DIGEST_SHA256, false},
+    {"ANONYMOUS", MECHANISM_ANONYMOUS, STRENGTH_PLAIN, DIGEST_SHA256, false},
 };
 #define MECHANISM_COUNT (sizeof mechanisms / sizeof mechanisms[0])
 
@@ -62,8 +64,26 @@ static bool has_binding(const struct stream *stream)
     return false;
 }
 
+/* The domain whose accounts this stream is for: a session's is that of its address. */
+static struct span domain_of(const struct stream *stream)
+{
+    if (stream->nego)
+        return stream->nego->domain;
+    struct jid own = session_jid(stream->session);
+    return jid_domain(&own);
+}
+
+bool mechanism_is_too_weak(const struct stream *stream, const struct mechanism *mechanism)
+{
+    /* Nothing is proved by ANONYMOUS: whether it is wanted is for sasl.anonymous to say. */
+    return mechanism->kind != MECHANISM_ANONYMOUS &&
+           mechanism->strength < config_strength_min(stream->shard->policy->config, domain_of(stream));
+}
+
 bool mechanism_is_offered(const struct stream *stream, const struct mechanism *mechanism)
 {
+    if (mechanism_is_too_weak(stream, mechanism))
+        return false;
     switch (mechanism->kind) {
     case MECHANISM_ANONYMOUS:
         return stream->shard->policy->config->sasl_anonymous;

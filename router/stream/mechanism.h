@@ -7,6 +7,7 @@
  * Thread:  any for the table; the stream's shard for what a stream is offered.
  */
 #include "core/base/span.h"
+#include "router/admin/config.h"
 #include "tls/digest.h"
 #include "tls/engine.h"
 
@@ -18,6 +19,7 @@ enum mechanism_kind { MECHANISM_SCRAM, MECHANISM_PLAIN, MECHANISM_ANONYMOUS };
 struct mechanism {
     const char *name;
     enum mechanism_kind kind;
+    enum config_strength strength; /* of those that prove a password */
     enum digest digest;
     bool is_plus;
 };
@@ -29,6 +31,8 @@ unsigned mechanism_number(const struct mechanism *mechanism);
 const char *mechanism_name(unsigned number);
 
 bool mechanism_is_offered(const struct stream *stream, const struct mechanism *mechanism);
+/* One that this router has, but weaker than it accepts for the stream's domain (RFC 6120 s6.5.9). */
+bool mechanism_is_too_weak(const struct stream *stream, const struct mechanism *mechanism);
 /* Would the mechanism that authenticated this stream still be offered to it? */
 bool mechanism_is_still_offered(const struct stream *stream);
 bool mechanism_plus_is_offered(const struct stream *stream);

@@ -182,13 +182,19 @@ static bool content(const struct xml_stanza *stanza, char out[SCRAM_MESSAGE_MAX]
     return true;
 }
 
-static const struct mechanism *requested(const struct stream *stream, const struct xml_stanza *stanza)
+/* The mechanism that <auth/> names; NULL: what it is answered with is in *error. */
+static const struct mechanism *requested(const struct stream *stream, const struct xml_stanza *stanza,
+                                         enum sasl_error *error)
 {
     char room[32];
     const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, "mechanism");
     struct span name = attribute ? xml_value(stanza, attribute, room, sizeof room) : SPAN_NONE;
     const struct mechanism *mechanism = mechanism_find(name);
-    return mechanism && mechanism_is_offered(stream, mechanism) ? mechanism : NULL;
+    if (mechanism && mechanism_is_offered(stream, mechanism))
+        return mechanism;
+    bool is_too_weak = mechanism && mechanism_is_too_weak(stream, mechanism);
+    *error = is_too_weak ? SASL_MECHANISM_TOO_WEAK : SASL_INVALID_MECHANISM;
+    return NULL;
 }
 
 enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza)
@@ -196,11 +202,12 @@ enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanz
     char room[SCRAM_MESSAGE_MAX];
     struct span message;
     bool is_there;
-    const struct mechanism *mechanism = requested(stream, stanza);
+    enum sasl_error error;
+    const struct mechanism *mechanism = requested(stream, stanza, &error);
     sasl_free(stream->nego->sasl); /* a handshake that was under way is discarded (s6.4.2) */
     stream->nego->sasl = NULL;
     if (!mechanism)
-        return sasl_fail(stream, SASL_INVALID_MECHANISM);
+        return sasl_fail(stream, error);
     struct sasl *sasl = calloc(1, sizeof *sasl);
     if (!sasl)
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);

@@ -226,8 +226,13 @@ static const struct refusal domain_refusals[] = {
     {"\ndomain \"a.example\" { certificate = x }", ":2: domain \"a.example\": key is missing"},
     {"domain \"a.example\" { key = x }", ":1: domain \"a.example\": certificate is missing"},
     {"domain \"a.example\" { certificate = x\n key = y\n key = z }", ":3: domain.key: set twice; first on line 2"},
-    {"domain \"a.example\" {\n cert = x }", ":2: domain.cert: unknown key; a domain has certificate and key"},
-    {"domain \"a.example\" {\n tls { key = x } }", ":2: domain.tls.key: unknown key; a domain has certificate and key"},
+    {"domain \"a.example\" {\n cert = x }",
+     ":2: domain.cert: unknown key; a domain has certificate, key and mechanism_min"},
+    {"domain \"a.example\" {\n tls { key = x } }",
+     ":2: domain.tls.key: unknown key; a domain has certificate, key and mechanism_min"},
+    {"domain a.example {\n mechanism_min = CRAM-MD5 }",
+     ":2: domain.mechanism_min: \"CRAM-MD5\" is not one of global, PLAIN, "
+     "SCRAM-SHA-1, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-256-PLUS"},
     {"domain \"a.example\" { key = [x] }", ":1: domain.key: takes one value, not a list"},
     {DOMAIN_LINE "domain \"EXAMPLE.com\" { certificate = x; key = y }", ":2: domain \"EXAMPLE.com\": stands twice"},
     {"domain { key = x }", ":1: domain.key: unknown key"},
@@ -236,6 +241,11 @@ static const struct refusal domain_refusals[] = {
 static const struct refusal together_refusals[] = {
     {DOMAIN_LINE "listen.c2s = []", ":2: listen.c2s: empty, and listen.c2s_tls too: nobody could connect"},
     {DOMAIN_LINE "sasl.mechanisms = []", ":2: sasl.mechanisms: empty, and sasl.anonymous is off: nobody could log in"},
+    {DOMAIN_LINE "sasl { mechanisms = [PLAIN, SCRAM-SHA-1]; mechanism_min = SCRAM-SHA-256 }",
+     ": domain \"example.com\": no mechanism of sasl.mechanisms is strong enough: nobody could log in"},
+    {DOMAIN_LINE "sasl.mechanisms = [SCRAM-SHA-1]\n"
+                 "domain b.example { certificate = x; key = y; mechanism_min = SCRAM-SHA-1-PLUS }",
+     ": domain \"b.example\": no mechanism of sasl.mechanisms is strong enough: nobody could log in"},
     {DOMAIN_LINE "limits.stanza_size = 10000", ": limits.stanza_size_unauthenticated: larger than limits.stanza_size"},
     {DOMAIN_LINE "\nlimits.elements = 32", ": limits.elements_unauthenticated: larger than limits.elements"},
     {DOMAIN_LINE "limits.queue_soft = 2MiB", ":2: limits.queue_soft: larger than limits.queue_hard"},
@@ -250,6 +260,24 @@ static void refuse_all(const struct refusal *refusals, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         must_refuse(refusals[i].text, refusals[i].message);
+}
+
+/* A domain says the weakest mechanism for itself, or takes what all have; printed, it loads to the same. */
+static void mechanism_min__of_a_domain__goes_before_the_global_one(void **state)
+{
+    (void)state;
+    static const char text[] = DOMAIN_LINE "sasl.mechanism_min = SCRAM-SHA-256\n"
+                                           "domain a.example { certificate = x; key = y; mechanism_min = PLAIN }\n"
+                                           "domain b.example { certificate = x; key = y; "
+                                           "mechanism_min = SCRAM-SHA-256-PLUS }\n"
+                                           "domain c.example { certificate = x; key = y; mechanism_min = global }";
+    struct config *config = must_load(text);
+    assert_int_equal(config_strength_min(config, SPAN("example.com")), STRENGTH_SHA256);
+    assert_int_equal(config_strength_min(config, SPAN("a.example")), STRENGTH_PLAIN);
+    assert_int_equal(config_strength_min(config, SPAN("b.example")), STRENGTH_SHA256_PLUS);
+    assert_int_equal(config_strength_min(config, SPAN("c.example")), STRENGTH_SHA256);
+    assert_int_equal(config_strength_min(config, SPAN("d.example")), STRENGTH_SHA256);
+    config_unref(config);
 }
 
 static void config__of_bad_syntax__is_refused_with_its_line(void **state)
@@ -582,6 +610,7 @@ int main(void)
         cmocka_unit_test(config__of_nothing__has_defaults),
         cmocka_unit_test(config__with_every_form__is_read),
         cmocka_unit_test(config__without_tls__needs_no_certificate),
+        cmocka_unit_test(mechanism_min__of_a_domain__goes_before_the_global_one),
         cmocka_unit_test(config__of_bad_syntax__is_refused_with_its_line),
         cmocka_unit_test(config__with_bad_values__is_refused_with_line_and_key),
         cmocka_unit_test(config__with_bad_domains__is_refused),
