@@ -1,92 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "tls/certificate_priv.h"
+#include "tls/der_priv.h"
 #include "tls/digest.h"
+#include "tls/signature_priv.h"
 
 #include <wolfssl/options.h>
 
 #include <wolfssl/wolfcrypt/hash.h>
-
-#include <strings.h>
-
-enum {
-    DER_OCTET_STRING = 0x04,
-    DER_OID = 0x06,
-    DER_UTC_TIME = 0x17,
-    DER_GENERALIZED_TIME = 0x18,
-    DER_SEQUENCE = 0x30,
-    DER_VERSION = 0xa0,    /* [0] in TBSCertificate */
-    DER_EXTENSIONS = 0xa3, /* [3] in TBSCertificate */
-    DER_BOOLEAN = 0x01,
-    DER_DNS_NAME = 0x82, /* [2] in GeneralName */
-};
-
-static unsigned byte_at(struct span s, size_t i)
-{
-    return (unsigned char)s.ptr[i];
-}
-
-/* Takes one element (tag, content) off the front (X.690 s8.1, definite lengths of up to three octets). */
-static bool take(struct span *s, unsigned *tag, struct span *content)
-{
-    if (s->size < 2)
-        return false;
-    *tag = byte_at(*s, 0);
-    size_t size = byte_at(*s, 1);
-    size_t head = 2;
-    if (size >= 0x80) {
-        size_t count = size & 0x7f;
-        if (count < 1 || count > 3 || s->size < 2 + count)
-            return false;
-        size = 0;
-        for (size_t i = 0; i < count; i++)
-            size = size << 8 | byte_at(*s, 2 + i);
-        head += count;
-    }
-    if (s->size - head < size)
-        return false;
-    *content = span_of(s->ptr + head, size);
-    *s = span_skip(*s, head + size);
-    return true;
-}
-
-static bool take_tag(struct span *s, unsigned tag, struct span *content)
-{
-    unsigned found;
-    return take(s, &found, content) && found == tag;
-}
-
-struct certificate_parts {
-    struct span issuer;     /* content of Name */
-    struct span validity;   /* content of Validity */
-    struct span extensions; /* content of the SEQUENCE OF Extension; empty: none */
-    struct span algorithm;  /* content of the outer signatureAlgorithm */
-};
-
-static bool read_parts(struct span der, struct certificate_parts *out)
-{
-    struct span certificate;
-    struct span tbs;
-    struct span skipped;
-    unsigned tag;
-    memset(out, 0, sizeof(*out));
-    if (!take_tag(&der, DER_SEQUENCE, &certificate) || !take_tag(&certificate, DER_SEQUENCE, &tbs) ||
-        !take_tag(&certificate, DER_SEQUENCE, &out->algorithm))
-        return false;
-    if (tbs.size > 0 && byte_at(tbs, 0) == DER_VERSION && !take(&tbs, &tag, &skipped))
-        return false;
-    /* serialNumber, signature, issuer; validity; subject, subjectPublicKeyInfo */
-    if (!take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &out->issuer) ||
-        !take_tag(&tbs, DER_SEQUENCE, &out->validity) || !take(&tbs, &tag, &skipped) || !take(&tbs, &tag, &skipped))
-        return false;
-    while (tbs.size > 0) {
-        struct span content;
-        if (!take(&tbs, &tag, &content))
-            return false;
-        if (tag == DER_EXTENSIONS)
-            return take_tag(&content, DER_SEQUENCE, &out->extensions);
-    }
-    return true;
-}
 
 /* ---- time ---------------------------------------------------------------------------------------------------- */
 
@@ -122,10 +42,12 @@ static bool read_time(struct span *validity, int64_t *out)
     unsigned tag;
     struct span s;
     int64_t year, month, day, hour, minute, second;
-    if (!take(validity, &tag, &s) || (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME))
+    if (!der_take(validity, &tag, &s) || (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME))
         return false;
     if (!digits(&s, tag == DER_UTC_TIME ? 2 : 4, &year) || !digits(&s, 2, &month) || !digits(&s, 2, &day) ||
         !digits(&s, 2, &hour) || !digits(&s, 2, &minute) || !digits(&s, 2, &second) || !span_is(s, "Z"))
+        return false;
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59)
         return false;
     if (tag == DER_UTC_TIME)
         year += year >= 50 ? 1900 : 2000;
@@ -133,148 +55,196 @@ static bool read_time(struct span *validity, int64_t *out)
     return true;
 }
 
-bool certificate_times(struct span der, int64_t *not_before, int64_t *not_after)
-{
-    struct certificate_parts parts;
-    return read_parts(der, &parts) && read_time(&parts.validity, not_before) && read_time(&parts.validity, not_after);
-}
+/* ---- extensions ------------------------------------------------------------------------------------------------ */
 
-/* ---- names --------------------------------------------------------------------------------------------------- */
-
-static bool is_same_name(struct span a, struct span b)
+static bool read_basic_constraints(struct span value, struct certificate *out)
 {
-    return a.size == b.size && strncasecmp(a.ptr, b.ptr, a.size) == 0;
-}
-
-static bool is_match(struct span pattern, struct span domain)
-{
-    if (domain.size == 0)
+    struct span s;
+    if (!der_take_tag(&value, DER_SEQUENCE, &s) || value.size > 0)
         return false;
-    if (pattern.size < 3 || memcmp(pattern.ptr, "*.", 2) != 0)
-        return is_same_name(pattern, domain);
-    const char *dot = memchr(domain.ptr, '.', domain.size);
-    return dot != NULL && dot != domain.ptr &&
-           is_same_name(span_skip(pattern, 1), span_skip(domain, (size_t)(dot - domain.ptr)));
+    if (der_peek(s) == DER_BOOLEAN && !der_take_boolean(&s, &out->is_authority))
+        return false;
+    if (der_peek(s) == DER_INTEGER && !der_take_number(&s, &out->path_length_max))
+        return false;
+    return s.size == 0;
 }
 
-/* The content of GeneralNames in subjectAltName; empty when there is none. False when the extensions make no sense. */
-static bool find_names(struct certificate_parts *parts, struct span *names)
+/* Only the first octet is of use; the ninth bit, decipherOnly, is in the second. */
+static bool read_key_usage(struct span value, struct certificate *out)
 {
-    static const struct span subject_alt_name = {"\x55\x1d\x11", 3}; /* id-ce 17 (RFC 5280 s4.2.1.6) */
-    *names = SPAN("");
-    while (parts->extensions.size > 0) {
-        unsigned tag;
-        struct span extension, oid, value;
-        if (!take_tag(&parts->extensions, DER_SEQUENCE, &extension) || !take_tag(&extension, DER_OID, &oid))
+    struct span bits;
+    if (!der_take_tag(&value, DER_BIT_STRING, &bits) || value.size > 0 || bits.size < 2 || bits.size > 3)
+        return false;
+    out->key_usage = (uint8_t)bits.ptr[1];
+    out->has_key_usage = true;
+    return true;
+}
+
+static bool read_purposes(struct span value, struct certificate *out)
+{
+    static const struct {
+        struct span oid;
+        uint8_t purpose;
+    } rows[] = {
+        {{"\x2b\x06\x01\x05\x05\x07\x03\x01", 8}, PURPOSE_SERVER}, /* id-kp-serverAuth */
+        {{"\x2b\x06\x01\x05\x05\x07\x03\x02", 8}, PURPOSE_CLIENT}, /* id-kp-clientAuth */
+        {{"\x55\x1d\x25\x00", 4}, PURPOSE_ANY},                    /* anyExtendedKeyUsage */
+        {{"\x2b\x06\x01\x05\x05\x07\x08\x05", 8}, PURPOSE_XMPP},   /* id-on-xmppAddr */
+    };
+    struct span list, oid;
+    if (!der_take_tag(&value, DER_SEQUENCE, &list) || value.size > 0 || list.size == 0)
+        return false;
+    out->has_purposes = true;
+    while (list.size > 0) {
+        if (!der_take_tag(&list, DER_OID, &oid))
             return false;
-        if (!span_equal(oid, subject_alt_name))
-            continue;
-        if (extension.size > 0 && byte_at(extension, 0) == DER_BOOLEAN && !take(&extension, &tag, &value))
-            return false;
-        return take_tag(&extension, DER_OCTET_STRING, &value) && take_tag(&value, DER_SEQUENCE, names);
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            if (span_equal(rows[i].oid, oid))
+                out->purposes |= rows[i].purpose;
+        }
     }
     return true;
 }
 
-bool certificate_is_for(struct span der, struct span domain)
+static bool read_names(struct span value, struct certificate *out)
 {
-    struct certificate_parts parts;
-    struct span names, name;
-    unsigned tag;
-    if (!read_parts(der, &parts) || !find_names(&parts, &names))
+    return der_take_tag(&value, DER_SEQUENCE, &out->names) && value.size == 0 && out->names.size > 0;
+}
+
+static bool read_name_constraints(struct span value, struct certificate *out)
+{
+    return der_take_tag(&value, DER_SEQUENCE, &out->constraints) && value.size == 0 && out->constraints.size > 0;
+}
+
+/* certificatePolicies is understood in so far as no policy is asked for, so that none can be missing (RFC 5280 s6.1.1
+ * (c), any-policy). The extensions that can ask for one (policyConstraints, inhibitAnyPolicy) are not. */
+static bool read_policies(struct span value, struct certificate *out)
+{
+    (void)out;
+    struct span list;
+    return der_take_tag(&value, DER_SEQUENCE, &list) && value.size == 0;
+}
+
+/* Those that are understood, all of id-ce (2.5.29.x). */
+static const struct {
+    uint8_t number;
+    bool (*read)(struct span value, struct certificate *out);
+} extension_rows[] = {
+    {19, read_basic_constraints}, {15, read_key_usage}, {37, read_purposes}, {17, read_names},
+    {30, read_name_constraints},  {32, read_policies},
+};
+#define EXTENSION_COUNT (sizeof(extension_rows) / sizeof(extension_rows[0]))
+
+static bool read_extension(struct span extension, unsigned *seen, struct certificate *out)
+{
+    struct span oid, value;
+    bool is_critical = false;
+    if (!der_take_tag(&extension, DER_OID, &oid) ||
+        (der_peek(extension) == DER_BOOLEAN && !der_take_boolean(&extension, &is_critical)) ||
+        !der_take_tag(&extension, DER_OCTET_STRING, &value) || extension.size > 0)
         return false;
-    while (names.size > 0) {
-        if (!take(&names, &tag, &name))
+    for (unsigned i = 0; i < EXTENSION_COUNT; i++) {
+        if (oid.size != 3 || memcmp(oid.ptr, "\x55\x1d", 2) != 0 || (uint8_t)oid.ptr[2] != extension_rows[i].number)
+            continue;
+        /* "MUST NOT include more than one instance of a particular extension" (RFC 5280 s4.2). */
+        if ((*seen & 1u << i) != 0)
             return false;
-        if (tag == DER_DNS_NAME && is_match(name, domain))
-            return true;
+        *seen |= 1u << i;
+        return extension_rows[i].read(value, out);
     }
-    return false;
+    out->has_unknown_critical |= is_critical;
+    return true;
+}
+
+/* Behind subjectPublicKeyInfo: issuerUniqueID [1], subjectUniqueID [2], extensions [3]. */
+static bool read_rest(struct span tbs, struct certificate *out)
+{
+    struct span content, list;
+    unsigned seen = 0;
+    for (unsigned id = 1; id <= 2; id++) {
+        if (der_peek(tbs) == DER_CONTEXT(id) && !der_skip(&tbs))
+            return false;
+    }
+    if (tbs.size == 0)
+        return true;
+    if (!der_take_tag(&tbs, DER_CONTEXT_LIST(3), &content) || tbs.size > 0 || out->version != 3 ||
+        !der_take_tag(&content, DER_SEQUENCE, &list) || content.size > 0 || list.size == 0)
+        return false;
+    while (list.size > 0) {
+        struct span extension;
+        if (!der_take_tag(&list, DER_SEQUENCE, &extension) || !read_extension(extension, &seen, out))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the certificate ------------------------------------------------------------------------------------------- */
+
+static bool read_version(struct span *tbs, struct certificate *out)
+{
+    struct span content;
+    uint32_t version = 0; /* v1, the default */
+    if (der_peek(*tbs) == DER_CONTEXT_LIST(0) &&
+        (!der_take_tag(tbs, DER_CONTEXT_LIST(0), &content) || !der_take_number(&content, &version) ||
+         content.size > 0 || version < 1 || version > 2))
+        return false;
+    out->version = (uint8_t)(version + 1);
+    return true;
+}
+
+static bool read_signed(struct span tbs, struct certificate *out)
+{
+    struct span serial, algorithm, validity, key;
+    if (!read_version(&tbs, out) || !der_take_tag(&tbs, DER_INTEGER, &serial) ||
+        !der_take_tag(&tbs, DER_SEQUENCE, &algorithm) || !der_take_tag(&tbs, DER_SEQUENCE, &out->issuer) ||
+        !der_take_tag(&tbs, DER_SEQUENCE, &validity) || !der_take_tag(&tbs, DER_SEQUENCE, &out->subject) ||
+        !der_take_whole(&tbs, DER_SEQUENCE, &out->key, &key))
+        return false;
+    /* "MUST contain the same algorithm identifier" (RFC 5280 s4.1.1.2). */
+    return span_equal(algorithm, out->algorithm) && read_time(&validity, &out->not_before) &&
+           read_time(&validity, &out->not_after) && validity.size == 0 && read_rest(tbs, out);
+}
+
+bool certificate_read(struct span der, struct certificate *out)
+{
+    struct span certificate, tbs;
+    memset(out, 0, sizeof(*out));
+    out->der = der;
+    out->path_length_max = PATH_LENGTH_NONE;
+    if (!der_take_tag(&der, DER_SEQUENCE, &certificate) || der.size > 0 ||
+        !der_take_whole(&certificate, DER_SEQUENCE, &out->to_be_signed, &tbs) ||
+        !der_take_tag(&certificate, DER_SEQUENCE, &out->algorithm) ||
+        !der_take_tag(&certificate, DER_BIT_STRING, &out->signature) || certificate.size > 0)
+        return false;
+    /* A signature is whole octets: none of the last one's bits is unused. */
+    if (out->signature.size < 2 || out->signature.ptr[0] != 0)
+        return false;
+    out->signature = span_skip(out->signature, 1);
+    return read_signed(tbs, out);
 }
 
 bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE])
 {
-    struct certificate_parts parts;
-    struct span names;
+    struct certificate certificate;
     uint8_t digests[2 * CERTIFICATE_IDENTITY_SIZE];
-    if (!read_parts(der, &parts) || !find_names(&parts, &names))
+    if (!certificate_read(der, &certificate))
         return false;
-    digest_hash(DIGEST_SHA256, parts.issuer, digests);
-    digest_hash(DIGEST_SHA256, names, digests + CERTIFICATE_IDENTITY_SIZE);
+    digest_hash(DIGEST_SHA256, certificate.issuer, digests);
+    digest_hash(DIGEST_SHA256, certificate.names, digests + CERTIFICATE_IDENTITY_SIZE);
     digest_hash(DIGEST_SHA256, span_of(digests, sizeof(digests)), out);
     return true;
 }
 
-/* ---- the hash of tls-server-end-point -------------------------------------------------------------------------- */
-
-struct hash_row {
-    struct span oid;
-    enum wc_HashType hash;
-};
-
-#define ROW(oid, hash)                                                                                                 \
-    {                                                                                                                  \
-        {oid, sizeof(oid) - 1}, hash                                                                                   \
-    }
-
-/* Signature algorithms with one hash function: PKCS #1 (RFC 8017 A.2.4), ECDSA (RFC 5758 s3.2, RFC 3279 s2.2.3).
- * MD5 and SHA-1 are answered with SHA-256. Ed25519 and Ed448 are left out: RFC 5929 s4.1 defines nothing for them. */
-static const struct hash_row signature_rows[] = {
-    ROW("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04", WC_HASH_TYPE_SHA256), /* md5WithRSAEncryption */
-    ROW("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", WC_HASH_TYPE_SHA256), /* sha1WithRSAEncryption */
-    ROW("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", WC_HASH_TYPE_SHA256), /* sha256WithRSAEncryption */
-    ROW("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c", WC_HASH_TYPE_SHA384), /* sha384WithRSAEncryption */
-    ROW("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", WC_HASH_TYPE_SHA512), /* sha512WithRSAEncryption */
-    ROW("\x2a\x86\x48\xce\x3d\x04\x01", WC_HASH_TYPE_SHA256),         /* ecdsa-with-SHA1 */
-    ROW("\x2a\x86\x48\xce\x3d\x04\x03\x02", WC_HASH_TYPE_SHA256),     /* ecdsa-with-SHA256 */
-    ROW("\x2a\x86\x48\xce\x3d\x04\x03\x03", WC_HASH_TYPE_SHA384),     /* ecdsa-with-SHA384 */
-    ROW("\x2a\x86\x48\xce\x3d\x04\x03\x04", WC_HASH_TYPE_SHA512),     /* ecdsa-with-SHA512 */
-};
-
-/* Hash functions by their own names (RFC 4055 s2.1), for RSASSA-PSS. */
-static const struct hash_row hash_rows[] = {
-    ROW("\x2b\x0e\x03\x02\x1a", WC_HASH_TYPE_SHA256),                 /* id-sha1 */
-    ROW("\x60\x86\x48\x01\x65\x03\x04\x02\x01", WC_HASH_TYPE_SHA256), /* id-sha256 */
-    ROW("\x60\x86\x48\x01\x65\x03\x04\x02\x02", WC_HASH_TYPE_SHA384), /* id-sha384 */
-    ROW("\x60\x86\x48\x01\x65\x03\x04\x02\x03", WC_HASH_TYPE_SHA512), /* id-sha512 */
-};
-
-static enum wc_HashType find_hash(const struct hash_row *rows, size_t count, struct span oid)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (span_equal(rows[i].oid, oid))
-            return rows[i].hash;
-    }
-    return WC_HASH_TYPE_NONE;
-}
-
-/* RSASSA-PSS-params: [0] holds the hash's AlgorithmIdentifier; left out, it is SHA-1 (RFC 4055 s3.1). */
-static enum wc_HashType pss_hash(struct span algorithm)
-{
-    struct span parameters, hash, oid;
-    if (!take_tag(&algorithm, DER_SEQUENCE, &parameters))
-        return WC_HASH_TYPE_NONE;
-    if (parameters.size == 0 || byte_at(parameters, 0) != 0xa0)
-        return WC_HASH_TYPE_SHA256;
-    if (!take_tag(&parameters, 0xa0, &hash) || !take_tag(&hash, DER_SEQUENCE, &algorithm) ||
-        !take_tag(&algorithm, DER_OID, &oid))
-        return WC_HASH_TYPE_NONE;
-    return find_hash(hash_rows, sizeof(hash_rows) / sizeof(hash_rows[0]), oid);
-}
-
 size_t certificate_hash(struct span der, uint8_t out[CERTIFICATE_HASH_MAX])
 {
-    static const struct span rsassa_pss = {"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a", 9};
-    struct certificate_parts parts;
-    struct span oid;
-    if (!read_parts(der, &parts) || !take_tag(&parts.algorithm, DER_OID, &oid))
+    struct certificate certificate;
+    if (!certificate_read(der, &certificate))
         return 0;
-    enum wc_HashType hash = span_equal(oid, rsassa_pss)
-                                ? pss_hash(parts.algorithm)
-                                : find_hash(signature_rows, sizeof(signature_rows) / sizeof(signature_rows[0]), oid);
-    if (hash == WC_HASH_TYPE_NONE)
-        return 0;
-    int size = wc_HashGetDigestSize(hash);
+    enum wc_HashType hash = (enum wc_HashType)signature_hash(certificate.algorithm);
+    /* MD5 and SHA-1 are answered with SHA-256. */
+    if (hash == WC_HASH_TYPE_MD5 || hash == WC_HASH_TYPE_SHA)
+        hash = WC_HASH_TYPE_SHA256;
+    int size = hash == WC_HASH_TYPE_NONE ? 0 : wc_HashGetDigestSize(hash);
     if (size <= 0 || wc_Hash(hash, (const byte *)der.ptr, (word32)der.size, out, (word32)size) != 0)
         return 0;
     return (size_t)size;

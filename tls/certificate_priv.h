@@ -1,25 +1,61 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Certificate: the few facts that are read from an X.509 certificate in DER here (RFC 5280 s4.1). The library has
- * checked, or will check, everything else; what does not parse has none of the facts.
+ * Certificate: what is read from an X.509 certificate in DER here (RFC 5280 s4.1, s4.2). What does not parse has none
+ * of the facts: there is no half-read certificate.
  *
  * Thread:  any; no state.
+ * Owns:    nothing: every span lies in the DER that was given.
  */
 #include "core/base/span.h"
 
 #include <stdint.h>
 
-/* SHA-512 is the largest. */
-#define CERTIFICATE_HASH_MAX 64u
+/* Bits of keyUsage (RFC 5280 s4.2.1.3), the first bit of the string highest. */
+#define KEY_USAGE_DIGITAL_SIGNATURE 0x80u
+#define KEY_USAGE_KEY_CERT_SIGN     0x04u
 
-/* Seconds since 1970 (s4.1.2.5). */
-bool certificate_times(struct span der, int64_t *not_before, int64_t *not_after);
+/* What extKeyUsage names (RFC 5280 s4.2.1.12, RFC 6120 s13.7.1.4); others are not told apart. */
+#define PURPOSE_SERVER 0x01u
+#define PURPOSE_CLIENT 0x02u
+#define PURPOSE_ANY    0x04u
+#define PURPOSE_XMPP   0x08u /* id-on-xmppAddr */
+
+#define PATH_LENGTH_NONE UINT32_MAX
+
+struct certificate {
+    struct span der;
+    struct span to_be_signed; /* TBSCertificate, whole */
+    struct span algorithm;    /* content of signatureAlgorithm, the same inside and outside */
+    struct span signature;    /* the bits */
+    struct span issuer;       /* content of Name; two names are equal when their bytes are (RFC 5280 s4.1.2.4) */
+    struct span subject;      /* the same */
+    struct span key;          /* SubjectPublicKeyInfo, whole */
+    struct span names;        /* content of subjectAltName; empty: none */
+    struct span constraints;  /* content of nameConstraints; empty: none */
+    int64_t not_before;       /* seconds since 1970 */
+    int64_t not_after;
+    uint32_t path_length_max; /* PATH_LENGTH_NONE: unlimited */
+    uint8_t version;          /* 1..3 */
+    uint8_t key_usage;
+    uint8_t purposes;
+    bool has_key_usage;
+    bool has_purposes;
+    bool is_authority;         /* basicConstraints, cA */
+    bool has_unknown_critical; /* a critical extension that is not understood here */
+};
+
+/* False: not a certificate, or one that breaks the syntax of RFC 5280, trailing bytes included. */
+bool certificate_read(struct span der, struct certificate *out);
+static inline bool certificate_is_self_issued(const struct certificate *certificate)
+{
+    return span_equal(certificate->issuer, certificate->subject);
+}
+
 /* SHA-256 over issuer and subjectAltName: equal for a certificate and its renewals. */
 #define CERTIFICATE_IDENTITY_SIZE 32u
 bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE]);
-/* Has a DNS-ID for the domain, in A-labels: equal, or with a wildcard as the whole left-most label (RFC 9525 s6.3). */
-bool certificate_is_for(struct span der, struct span domain);
 /* The hash of the certificate by the function of its signature, SHA-256 in place of MD5 and SHA-1 (RFC 5929 s4.1).
- * 0: the signature has no such function. */
+ * 0: the signature has no such function. SHA-512 is the largest. */
+#define CERTIFICATE_HASH_MAX 64u
 size_t certificate_hash(struct span der, uint8_t out[CERTIFICATE_HASH_MAX]);

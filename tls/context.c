@@ -2,6 +2,8 @@
 #include "core/base/check.h"
 #include "core/base/err.h"
 #include "tls/context_priv.h"
+#include "tls/identity.h"
+#include "tls/credential.h"
 #include "tls/ticket_keys_priv.h"
 
 #include <wolfssl/options.h>
@@ -9,9 +11,7 @@
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <idn2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -34,11 +34,6 @@ static const int curves[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519, WOLFSSL_
 #define TICKET_HINT_S ((int)(TICKET_KEY_LIFE_S - TICKET_KEY_SEAL_S))
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
-
-struct file {
-    unsigned char *bytes;
-    long size;
-};
 
 static void file_free(struct file *file)
 {
@@ -73,30 +68,6 @@ static const char *reason_of(int code)
 }
 
 /* ---- names ----------------------------------------------------------------------------------------------------- */
-
-static bool is_address(const char *name)
-{
-    unsigned char bytes[16];
-    return name[0] == '[' || inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
-}
-
-char *context_a_label(struct span name)
-{
-    char *copy = strndup(name.ptr == NULL ? "" : name.ptr, name.size);
-    char *label = NULL;
-    if (copy == NULL || copy[0] == '\0' || strlen(copy) != name.size || is_address(copy)) {
-        free(copy);
-        return NULL;
-    }
-    if (idn2_to_ascii_8z(copy, &label, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
-        label = NULL;
-    free(copy);
-    for (char *c = label; c != NULL && *c != '\0'; c++) {
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
-    }
-    return label;
-}
 
 const struct party *context_find(const struct context *context, struct span a_label)
 {
@@ -175,63 +146,38 @@ static bool leaf_of(const struct file *pem, unsigned char **der, struct span *ou
     return true;
 }
 
+/* For one of the two services; which one the certificate will answer for is not known here. */
+static bool is_for(struct span leaf, struct span domain)
+{
+    struct identity identity;
+    bool is_good = identity_read(leaf, &identity) && (identity_matches(&identity, domain, "xmpp-client") ||
+                                                      identity_matches(&identity, domain, "xmpp-server"));
+    identity_free(&identity);
+    return is_good;
+}
+
 static void judge_leaf(struct party *party, const char *file, struct span leaf, struct err *warning)
 {
-    int64_t not_before = 0;
-    int64_t not_after = 0;
+    struct certificate certificate;
     int64_t now = (int64_t)time(NULL);
     party->end_point_size = (uint8_t)certificate_hash(leaf, party->end_point);
     certificate_identity(leaf, party->identity);
     if (warning == NULL || warning->text[0] != '\0')
         return;
-    if (certificate_times(leaf, &not_before, &not_after) && now > not_after)
-        err_set(warning, "%s: the certificate expired %lld days ago", file, (long long)((now - not_after) / 86400));
-    else if (now < not_before)
+    if (!certificate_read(leaf, &certificate))
+        err_set(warning, "%s: the certificate breaks the syntax of RFC 5280: others may refuse it", file);
+    else if (now > certificate.not_after)
+        err_set(warning, "%s: the certificate expired %lld days ago", file,
+                (long long)((now - certificate.not_after) / 86400));
+    else if (now < certificate.not_before)
         err_set(warning, "%s: the certificate is not valid yet", file);
-    else if (party->a_label != NULL && !certificate_is_for(leaf, span_str(party->a_label)))
-        err_set(warning, "%s: the certificate is not for %s: no such DNS name in subjectAltName", file, party->name);
+    else if (party->a_label != NULL && !is_for(leaf, span_str(party->a_label)))
+        err_set(warning, "%s: the certificate is not for %s: no such name in subjectAltName", file, party->name);
 }
 
-static bool load_certificate(struct party *party, const char *file, struct err *err, struct err *warning)
-{
-    struct file pem;
-    struct span leaf;
-    unsigned char *der = NULL;
-    if (!file_load(file, &pem, err))
-        return false;
-    int code = wolfSSL_CTX_use_certificate_chain_buffer(party->library, pem.bytes, pem.size);
-    bool is_good = code == WOLFSSL_SUCCESS && leaf_of(&pem, &der, &leaf);
-    if (is_good)
-        judge_leaf(party, file, leaf, warning);
-    else
-        err_set(err, "%s: not a certificate in PEM: %s", file, reason_of(code));
-    free(der);
-    file_free(&pem);
-    return is_good;
-}
+/* ---- the peer's certificates ------------------------------------------------------------------------------------- */
 
-static bool load_key(struct party *party, const struct context_domain *domain, struct err *err)
-{
-    struct file pem;
-    if (!file_load(domain->key_file, &pem, err))
-        return false;
-    int code = wolfSSL_CTX_use_PrivateKey_buffer(party->library, pem.bytes, pem.size, WOLFSSL_FILETYPE_PEM);
-    file_free(&pem);
-    if (code != WOLFSSL_SUCCESS) {
-        err_set(err, "%s: not a private key in PEM, or an encrypted one, which is not supported: %s", domain->key_file,
-                reason_of(code));
-        return false;
-    }
-    if (wolfSSL_CTX_check_private_key(party->library) != WOLFSSL_SUCCESS) {
-        err_set(err, "%s: the key does not match the certificate in %s", domain->key_file, domain->certificate_file);
-        return false;
-    }
-    return true;
-}
-
-/* ---- the client's side ------------------------------------------------------------------------------------------- */
-
-/* Called for every chain, good or not (WOLFSSL_ALWAYS_VERIFY_CB); the leaf has the index 0. */
+/* Called for every leaf, good or not (WOLFSSL_ALWAYS_VERIFY_CB), with the index 0. */
 static int verify(int is_good, WOLFSSL_X509_STORE_CTX *store)
 {
     if (store->error_depth == 0 && store->totalCerts > 0)
@@ -246,6 +192,21 @@ static int verify_nothing(int is_good, WOLFSSL_X509_STORE_CTX *store)
     return 1;
 }
 
+/* Called for every certificate that the library does not like, and for the leaf. Each time all are at hand, so that the
+ * first call tells it all. The library then goes on: that the peer has the leaf's key is its affair, whose the leaf is
+ * ours (spares_priv.h). */
+static int judge(int is_good, WOLFSSL_X509_STORE_CTX *store)
+{
+    struct span sent[CREDENTIAL_SENT_MAX];
+    (void)is_good;
+    if (store->totalCerts < 1 || store->totalCerts > (int)CREDENTIAL_SENT_MAX)
+        return 0;
+    for (int i = 0; i < store->totalCerts; i++)
+        sent[i] = span_of(store->certs[i].buffer, store->certs[i].length);
+    return engine_judge(store->userCtx, sent, (unsigned)store->totalCerts);
+}
+
+/* A client that is not given anchors: one authority file for the library, or no care at all. */
 static bool set_trust(struct party *party, const struct context_config *config, struct err *err)
 {
     struct file pem;
@@ -268,62 +229,152 @@ static bool set_trust(struct party *party, const struct context_config *config, 
     return false;
 }
 
-/* ---- making ------------------------------------------------------------------------------------------------------ */
+/* ---- the library's context -----------------------------------------------------------------------------------------
+ */
 
-static WOLFSSL_METHOD *method_of(const struct context_config *config)
+static WOLFSSL_METHOD *method_of(const struct context *context)
 {
-    bool is_server = config->role == CONTEXT_SERVER;
-    uint16_t max = config->version_max == 0 ? 0x0304 : config->version_max;
-    if (max == 0x0303)
+    bool is_server = context->role == CONTEXT_SERVER;
+    if (context->version_max == 0x0303)
         return is_server ? wolfTLSv1_2_server_method() : wolfTLSv1_2_client_method();
-    if (config->version_min == 0x0304)
+    if (context->version_min == 0x0304)
         return is_server ? wolfTLSv1_3_server_method() : wolfTLSv1_3_client_method();
     return is_server ? wolfSSLv23_server_method() : wolfSSLv23_client_method();
 }
 
-static bool set_policy(struct party *party, const struct context_config *config)
+static bool set_policy(const struct context *context, WOLFSSL_CTX *library)
 {
-    WOLFSSL_CTX *library = party->library;
     int list[CURVE_COUNT];
     memcpy(list, curves, sizeof(list)); /* the library's parameter is not const */
     bool is_good = wolfSSL_CTX_set_cipher_list(library, CIPHERS) == WOLFSSL_SUCCESS &&
                    wolfSSL_CTX_set_group_messages(library) == WOLFSSL_SUCCESS;
-    if (is_good && config->version_min == 0x0303)
+    if (is_good && context->version_min == 0x0303)
         is_good = wolfSSL_CTX_SetMinVersion(library, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS;
     for (int i = 0; is_good && i < CURVE_COUNT; i++)
         is_good = wolfSSL_CTX_UseSupportedCurve(library, (word16)curves[i]) == WOLFSSL_SUCCESS;
     /* The list above is for offers and for TLS 1.2; key shares of TLS 1.3 have one of their own. */
-    if (is_good && config->version_max != 0x0303)
+    if (is_good && context->version_max != 0x0303)
         is_good = wolfSSL_CTX_set_groups(library, list, CURVE_COUNT) == WOLFSSL_SUCCESS;
     wolfSSL_CTX_SetIORecv(library, engine_receive);
     wolfSSL_CTX_SetIOSend(library, engine_send);
+    /* The peer is asked; one that presents nothing, or nothing good, is for the caller to send away. */
+    if (context->anchors != NULL)
+        wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_PEER, judge);
     return is_good;
 }
 
-static bool open_library(struct party *party, const struct context_config *config, struct err *err)
+static WOLFSSL_CTX *open_library(const struct context *context)
 {
-    party->library = wolfSSL_CTX_new(method_of(config));
-    if (party->library != NULL && set_policy(party, config))
+    WOLFSSL_CTX *library = wolfSSL_CTX_new(method_of(context));
+    if (library == NULL || set_policy(context, library))
+        return library;
+    wolfSSL_CTX_free(library);
+    return NULL;
+}
+
+static int use_certificate(const struct party *party, WOLFSSL_CTX *library)
+{
+    return wolfSSL_CTX_use_certificate_chain_buffer(library, party->certificate.bytes, party->certificate.size);
+}
+
+static int use_key(const struct party *party, WOLFSSL_CTX *library)
+{
+    return wolfSSL_CTX_use_PrivateKey_buffer(library, party->key.bytes, party->key.size, WOLFSSL_FILETYPE_PEM);
+}
+
+struct WOLFSSL_CTX *context_borrow(const struct context *context, const struct party *party)
+{
+    WOLFSSL_CTX *library = spares_take(party->spares);
+    if (library != NULL)
+        return library;
+    library = open_library(context);
+    bool is_good = library != NULL;
+    if (is_good && party->certificate.bytes != NULL)
+        is_good = use_certificate(party, library) == WOLFSSL_SUCCESS && use_key(party, library) == WOLFSSL_SUCCESS;
+    if (is_good || library == NULL)
+        return library;
+    wolfSSL_CTX_free(library);
+    return NULL;
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+static bool load_certificate(struct party *party, const char *file, struct err *err, struct err *warning)
+{
+    struct span leaf;
+    unsigned char *der = NULL;
+    if (!file_load(file, &party->certificate, err))
+        return false;
+    int code = use_certificate(party, party->library);
+    bool is_good = code == WOLFSSL_SUCCESS && leaf_of(&party->certificate, &der, &leaf);
+    if (is_good)
+        judge_leaf(party, file, leaf, warning);
+    else
+        err_set(err, "%s: not a certificate in PEM: %s", file, reason_of(code));
+    free(der);
+    return is_good;
+}
+
+static bool load_key(struct party *party, const struct context_domain *domain, struct err *err)
+{
+    if (!file_load(domain->key_file, &party->key, err))
+        return false;
+    int code = use_key(party, party->library);
+    if (code != WOLFSSL_SUCCESS) {
+        err_set(err, "%s: not a private key in PEM, or an encrypted one, which is not supported: %s", domain->key_file,
+                reason_of(code));
+        return false;
+    }
+    if (wolfSSL_CTX_check_private_key(party->library) != WOLFSSL_SUCCESS) {
+        err_set(err, "%s: the key does not match the certificate in %s", domain->key_file, domain->certificate_file);
+        return false;
+    }
+    return true;
+}
+
+static bool load_domain(struct party *party, const struct context_domain *domain, struct err *err, struct err *warning)
+{
+    party->name = strdup(domain->name);
+    party->a_label = identity_a_label(span_str(domain->name));
+    if (party->name == NULL)
+        return false;
+    if (load_certificate(party, domain->certificate_file, err, warning) && load_key(party, domain, err))
         return true;
-    err_set(err, "wolfSSL refuses the policy; was it built by tools/setup?");
+    err_prefix(err, "%s", domain->name);
     return false;
 }
 
-static bool open_domain(struct party *party, const struct context_config *config, const struct context_domain *domain,
-                        struct err *err, struct err *warning)
+/* The files are needed again only where contexts of the library are made for handshakes. */
+static bool keep_spares(struct party *party)
 {
-    party->name = strdup(domain->name);
-    party->a_label = context_a_label(span_str(domain->name));
-    if (party->name == NULL || !open_library(party, config, err))
+    party->spares = calloc(1, sizeof(*party->spares));
+    if (party->spares == NULL)
         return false;
-    if (!load_certificate(party, domain->certificate_file, err, warning) || !load_key(party, domain, err)) {
-        err_prefix(err, "%s", domain->name);
+    spares_init(party->spares);
+    spares_give(party->spares, party->library);
+    party->library = NULL;
+    return true;
+}
+
+static bool open_party(struct context *context, struct party *party, const struct context_config *config,
+                       const struct context_domain *domain, struct err *err, struct err *warning)
+{
+    party->library = open_library(context);
+    if (party->library == NULL) {
+        err_set(err, "wolfSSL refuses the policy; was it built by tools/setup?");
         return false;
     }
-    if (set_tickets(party, config))
-        return true;
-    err_set(err, "wolfSSL refuses session tickets; was it built by tools/setup?");
-    return false;
+    if (domain != NULL && !load_domain(party, domain, err, warning))
+        return false;
+    if (context->role == CONTEXT_SERVER && !set_tickets(party, config)) {
+        err_set(err, "wolfSSL refuses session tickets; was it built by tools/setup?");
+        return false;
+    }
+    if (context->anchors != NULL)
+        return keep_spares(party);
+    file_free(&party->certificate);
+    file_free(&party->key);
+    return context->role == CONTEXT_SERVER || set_trust(party, config, err);
 }
 
 /* wolfSSL takes the protocols as one comma-separated list. */
@@ -349,19 +400,27 @@ static bool open_parties(struct context *context, const struct context_config *c
         if (context->alpn == NULL)
             return false;
     }
-    if (config->role == CONTEXT_CLIENT)
-        return open_library(&context->parties[0], config, err) && set_trust(&context->parties[0], config, err);
     for (unsigned i = 0; i < context->party_count; i++) {
-        if (!open_domain(&context->parties[i], config, &config->domains[i], err, warning))
+        const struct context_domain *domain = i < config->domain_count ? &config->domains[i] : NULL;
+        if (!open_party(context, &context->parties[i], config, domain, err, warning))
             return false;
     }
     return true;
 }
 
+static int64_t clock_of_system(void)
+{
+    return (int64_t)time(NULL);
+}
+
 struct context *context_new(const struct context_config *config, struct err *err, struct err *warning)
 {
-    unsigned count = config->role == CONTEXT_SERVER ? config->domain_count : 1;
+    bool is_nameless = config->role == CONTEXT_CLIENT && config->domain_count == 0;
+    unsigned count = is_nameless ? 1 : config->domain_count;
     SL_CHECK(count >= 1);
+    /* A resumed handshake shows no certificate: what expired or was revoked meanwhile would pass, and the library's
+     * ticket keeps nothing of the peer's chain to look at again. */
+    SL_CHECK(config->anchors == NULL || config->ticket_keys == NULL);
     SL_CHECK(config->version_min == 0x0303 || config->version_min == 0x0304);
     if (warning != NULL)
         warning->text[0] = '\0';
@@ -372,6 +431,10 @@ struct context *context_new(const struct context_config *config, struct err *err
     atomic_init(&context->references, 1);
     context->role = config->role;
     context->party_count = count;
+    context->version_min = config->version_min;
+    context->version_max = config->version_max == 0 ? 0x0304 : config->version_max;
+    context->anchors = config->anchors == NULL ? NULL : anchors_ref(config->anchors);
+    context->clock = config->clock == NULL ? clock_of_system : config->clock;
     if (open_parties(context, config, err, warning))
         return context;
     context_unref(context);
@@ -386,7 +449,7 @@ struct context *context_ref(struct context *context)
 
 bool context_is_renewal(const struct context *before, const struct context *after, struct span domain)
 {
-    char *a_label = context_a_label(domain);
+    char *a_label = identity_a_label(domain);
     if (a_label == NULL)
         return true; /* an address: no certificate is chosen for it */
     const struct party *old = before ? context_find(before, span_str(a_label)) : NULL;
@@ -407,9 +470,15 @@ void context_unref(struct context *context)
     for (unsigned i = 0; i < context->party_count; i++) {
         struct party *party = &context->parties[i];
         wolfSSL_CTX_free(party->library);
+        if (party->spares != NULL)
+            spares_fini(party->spares);
+        free(party->spares);
+        file_free(&party->certificate);
+        file_free(&party->key);
         free(party->name);
         free(party->a_label);
     }
+    anchors_unref(context->anchors);
     free(context->alpn);
     free(context);
 }

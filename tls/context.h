@@ -12,11 +12,15 @@
  */
 #include "core/base/err.h"
 #include "core/base/span.h"
+#include "tls/anchors.h"
 
 #include <stdint.h>
 
 struct context;
 struct ticket_keys;
+
+/* Seconds since 1970. */
+typedef int64_t (*context_clock_fn)(void);
 
 enum context_role { CONTEXT_SERVER, CONTEXT_CLIENT };
 
@@ -30,15 +34,22 @@ struct context_config {
     enum context_role role;
     const struct context_domain *domains; /* server: at least one; the first answers clients without SNI, and those
                                              whose SNI is not served: the handshake goes on without an acknowledgement
-                                             of the name and the client judges (RFC 6066 s3) */
+                                             of the name and the client judges (RFC 6066 s3). Client: what it presents
+                                             when it is asked, one for each domain that it calls from, or none */
     unsigned domain_count;
     const char *const *alpn;         /* NULL-terminated, preferred first; NULL: none. A server refuses a client that
                                         offers only others (RFC 7301 s3.2) and accepts one that offers none */
-    struct ticket_keys *ticket_keys; /* server; NULL: no tickets. Must outlive the context and its engines */
-    const char *ca_file;  /* client: trust anchors in PEM; NULL with insecure. Names are the caller's to check */
-    bool insecure;        /* client, tests and benches: accept any certificate */
-    uint16_t version_min; /* 0x0303 or 0x0304 */
-    uint16_t version_max; /* the same; 0: 0x0304 */
+    struct ticket_keys *ticket_keys; /* server; NULL: no tickets. Must outlive the context and its engines. Not with
+                                        anchors: a resumed handshake shows no certificate that could be judged */
+    struct anchors
+        *anchors;           /* between servers, in either role: the peer's certificates (a server asks for them) are
+                               judged by these anchors, and the handshake goes on whatever comes of it: engine_credential
+                               tells. NULL: a server does not ask, a client goes by ca_file. A reference is taken */
+    context_clock_fn clock; /* to judge by; NULL: the system's */
+    const char *ca_file;    /* client: trust anchors in PEM; NULL with insecure. Names are the caller's to check */
+    bool insecure;          /* client, tests and benches: accept any certificate */
+    uint16_t version_min;   /* 0x0303 or 0x0304 */
+    uint16_t version_max;   /* the same; 0: 0x0304 */
 };
 
 /* Once per process, before the first context; at the end. */

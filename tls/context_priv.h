@@ -5,17 +5,28 @@
  */
 #include "tls/certificate_priv.h"
 #include "tls/context.h"
+#include "tls/spares_priv.h"
 
 #include <stdatomic.h>
 
 struct WOLFSSL;
 struct WOLFSSL_CTX;
 
-/* A domain of a server, or the one nameless party of a client. */
+/* In PEM. */
+struct file {
+    unsigned char *bytes;
+    long size;
+};
+
+/* A domain, or the one nameless party of a client that has none. */
 struct party {
     char *name;    /* as configured */
     char *a_label; /* lower case, as SNI has it */
+    /* One for all connections; where the peer is judged NULL, and one for each handshake, made of the files. */
     struct WOLFSSL_CTX *library;
+    struct spares *spares;
+    struct file certificate;
+    struct file key;
     struct ticket_keys *ticket_keys;
     uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
     uint8_t end_point_size;
@@ -25,7 +36,11 @@ struct party {
 struct context {
     atomic_uint references;
     enum context_role role;
-    char *alpn; /* comma-separated; NULL: none */
+    uint16_t version_min;
+    uint16_t version_max;
+    char *alpn;              /* comma-separated; NULL: none */
+    struct anchors *anchors; /* the peer is judged by them; NULL: not */
+    context_clock_fn clock;
     unsigned party_count;
     struct party parties[];
 };
@@ -36,11 +51,14 @@ int engine_send(struct WOLFSSL *library, char *buffer, int size, void *engine);
 /* The peer's certificates, leaf first, in a client. */
 int engine_see_certificate(void *engine, struct span leaf);
 
+/* All that the peer sent, leaf first, once or more in a handshake. False: memory was refused. */
+bool engine_judge(void *engine, const struct span *sent, unsigned count);
+
 /* Of the ticket that a server's engine gives: 0 after a full handshake, else one more than that of the ticket it took.
  */
 uint8_t *engine_ticket_generation(void *engine);
 
 /* The party with this name, compared as host names are; NULL: none. */
 const struct party *context_find(const struct context *context, struct span a_label);
-/* The A-label form, to be freed; NULL when it is no domain (an address literal, say). */
-char *context_a_label(struct span name);
+/* For one handshake where the peer is judged; goes back by spares_give. NULL: memory was refused. */
+struct WOLFSSL_CTX *context_borrow(const struct context *context, const struct party *party);

@@ -2,9 +2,11 @@
 #include "tls/engine.h"
 
 #include "core/base/check.h"
+#include "tls/alert_priv.h"
 #include "tls/context_priv.h"
 #include "tls/digest.h"
 #include "tls/hello_priv.h"
+#include "tls/credential_priv.h"
 
 #include <wolfssl/options.h>
 
@@ -36,6 +38,14 @@ enum phase {
     PHASE_FAILED,
 };
 
+/* What is known of the peer's certificates. */
+struct remote {
+    struct WOLFSSL_CTX *borrowed;  /* during a handshake in which they are judged */
+    struct credential *credential; /* what came of that; NULL: none was presented, or it was taken */
+    uint8_t end_point[CERTIFICATE_HASH_MAX];
+    uint8_t end_point_size;
+};
+
 struct engine {
     struct context *context;
     const struct party *party; /* server: whose certificate answers; client: the context's only one */
@@ -49,8 +59,7 @@ struct engine {
     struct chunk_pool *pool;
 
     const char *error;
-    uint8_t *peer_end_point; /* client: CERTIFICATE_HASH_MAX bytes */
-    uint8_t peer_end_point_size;
+    struct remote *remote; /* where the peer's certificates are of interest; else NULL */
     uint8_t ticket_generation;
     uint8_t phase; /* enum phase */
     bool has_closed;
@@ -119,11 +128,20 @@ int engine_send(WOLFSSL *library, char *buffer, int size, void *context)
 int engine_see_certificate(void *context, struct span leaf)
 {
     struct engine *engine = context;
-    if (engine->peer_end_point == NULL)
-        engine->peer_end_point = malloc(CERTIFICATE_HASH_MAX);
-    if (engine->peer_end_point != NULL)
-        engine->peer_end_point_size = (uint8_t)certificate_hash(leaf, engine->peer_end_point);
+    engine->remote->end_point_size = (uint8_t)certificate_hash(leaf, engine->remote->end_point);
     return 0;
+}
+
+bool engine_judge(void *context, const struct span *sent, unsigned count)
+{
+    struct engine *engine = context;
+    struct remote *remote = engine->remote;
+    enum credential_role role = engine->context->role == CONTEXT_SERVER ? CREDENTIAL_CLIENT : CREDENTIAL_SERVER;
+    if (remote->credential != NULL)
+        return true;
+    engine_see_certificate(engine, sent[0]);
+    remote->credential = credential_judge(engine->context->anchors, sent, count, role, engine->context->clock());
+    return remote->credential != NULL;
 }
 
 uint8_t *engine_ticket_generation(void *context)
@@ -133,49 +151,6 @@ uint8_t *engine_ticket_generation(void *context)
 }
 
 /* ---- failing --------------------------------------------------------------------------------------------------- */
-
-struct alert_row {
-    int code;
-    const char *text;
-};
-
-/* RFC 8446 s6, RFC 5246 s7.2, RFC 7301 s3.2. */
-static const struct alert_row alert_rows[] = {
-    {10, "the peer's alert: unexpected_message"},
-    {20, "the peer's alert: bad_record_mac"},
-    {22, "the peer's alert: record_overflow"},
-    {40, "the peer's alert: handshake_failure"},
-    {42, "the peer's alert: bad_certificate"},
-    {43, "the peer's alert: unsupported_certificate"},
-    {44, "the peer's alert: certificate_revoked"},
-    {45, "the peer's alert: certificate_expired"},
-    {46, "the peer's alert: certificate_unknown"},
-    {47, "the peer's alert: illegal_parameter"},
-    {48, "the peer's alert: unknown_ca"},
-    {49, "the peer's alert: access_denied"},
-    {50, "the peer's alert: decode_error"},
-    {51, "the peer's alert: decrypt_error"},
-    {70, "the peer's alert: protocol_version"},
-    {71, "the peer's alert: insufficient_security"},
-    {80, "the peer's alert: internal_error"},
-    {86, "the peer's alert: inappropriate_fallback"},
-    {90, "the peer's alert: user_canceled"},
-    {109, "the peer's alert: missing_extension"},
-    {110, "the peer's alert: unsupported_extension"},
-    {112, "the peer's alert: unrecognized_name"},
-    {113, "the peer's alert: bad_certificate_status_response"},
-    {116, "the peer's alert: certificate_required"},
-    {120, "the peer's alert: no_application_protocol"},
-};
-
-static const char *alert_text(int code)
-{
-    for (size_t i = 0; i < sizeof(alert_rows) / sizeof(alert_rows[0]); i++) {
-        if (alert_rows[i].code == code)
-            return alert_rows[i].text;
-    }
-    return "the peer's alert: one without a name";
-}
 
 static enum engine_status fail(struct engine *engine, const char *text)
 {
@@ -195,9 +170,28 @@ static enum engine_status fail_library(struct engine *engine, int code)
 
 /* ---- making ---------------------------------------------------------------------------------------------------- */
 
+/* What was borrowed for the handshake goes back; the library keeps its own reference, and looks for authorities no
+ * more. */
+static void give_back(struct engine *engine)
+{
+    if (engine->remote == NULL || engine->remote->borrowed == NULL)
+        return;
+    spares_give(engine->party->spares, engine->remote->borrowed);
+    engine->remote->borrowed = NULL;
+}
+
 static bool open_library(struct engine *engine)
 {
-    WOLFSSL *library = wolfSSL_new(engine->party->library);
+    WOLFSSL_CTX *context = engine->party->library;
+    bool is_judged = engine->context->anchors != NULL;
+    if (is_judged || engine->context->role == CONTEXT_CLIENT) {
+        engine->remote = calloc(1, sizeof(*engine->remote));
+        if (engine->remote == NULL)
+            return false;
+    }
+    if (is_judged)
+        context = engine->remote->borrowed = context_borrow(engine->context, engine->party);
+    WOLFSSL *library = context == NULL ? NULL : wolfSSL_new(context);
     if (library == NULL)
         return false;
     engine->library = library;
@@ -227,33 +221,44 @@ static bool open_client(struct engine *engine, struct span name)
 {
     if (!open_library(engine) || !offer_protocols(engine))
         return false;
-    char *a_label = context_a_label(name);
+    char *a_label = identity_a_label(name);
     bool is_good = a_label == NULL || use_server_name(engine, span_str(a_label));
     free(a_label);
     return is_good;
 }
 
-struct engine *engine_new(struct context *context, struct span name)
+/* The party of a domain, in any of its forms; the first one when there is none. */
+static const struct party *party_of(const struct context *context, struct span name)
+{
+    char *a_label = name.size == 0 ? NULL : identity_a_label(name);
+    const struct party *party = a_label == NULL ? NULL : context_find(context, span_str(a_label));
+    free(a_label);
+    return party == NULL ? &context->parties[0] : party;
+}
+
+static struct engine *make(struct context *context, struct span own_name)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL)
         return NULL;
     engine->context = context_ref(context);
-    engine->party = &context->parties[0];
-    if (context->role == CONTEXT_CLIENT) {
-        if (open_client(engine, name))
-            return engine;
-        engine_free(engine);
-        return NULL;
-    }
-    if (name.size > 0) {
-        char *a_label = context_a_label(name);
-        const struct party *party = a_label == NULL ? NULL : context_find(context, span_str(a_label));
-        if (party != NULL)
-            engine->party = party;
-        free(a_label);
-    }
+    engine->party = party_of(context, own_name);
     return engine;
+}
+
+struct engine *engine_new_client(struct context *context, struct span server, struct span own)
+{
+    SL_CHECK(context->role == CONTEXT_CLIENT);
+    struct engine *engine = make(context, own);
+    if (engine == NULL || open_client(engine, server))
+        return engine;
+    engine_free(engine);
+    return NULL;
+}
+
+struct engine *engine_new(struct context *context, struct span name)
+{
+    return context->role == CONTEXT_CLIENT ? engine_new_client(context, name, SPAN_NONE) : make(context, name);
 }
 
 void engine_free(struct engine *engine)
@@ -263,9 +268,12 @@ void engine_free(struct engine *engine)
     /* Nothing may be written any more: the library would only send an alert here if it were asked to. */
     if (engine->library != NULL)
         wolfSSL_free(engine->library);
+    give_back(engine);
+    if (engine->remote != NULL)
+        credential_free(engine->remote->credential);
+    free(engine->remote);
     context_unref(engine->context);
     free(engine->early);
-    free(engine->peer_end_point);
     digest_wipe(engine, sizeof(*engine));
     free(engine);
 }
@@ -292,6 +300,7 @@ static enum engine_status negotiate(struct engine *engine)
         engine->records_read = 0;
         read_exporter(engine);
         wolfSSL_FreeArrays(engine->library);
+        give_back(engine);
         return ENGINE_OK;
     }
     int code = wolfSSL_get_error(engine->library, result);
@@ -562,6 +571,23 @@ bool engine_is_resumed(const struct engine *engine)
     return engine_is_ready(engine) && wolfSSL_session_reused(engine->library) != 0;
 }
 
+const struct credential *engine_credential(const struct engine *engine)
+{
+    static const struct credential none = {.verdict = CREDENTIAL_NONE};
+    if (!engine_is_ready(engine) || engine->context->anchors == NULL)
+        return NULL;
+    return engine->remote->credential == NULL ? &none : engine->remote->credential;
+}
+
+struct credential *engine_take_credential(struct engine *engine)
+{
+    if (engine_credential(engine) == NULL)
+        return NULL;
+    struct credential *credential = engine->remote->credential;
+    engine->remote->credential = NULL;
+    return credential;
+}
+
 /* The first Finished message: the client's, but the server's in an abbreviated handshake (RFC 5929 s3.1). */
 static size_t read_unique(struct engine *engine, char *out)
 {
@@ -592,7 +618,7 @@ size_t engine_binding(struct engine *engine, enum engine_binding kind, char out[
     case BINDING_END_POINT:
         if (engine->context->role == CONTEXT_SERVER)
             return copy_binding(engine->party->end_point, engine->party->end_point_size, out);
-        return copy_binding(engine->peer_end_point, engine->peer_end_point_size, out);
+        return copy_binding(engine->remote->end_point, engine->remote->end_point_size, out);
     }
     return 0;
 }

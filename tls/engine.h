@@ -12,6 +12,7 @@
  */
 #include "core/base/chain.h"
 #include "tls/context.h"
+#include "tls/credential.h"
 
 struct engine;
 
@@ -27,6 +28,9 @@ typedef void (*engine_plain_fn)(void *context, struct span plain);
 /* Server: name is the fallback domain when the client sends no SNI (may be empty: the context's first). Client: name
  * is the server's, sent as SNI and checked by the caller's rules. NULL when memory is refused. */
 struct engine *engine_new(struct context *context, struct span name);
+/* Client: the same, with the own domain whose certificate is presented when the server asks for one; the context's
+ * first when it is empty or unknown there. */
+struct engine *engine_new_client(struct context *context, struct span server, struct span own);
 void engine_free(struct engine *engine);
 
 /* Client: writes the ClientHello. Server: nothing to do. */
@@ -49,6 +53,12 @@ const char *engine_cipher(const struct engine *engine);
 struct span engine_alpn(const struct engine *engine);        /* empty: none negotiated */
 struct span engine_server_name(const struct engine *engine); /* the domain whose certificate was used (server) */
 bool engine_is_resumed(const struct engine *engine);
+
+/* What came of the peer's certificates, once ready, in a context with anchors; NULL otherwise. The caller decides what
+ * to offer or to end: nothing but the handshake itself has been refused so far. After a take, which gives it away with
+ * its certificates (NULL: none were presented), it is as if none had been presented. */
+const struct credential *engine_credential(const struct engine *engine);
+struct credential *engine_take_credential(struct engine *engine);
 
 /* Channel bindings (RFC 9266, RFC 5929). Size written to out, 0 if this connection has none of that kind: exporter
  * only with TLS 1.3, or 1.2 with extended master secret; unique only with TLS 1.2 and that; end point not when the

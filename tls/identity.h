@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Identity: whose certificate is this? The one place where names in certificates are compared with domains (RFC 9525,
+ * RFC 6120 s13.7).
+ *
+ * Of a certificate only subjectAltName counts, in three forms: DNS-ID (dNSName), SRV-ID (id-on-dnsSRV, RFC 4985) and
+ * XmppAddr (id-on-xmppAddr, RFC 6120 s13.7.1.4). A common name never does (RFC 9525 s2), nor does an IP address, so a
+ * domain that is an address literal has no identity.
+ *
+ * What is not a name in its form is as if it were not there (RFC 9525 s6.3: "MUST be ignored"): bytes that are no
+ * letter, digit, hyphen or underscore in labels of 1 to 63 (so an embedded NUL, UTF-8 in an IA5String, an empty name, a
+ * trailing dot), more than 253 bytes, a wildcard that is not the whole left-most label or has not at least two labels
+ * behind it, an SRV-ID without a service, an XmppAddr with a localpart or a resourcepart.
+ *
+ * Thread:  any; no state.
+ * Owns:    nothing: identifiers lie in the certificate's DER, which must outlive them.
+ * Bounds:  IDENTITY_COUNT_MAX identifiers; a certificate with more has none.
+ */
+#include "core/base/span.h"
+
+#include <stdint.h>
+
+/* The largest certificates of hosting companies have about 250 names. */
+#define IDENTITY_COUNT_MAX 512u
+#define IDENTITY_NAME_MAX  253u  /* a domain name's text (RFC 1035 s2.3.4) */
+#define IDENTITY_XMPP_MAX  1023u /* a domainpart, in UTF-8 (RFC 7622 s3.2) */
+
+enum identifier_kind { IDENTIFIER_DNS, IDENTIFIER_SRV, IDENTIFIER_XMPP };
+
+struct identifier {
+    enum identifier_kind kind;
+    struct span
+        name; /* as it stands in the certificate: DNS: A-labels; SRV: "_service.name"; XMPP: a domain in UTF-8 */
+};
+
+struct identity {
+    uint32_t count;
+    struct identifier *identifiers;
+};
+
+/* Of the DER of a certificate. False: it is no certificate, or its subjectAltName breaks the syntax, or it has too many
+ * names, or memory was refused; then the identity is empty, as it may be on true. */
+bool identity_read(struct span der, struct identity *out);
+void identity_free(struct identity *identity);
+
+/* Is one of them the domain's, for a service such as "xmpp-server"? The domain in U-labels or A-labels, with or without
+ * the root's dot. A DNS-ID or an XmppAddr is good for any service, an SRV-ID for its own. */
+bool identity_matches(const struct identity *identity, struct span domain, const char *service);
+
+/* A domain in lower-case A-labels, to be freed; NULL: it is none (an address literal, say). */
+char *identity_a_label(struct span domain);
