@@ -11,8 +11,10 @@
 
 bool bind_is_request(const struct xml_stanza *stanza)
 {
-    const struct xml_attribute *type = xml_attribute(stanza, 0, NS_NONE, "type");
-    return xml_is(stanza, 0, NS_CLIENT, "iq") && type && span_is(xml_raw_value(stanza, type), "set") &&
+    char room[16];
+    const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, "type");
+    struct span type = attribute ? xml_value(stanza, attribute, room, sizeof room) : SPAN_NONE;
+    return xml_is(stanza, 0, NS_CLIENT, "iq") && !span_is(type, "result") && !span_is(type, "error") &&
            xml_child_named(stanza, 0, NS_BIND, "bind") != XML_NOWHERE;
 }
 
@@ -35,7 +37,8 @@ static size_t generate(struct stream *stream, char *out)
     return sizeof random;
 }
 
-/* The resource asked for, prepared, or none. False: asked for and not preparable (s7.7.2.1). */
+/* The resource asked for, prepared; size 0 when it is ours to make: none is asked for, or one that is no resourcepart,
+ * which SHOULD be brought into conformance rather than refused (RFC 6120 s7.7.2.1). False: there is XML inside. */
 static bool requested(const struct xml_stanza *stanza, char *out, size_t *size)
 {
     char room[JID_PART_MAX + 1];
@@ -44,10 +47,12 @@ static bool requested(const struct xml_stanza *stanza, char *out, size_t *size)
     *size = 0;
     if (element == XML_NOWHERE)
         return true;
+    if (xml_child(stanza, element) != XML_NOWHERE)
+        return false;
     struct span text = xml_text(stanza, element, room, sizeof room);
-    if (text.ptr && text.size == 0)
-        return true; /* an empty element asks for nothing in particular */
-    return text.ptr && jid_prepare_resource(text, out, size) == JID_OK;
+    if (!text.ptr || jid_prepare_resource(text, out, size) != JID_OK)
+        *size = 0;
+    return true;
 }
 
 static void write_result(struct stream *stream, const struct stanza_head *head)
@@ -91,28 +96,58 @@ static bool settle_conflict(struct stream *stream, struct session *older, char *
     return false;
 }
 
-enum nego_event bind_resource(struct stream *stream, const struct xml_stanza *stanza)
+static enum nego_event bind_requested(struct stream *stream, const struct stanza_head *head, char *resource,
+                                      size_t size)
 {
     struct shard *shard = stream->shard;
-    struct stanza_head head;
-    char resource[JID_PART_MAX];
-    size_t size;
-    if (stanza_head_read(stanza, STANZA_IQ, &head) != STANZA_FINE || !requested(stanza, resource, &size))
-        return refuse(stream, &head, ERROR_BAD_REQUEST);
     if (!size)
         size = generate(stream, resource);
     struct user *user = session_user(shard, stream->nego->jid);
     struct session *older = session_find(user, span_of(resource, size));
     if (older && !settle_conflict(stream, older, resource, &size))
-        return refuse(stream, &head, ERROR_CONFLICT);
+        return refuse(stream, head, ERROR_CONFLICT);
     /* Closing the older session may have freed the user. */
     user = session_user(shard, stream->nego->jid);
     if (user && user->count >= shard->policy->config->bind_sessions_max)
-        return refuse(stream, &head, ERROR_RESOURCE_CONSTRAINT); /* s7.6.2.1 */
+        return refuse(stream, head, ERROR_RESOURCE_CONSTRAINT); /* s7.6.2.1 */
     struct session *session = session_new(shard, stream, stream->nego->jid, span_of(resource, size));
     if (!session)
-        return refuse(stream, &head, ERROR_RESOURCE_CONSTRAINT);
+        return refuse(stream, head, ERROR_RESOURCE_CONSTRAINT);
     become_session(stream, session);
-    write_result(stream, &head);
+    write_result(stream, head);
     return EV_NONE;
+}
+
+/* What ends the stream: another's 'from' (s8.1.2.1), an id that no answer could carry, and a stanza to another than the
+ * server or the own account before there is a session (s7.1). */
+static enum stream_error judge_addresses(const struct stream *stream, const struct stanza_head *head,
+                                         enum stanza_fault fault)
+{
+    const struct nego *nego = stream->nego;
+    if (fault == STANZA_BAD_FROM || (head->has_from && !span_equal(jid_bare(&head->from), nego->jid)))
+        return STREAM_INVALID_FROM_ERROR;
+    if (fault == STANZA_BAD_ID)
+        return STREAM_POLICY_VIOLATION_ERROR;
+    if (fault == STANZA_BAD_TO || !head->has_to)
+        return STREAM_NO_ERROR;
+    bool is_ours = span_equal(jid_full(&head->to), nego->domain) || span_equal(jid_full(&head->to), nego->jid);
+    return is_ours ? STREAM_NO_ERROR : STREAM_NOT_AUTHORIZED_ERROR;
+}
+
+enum nego_event bind_resource(struct stream *stream, const struct xml_stanza *stanza)
+{
+    struct stanza_head head;
+    char resource[JID_PART_MAX];
+    size_t size;
+    enum stanza_fault fault = stanza_head_read(stanza, STANZA_IQ, &head);
+    enum stream_error error = judge_addresses(stream, &head, fault);
+    if (error != STREAM_NO_ERROR) {
+        stream_close(stream, error, NULL);
+        return EV_CLOSED;
+    }
+    if (fault == STANZA_BAD_TO)
+        return refuse(stream, &head, ERROR_JID_MALFORMED);
+    if (fault != STANZA_FINE || head.type != TYPE_SET || !requested(stanza, resource, &size))
+        return refuse(stream, &head, ERROR_BAD_REQUEST);
+    return bind_requested(stream, &head, resource, size);
 }

@@ -5,6 +5,7 @@
 #include "router/route/route.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/stream/nego.h"
 #include "router/stream/stream.h"
 
 /* RFC 6120 s8.1.2.1: a client's 'from', if there is one, is its full or its bare JID. */
@@ -48,6 +49,10 @@ static void not_a_stanza(struct stream *stream, const struct xml_stanza *stanza)
     if (xml_is(stanza, 0, NS_STREAM, "error")) {
         log_event(LOG_DEBUG, "stream.peer_error", "bytes=%u", stanza->size);
         stream_close(stream, STREAM_NO_ERROR, NULL);
+        return;
+    }
+    if (xml_is(stanza, 0, NS_TLS, "starttls")) { /* s5.4.2.1: it is answered by <proceed/> or <failure/>, wherever */
+        (void)nego_refuse_tls(stream, stanza);
         return;
     }
     enum xml_ns ns = (enum xml_ns)stanza->elements[0].ns;

@@ -95,6 +95,14 @@ bool mechanism_is_offered(const struct stream *stream, const struct mechanism *m
     return (!mechanism->is_plus || has_binding(stream)) && is_configured(stream, mechanism->name);
 }
 
+bool mechanism_needs_tls(const struct stream *stream, const struct mechanism *mechanism)
+{
+    if (stream->tls)
+        return false;
+    return mechanism->kind == MECHANISM_ANONYMOUS ? stream->shard->policy->config->sasl_anonymous
+                                                  : is_configured(stream, mechanism->name);
+}
+
 bool mechanism_is_still_offered(const struct stream *stream)
 {
     return mechanism_is_offered(stream, &mechanisms[stream->mechanism]);

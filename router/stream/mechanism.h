@@ -33,6 +33,8 @@ const char *mechanism_name(unsigned number);
 bool mechanism_is_offered(const struct stream *stream, const struct mechanism *mechanism);
 /* One that this router has, but weaker than it accepts for the stream's domain (RFC 6120 s6.5.9). */
 bool mechanism_is_too_weak(const struct stream *stream, const struct mechanism *mechanism);
+/* One that this router has, but for protected streams only (RFC 6120 s6.5.4); the stream is none. */
+bool mechanism_needs_tls(const struct stream *stream, const struct mechanism *mechanism);
 /* Would the mechanism that authenticated this stream still be offered to it? */
 bool mechanism_is_still_offered(const struct stream *stream);
 bool mechanism_plus_is_offered(const struct stream *stream);

@@ -13,11 +13,6 @@
 
 #include <stdlib.h>
 
-static bool is_plain(const struct stream *stream)
-{
-    return !stream->tls;
-}
-
 static bool may_start_tls(const struct stream *stream)
 {
     return !stream->tls && stream->shard->policy->tls;
@@ -39,12 +34,9 @@ static bool has_failed_too_often(const struct stream *stream)
     return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
 }
 
-/* s7.7.3: at least 5 and no more than 10 retries. */
-#define BIND_ATTEMPTS_MAX 10u
-
 static bool has_bound_too_often(const struct stream *stream)
 {
-    return stream->nego->attempts >= BIND_ATTEMPTS_MAX;
+    return stream->nego->attempts >= stream->shard->policy->config->bind_attempts_max;
 }
 
 /* Each phase has its deadline, but all together end timeouts.login after the first header: going through STARTTLS buys
@@ -103,44 +95,63 @@ static enum nego_event offer_bind(struct stream *stream, const struct xml_stanza
     return EV_NONE;
 }
 
-/* RFC 6120 s5.4.2.3 and RELIABILITY s3.3: bytes that came together with <starttls/> are plain text that would be taken
- * for protected: the stream ends. */
-static enum nego_event start_tls(struct stream *stream, const struct xml_stanza *stanza)
+static void write_tls_failure(struct stream *stream)
+{
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_empty(&w, "failure", "urn:ietf:params:xml:ns:xmpp-tls");
+    log_event(LOG_DEBUG, "tls.refused", "state=%u", stream->state);
+}
+
+/* RFC 6120 s5.4.2.2: <starttls/> has one of two answers. Where it is not <proceed/>, the stream ends behind it. */
+enum nego_event nego_refuse_tls(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
-    if (stream->behind) {
-        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "data behind <starttls/>");
-        return EV_CLOSED;
-    }
-    if (!crowd_may_handshake(stream)) { /* s4.9.3.14; not <failure/>, which says that there is no TLS here */
-        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many handshakes from this address");
-        return EV_CLOSED;
-    }
-    struct xml_writer w = stream_writer(stream, stream->shard->pool);
-    xml_empty(&w, "proceed", "urn:ietf:params:xml:ns:xmpp-tls");
-    stream_touch(stream);
-    if (stream_start_tls(stream)) {
-        phase_deadline(stream, stream->shard->policy->config->timeouts_tls_ms);
-        return EV_NONE;
-    }
-    stream_abort(stream);
+    write_tls_failure(stream);
+    stream_close(stream, STREAM_NO_ERROR, NULL);
     return EV_CLOSED;
 }
 
-/* s5.4.2.2: TLS is not to be had here (any more): failure, and the stream ends. */
-static enum nego_event refuse_tls(struct stream *stream, const struct xml_stanza *stanza)
+/* s4.9.3.14: the failure alone would say that there is no TLS here. */
+static enum nego_event refuse_handshake(struct stream *stream)
 {
-    (void)stanza;
-    struct xml_writer w = stream_writer(stream, stream->shard->pool);
-    xml_empty(&w, "failure", "urn:ietf:params:xml:ns:xmpp-tls");
-    stream_close(stream, STREAM_NO_ERROR, NULL);
+    write_tls_failure(stream);
+    stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many handshakes from this address");
     return EV_CLOSED;
+}
+
+/* A.3: nothing inside, or <required/>. */
+static bool is_starttls_command(const struct xml_stanza *stanza)
+{
+    uint32_t child = xml_child(stanza, 0);
+    if (child == XML_NOWHERE)
+        return xml_inner(stanza, 0).size == 0;
+    return xml_is(stanza, child, NS_TLS, "required") && xml_inner(stanza, child).size == 0 &&
+           xml_inner(stanza, 0).size == xml_outer(stanza, child).size;
+}
+
+/* s5.3.3, RELIABILITY s3.3: bytes that came together with <starttls/> are plain text that would be taken for
+ * protected. That, and a command that is none (s5.4.2.2), fails; so does want of memory. */
+static enum nego_event start_tls(struct stream *stream, const struct xml_stanza *stanza)
+{
+    if (stream->behind || !is_starttls_command(stanza))
+        return nego_refuse_tls(stream, stanza);
+    if (!crowd_may_handshake(stream))
+        return refuse_handshake(stream);
+    if (!stream_start_tls(stream))
+        return nego_refuse_tls(stream, stanza);
+    /* What is in wire goes before the first record, so in plain text. */
+    struct xml_writer w = xml_writer_on(&stream->wire, stream->shard->pool);
+    xml_empty(&w, "proceed", "urn:ietf:params:xml:ns:xmpp-tls");
+    stream_touch(stream);
+    phase_deadline(stream, stream->shard->policy->config->timeouts_tls_ms);
+    return EV_NONE;
 }
 
 static enum nego_event tls_ready(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
     shard_count(stream->shard, engine_is_resumed(stream->tls) ? COUNTER_TLS_RESUMED : COUNTER_TLS_FULL, 1);
+    stream_header_forget(stream->nego); /* s5.4.3.3: what came unprotected is not known any more */
     phase_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
     return EV_NONE;
 }
@@ -182,6 +193,14 @@ static enum nego_event give_up(struct stream *stream, const struct xml_stanza *s
     return EV_CLOSED;
 }
 
+/* s6.4.6: the proof was right, but a protected header said another name: the connection attempt ends. */
+static enum nego_event refuse_identity(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    stream_close(stream, STREAM_INVALID_FROM_ERROR, "'from' of the stream header is not who authenticated");
+    return EV_CLOSED;
+}
+
 static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stream;
@@ -193,9 +212,16 @@ const struct nego_row nego_rows[] = {
     /* state          event         guard                 action         next            spec */
     {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1, 6.4.1"},
     {STREAM_OPEN, EV_STARTTLS, may_start_tls, start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
-    {STREAM_OPEN, EV_STARTTLS, is_plain, refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
+    {STREAM_OPEN, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
+    {STREAM_SASL, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.3.4, 5.4.2.2"},
+    {STREAM_BIND, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
     {STREAM_TLS, EV_TLS_READY, NULL, tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2"},
+    {STREAM_OPEN, EV_AUTH, NULL, sasl_refuse_plain, STREAM_OPEN, "RFC6120 6.5.4"},
+    {STREAM_OPEN, EV_RESPONSE, NULL, sasl_refuse_response, STREAM_OPEN, "RFC6120 6.5.8"},
+    {STREAM_OPEN, EV_ABORT, NULL, sasl_abort, STREAM_OPEN, "RFC6120 6.4.4"},
+    {STREAM_OPEN, EV_FAILURE, has_failed_too_often, give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
     {STREAM_LOOKUP, EV_CHALLENGE, NULL, nothing, STREAM_SASL, "RFC6120 6.4.3"},
@@ -204,6 +230,7 @@ const struct nego_row nego_rows[] = {
     {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},
     {STREAM_LOOKUP, EV_FAILURE, has_failed_too_often, give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_OTHER_FROM, NULL, refuse_identity, STREAM_CLOSING, "RFC6120 6.4.6, 4.9.3.9"},
     {STREAM_LOOKUP, EV_SUCCESS, is_home, restart_here, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_LOOKUP, EV_SUCCESS, NULL, go_home, STREAM_MOVE, "RFC6120 6.4.6"},
     {STREAM_MOVE, EV_ARRIVED, NULL, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
@@ -287,6 +314,7 @@ bool nego_new(struct stream *stream)
     if (!nego)
         return false;
     stream->nego = nego;
+    stream_header_forget(nego);
     return true;
 }
 

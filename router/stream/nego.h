@@ -32,7 +32,8 @@ enum nego_event {
     EV_CHALLENGE, /* raised by a SASL step: more to come */
     EV_SUCCESS,
     EV_FAILURE,
-    EV_ARRIVED, /* the stream is on its owner shard */
+    EV_OTHER_FROM, /* the proof was right, of another than the stream header's 'from' */
+    EV_ARRIVED,    /* the stream is on its owner shard */
     EV_TIMEOUT,
     EV_CLOSED, /* the action ended the stream */
     EV_COUNT
@@ -40,7 +41,8 @@ enum nego_event {
 
 struct nego {
     char stream_id[33]; /* of our header: 128 random bits, hexadecimal */
-    struct span domain; /* set by the first header for good (then allocated); empty before */
+    struct span domain; /* set by the first header, by the first under TLS anew (then allocated); empty before */
+    char version[12];   /* that our header tells (s4.7.5); empty: none, since theirs had none */
     char *lang;         /* xml:lang of the peer's header, allocated; NULL: none */
     char *from;         /* bare JID of the peer's header, allocated; NULL: none */
     struct sasl *sasl;  /* while an exchange runs: sasl.h */
@@ -67,3 +69,5 @@ void nego_free(struct stream *stream);
 void nego_header(struct stream *stream, const struct xml_stanza *header);
 void nego_element(struct stream *stream, const struct xml_stanza *stanza);
 void nego_event(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza);
+/* <starttls/> where it has no place any more: <failure/> and the end (RFC 6120 s5.4.2.2). Also in a session. */
+enum nego_event nego_refuse_tls(struct stream *stream, const struct xml_stanza *stanza);

@@ -75,10 +75,24 @@ static void write_message(struct stream *stream, const char *name, struct span b
     stream_touch(stream);
 }
 
+/* RFC 6120 s6.4.6: 'from' of a header that came under TLS is who authenticates; of one in plain text anybody could have
+ * written it. An anonymous client cannot know its address before this. */
+static bool is_who_it_said(const struct stream *stream)
+{
+    const struct sasl *sasl = stream->nego->sasl;
+    const char *from = stream->nego->from;
+    bool is_known = from && stream->tls && sasl->mechanism->kind != MECHANISM_ANONYMOUS;
+    return !is_known || span_equal(span_str(from), sasl->bare);
+}
+
 enum nego_event sasl_succeed(struct stream *stream, struct span data)
 {
     struct nego *nego = stream->nego;
     struct sasl *sasl = nego->sasl;
+    if (!is_who_it_said(stream)) {
+        (void)sasl_fail(stream, SASL_NOT_AUTHORIZED);
+        return EV_OTHER_FROM;
+    }
     write_message(stream, "success", data);
     stream->mechanism = (uint8_t)mechanism_number(sasl->mechanism);
     nego->jid = sasl->bare; /* the identity of this stream, from here on */
@@ -164,22 +178,29 @@ static enum nego_event step(struct stream *stream, struct span message)
     return sasl_anonymous_step(stream, message);
 }
 
-/* The content of <auth/> or <response/>: base64, "=" for an empty message (s6.4.2). */
-static bool content(const struct xml_stanza *stanza, char out[SCRAM_MESSAGE_MAX], struct span *message, bool *is_there)
+/* The content of <auth/> or <response/>, decoded. s6.3.5 wants base64 and nothing else (s6.5.5); an element inside,
+ * which the schema does not have (A.4), and more than any mechanism takes, are malformed requests (s6.5.8). */
+static bool content(const struct xml_stanza *stanza, char out[SCRAM_MESSAGE_MAX], struct span *message,
+                    enum sasl_error *error)
 {
     char room[BASE64_ENCODED_SIZE(SCRAM_MESSAGE_MAX)];
     struct span text = xml_text(stanza, 0, room, sizeof room);
     size_t size = 0;
-    *is_there = text.size != 0;
-    *message = SPAN("");
-    if (!text.ptr || text.size > sizeof room)
+    *error = SASL_MALFORMED_REQUEST;
+    if (xml_child(stanza, 0) != XML_NOWHERE || !text.ptr || text.size > sizeof room)
         return false;
-    if (text.size == 0 || span_is(text, "="))
-        return true;
+    *error = SASL_INCORRECT_ENCODING;
     if (!base64_decode(text, out, &size))
         return false;
     *message = span_of(out, size);
     return true;
+}
+
+/* s6.4.2: an initial response that is there but has no data is "=". */
+static bool is_empty_response(const struct xml_stanza *stanza)
+{
+    char room[8];
+    return xml_child(stanza, 0) == XML_NOWHERE && span_is(xml_text(stanza, 0, room, sizeof room), "=");
 }
 
 /* The mechanism that <auth/> names; NULL: what it is answered with is in *error. */
@@ -192,16 +213,18 @@ static const struct mechanism *requested(const struct stream *stream, const stru
     const struct mechanism *mechanism = mechanism_find(name);
     if (mechanism && mechanism_is_offered(stream, mechanism))
         return mechanism;
-    bool is_too_weak = mechanism && mechanism_is_too_weak(stream, mechanism);
-    *error = is_too_weak ? SASL_MECHANISM_TOO_WEAK : SASL_INVALID_MECHANISM;
+    *error = SASL_INVALID_MECHANISM;
+    if (mechanism && mechanism_is_too_weak(stream, mechanism)) /* TLS would not help */
+        *error = SASL_MECHANISM_TOO_WEAK;
+    else if (mechanism && mechanism_needs_tls(stream, mechanism))
+        *error = SASL_ENCRYPTION_REQUIRED;
     return NULL;
 }
 
 enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza)
 {
     char room[SCRAM_MESSAGE_MAX];
-    struct span message;
-    bool is_there;
+    struct span message = SPAN("");
     enum sasl_error error;
     const struct mechanism *mechanism = requested(stream, stanza, &error);
     sasl_free(stream->nego->sasl); /* a handshake that was under way is discarded (s6.4.2) */
@@ -215,25 +238,38 @@ enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanz
     if (mechanism->kind == MECHANISM_SCRAM)
         scram_init(&sasl->scram, mechanism->digest, mechanism->is_plus, mechanism_plus_is_offered(stream));
     stream->nego->sasl = sasl;
-    if (!content(stanza, room, &message, &is_there))
-        return sasl_fail(stream, SASL_INCORRECT_ENCODING);
     /* No initial response: the client waits for an empty challenge (s6.4.2; RFC 5802 s5 and RFC 4616 s2 start with the
      * client's message). */
-    if (!is_there && mechanism->kind != MECHANISM_ANONYMOUS)
+    if (xml_inner(stanza, 0).size == 0 && mechanism->kind != MECHANISM_ANONYMOUS)
         return sasl_challenge(stream, SPAN(""));
-    enum nego_event event = step(stream, message);
+    bool is_right = is_empty_response(stanza) || content(stanza, room, &message, &error);
+    enum nego_event event = is_right ? step(stream, message) : sasl_fail(stream, error);
     digest_wipe(room, sizeof room);
     return event;
+}
+
+/* Nothing is authenticated in plain text where TLS is required, whatever the client sent with it. */
+enum nego_event sasl_refuse_plain(struct stream *stream, const struct xml_stanza *stanza)
+{
+    enum sasl_error error = SASL_ENCRYPTION_REQUIRED;
+    (void)requested(stream, stanza, &error);
+    return sasl_fail(stream, error);
+}
+
+/* s6.5.8: there is nothing that it could be the response to. */
+enum nego_event sasl_refuse_response(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    return sasl_fail(stream, SASL_MALFORMED_REQUEST);
 }
 
 enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza)
 {
     char room[SCRAM_MESSAGE_MAX];
     struct span message;
-    bool is_there;
-    if (!content(stanza, room, &message, &is_there))
-        return sasl_fail(stream, SASL_INCORRECT_ENCODING);
-    enum nego_event event = step(stream, message);
+    enum sasl_error error;
+    bool is_right = content(stanza, room, &message, &error);
+    enum nego_event event = is_right ? step(stream, message) : sasl_fail(stream, error);
     digest_wipe(room, sizeof room);
     return event;
 }

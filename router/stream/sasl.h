@@ -16,10 +16,12 @@ struct store_reply;
 
 void sasl_free(struct sasl *sasl);
 
-enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza);    /* <auth/> */
-enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza); /* <response/> */
-enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);    /* <abort/> */
-enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);  /* the account is there */
+enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza);           /* <auth/> */
+enum nego_event sasl_refuse_plain(struct stream *stream, const struct xml_stanza *stanza);    /* <auth/> before TLS */
+enum nego_event sasl_refuse_response(struct stream *stream, const struct xml_stanza *stanza); /* without a challenge */
+enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza);        /* <response/> */
+enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);           /* <abort/> */
+enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);         /* the account is there */
 enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza); /* the password is judged */
 
 /* The store's reply for a stream in STREAM_LOOKUP: keeps it and raises EV_ACCOUNT. */

@@ -40,21 +40,44 @@ static enum stream_error check_namespaces(const struct stream *stream, const str
     return binds_content ? STREAM_BAD_NAMESPACE_PREFIX_ERROR : STREAM_INVALID_NAMESPACE_ERROR;
 }
 
-/* s4.7.5: we speak 1.0; a higher minor or major version of theirs is answered with ours, a missing one means 0.9. */
-static enum stream_error check_version(const struct xml_stanza *header)
+static size_t digits(struct span text)
+{
+    size_t count = 0;
+    while (count < text.size && text.ptr[count] >= '0' && text.ptr[count] <= '9')
+        count++;
+    return count;
+}
+
+static struct span without_zeros(struct span number)
+{
+    while (number.size > 1 && number.ptr[0] == '0')
+        number = span_skip(number, 1);
+    return number;
+}
+
+/* s4.7.5: two numbers. Our header tells the lower one of theirs and 1.0, which is all we speak: whoever speaks less is
+ * refused behind it. No version means 0.9, and is answered by none. */
+static enum stream_error take_version(struct nego *nego, const struct xml_stanza *header)
 {
     char room[16];
     struct span version = attribute_value(header, NS_NONE, "version", room, sizeof room);
-    size_t digits = 0;
-    bool is_one_or_more = false;
-    while (digits < version.size && version.ptr[digits] >= '0' && version.ptr[digits] <= '9')
-        is_one_or_more |= version.ptr[digits++] != '0';
-    if (!digits || digits + 1 >= version.size || version.ptr[digits] != '.')
+    size_t major_size = digits(version), minor_size;
+    memcpy(nego->version, "1.0", sizeof "1.0");
+    if (!xml_attribute(header, 0, NS_NONE, "version"))
+        nego->version[0] = '\0';
+    if (!major_size || major_size == version.size || version.ptr[major_size] != '.')
         return STREAM_UNSUPPORTED_VERSION_ERROR;
-    for (size_t i = digits + 1; i < version.size; i++)
-        if (version.ptr[i] < '0' || version.ptr[i] > '9')
-            return STREAM_UNSUPPORTED_VERSION_ERROR;
-    return is_one_or_more ? STREAM_NO_ERROR : STREAM_UNSUPPORTED_VERSION_ERROR;
+    struct span major = without_zeros(span_of(version.ptr, major_size));
+    struct span minor = span_skip(version, major_size + 1);
+    minor_size = digits(minor);
+    if (!minor_size || minor_size != minor.size)
+        return STREAM_UNSUPPORTED_VERSION_ERROR;
+    if (!span_is(major, "0"))
+        return STREAM_NO_ERROR;
+    minor = without_zeros(minor);
+    if (minor.size + sizeof "0." <= sizeof nego->version) /* a longer one is no version that there was */
+        snprintf(nego->version, sizeof nego->version, "0.%.*s", SPAN_ARG(minor));
+    return STREAM_UNSUPPORTED_VERSION_ERROR;
 }
 
 static bool keep(struct span *copy, struct span bytes)
@@ -92,7 +115,7 @@ static enum stream_error take_to(struct stream *stream, const struct xml_stanza 
     }
     if (!domain.ptr || !policy_has_domain(stream->shard->policy, domain))
         return STREAM_HOST_UNKNOWN_ERROR;
-    /* The domain is fixed by the first header: a restart for another one would carry trust across. */
+    /* The domain is fixed by the header under which SASL runs: a restart for another one would carry trust across. */
     if (nego->domain.size)
         return span_equal(nego->domain, domain) ? STREAM_NO_ERROR : STREAM_NOT_AUTHORIZED_ERROR;
     return keep(&nego->domain, domain) ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
@@ -153,15 +176,28 @@ static void take_lang(struct nego *nego, const struct xml_stanza *header)
 enum stream_error stream_header_take(struct stream *stream, const struct xml_stanza *header)
 {
     enum stream_error error = check_namespaces(stream, header);
+    if (error != STREAM_NO_ERROR)
+        return error;
+    enum stream_error version_error = take_version(stream->nego, header); /* whatever the answer is, it has a version */
+    error = take_to(stream, header);
     if (error == STREAM_NO_ERROR)
-        error = take_to(stream, header);
-    if (error == STREAM_NO_ERROR)
-        error = check_version(header);
+        error = version_error;
     if (error == STREAM_NO_ERROR)
         error = take_from(stream, header);
     if (error == STREAM_NO_ERROR)
         take_lang(stream->nego, header);
     return error;
+}
+
+void stream_header_forget(struct nego *nego)
+{
+    free((void *)(uintptr_t)nego->domain.ptr);
+    nego->domain = SPAN_NONE;
+    free(nego->lang);
+    nego->lang = NULL;
+    free(nego->from);
+    nego->from = NULL;
+    memcpy(nego->version, "1.0", sizeof "1.0");
 }
 
 static void new_id(struct stream *stream)
@@ -192,7 +228,8 @@ void stream_header_write(struct stream *stream)
     xml_write_attribute(&w, "id", span_str(nego->stream_id));
     if (nego->from)
         xml_write_attribute(&w, "to", span_str(nego->from));
-    xml_write_attribute(&w, "version", SPAN("1.0"));
+    if (nego->version[0])
+        xml_write_attribute(&w, "version", span_str(nego->version));
     xml_write_attribute(&w, "xml:lang", SPAN("en"));
     xml_namespace(&w, "jabber:client");
     xml_write_attribute(&w, "xmlns:stream", SPAN("http://etherx.jabber.org/streams"));

@@ -71,9 +71,20 @@ def test_no_to__under_tls__means_the_server_name(two):
     assert client.event()[1]["from"] == "other.example"
 
 
-@pytest.mark.parametrize("version", [None, "", "0.9", "1", "one", "1.", ".0", "-1.0", "1.0 ", "0.0"])
-def test_version__missing_or_bad__is_unsupported(two, version):
-    refused(two.connect(), "unsupported-version", "localhost", version=version)
+@pytest.mark.parametrize("version, answer", [
+    (None, None), ("", "1.0"), ("0.9", "0.9"), ("00.09", "0.9"), ("0.10", "0.10"), ("0.0", "0.0"), ("0.00", "0.0"),
+    ("1", "1.0"), ("one", "1.0"), ("1.", "1.0"), (".0", "1.0"), ("-1.0", "1.0"), ("1.0 ", "1.0"), ("0.99999999999", "1.0")])
+def test_version__missing_or_bad__is_unsupported(two, version, answer):
+    """RFC 6120 s4.7.5: answered by the lower of the two versions, none by none."""
+    client = two.connect()
+    client.answered = answer
+    refused(client, "unsupported-version", "localhost", version=version)
+
+
+def test_version__missing_at_an_unknown_host__is_answered_by_none(two):
+    client = two.connect()
+    client.answered = None
+    refused(client, "host-unknown", "nobody.example", version=None)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1", "01.0", "2.0", "10.73"])
@@ -106,10 +117,16 @@ def test_id__is_never_the_same(bed):
 
 # ---- restarts for another domain (Prosody's CVE-2018-10847) ----
 
-def test_restart__for_another_domain_after_tls__is_refused(two):
+def test_restart__for_another_domain_after_tls__means_that_one(two):
+    """RFC 6120 s5.4.3.3: what came before TLS is discarded; whoever changed it there changed nothing. There is no trust
+    yet that could be carried over, and a client that verifies has seen whose certificate it was."""
     client = two.connect("localhost").open()
     client.start_tls(two.context())
-    refused(client, "not-authorized", "other.example")
+    client.open("other.example")
+    assert client.header["from"] == "other.example"
+    assert client.scram("user0", "secret") is None
+    client.open("other.example")
+    assert client.bind() is None and client.jid.startswith("user0@other.example/")
 
 
 def test_restart__for_another_domain_after_login__is_refused(two):

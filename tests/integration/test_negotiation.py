@@ -68,12 +68,11 @@ def test_headers__of_each_restart__have_their_own_id(bed):
 # ---- what is reachable ----
 
 @pytest.mark.parametrize("data, error", [
-    (AUTH, "not-authorized"), (BIND_REQUEST, "not-authorized"), (MESSAGE, "not-authorized"),
+    (BIND_REQUEST, "not-authorized"), (MESSAGE, "not-authorized"),
     ("<presence/>", "not-authorized"), (RESUME, "not-authorized"), (COMPRESS, "not-authorized"),
-    (AUTHENTICATE, "not-authorized"), (f"<response xmlns='{SASL}'/>", "not-authorized"),
-    (f"<abort xmlns='{SASL}'/>", "not-authorized"), (f"<proceed xmlns='{TLS}'/>", "not-authorized"),
+    (AUTHENTICATE, "not-authorized"), (f"<proceed xmlns='{TLS}'/>", "not-authorized"),
     ("<starttls/>", "not-authorized"), (HEADER + "</stream:stream>", "bad-format"),
-], ids=["auth", "bind", "message", "presence", "resume", "compress", "authenticate", "response", "abort", "proceed",
+], ids=["bind", "message", "presence", "resume", "compress", "authenticate", "proceed",
         "starttls-of-no-namespace", "header"])
 def test_before_tls__nothing_but_starttls__is_reachable(bed, data, error):
     client = bed.connect().open()
@@ -83,10 +82,9 @@ def test_before_tls__nothing_but_starttls__is_reachable(bed, data, error):
 
 @pytest.mark.parametrize("data, error", [
     (BIND_REQUEST, "not-authorized"), (MESSAGE, "not-authorized"), ("<presence/>", "not-authorized"),
-    (RESUME, "not-authorized"), (f"<response xmlns='{SASL}'>eA==</response>", "not-authorized"),
-    (f"<abort xmlns='{SASL}'/>", "not-authorized"), (f"<starttls xmlns='{TLS}'/>", "not-authorized"),
-    (f"<success xmlns='{SASL}'/>", "not-authorized"), (HEADER + "</stream:stream>", "bad-format"),
-], ids=["bind", "message", "presence", "resume", "response", "abort", "starttls", "success", "header"])
+    (RESUME, "not-authorized"), (f"<success xmlns='{SASL}'/>", "not-authorized"),
+    (HEADER + "</stream:stream>", "bad-format"),
+], ids=["bind", "message", "presence", "resume", "success", "header"])
 def test_before_authentication__nothing_but_auth__is_reachable(bed, data, error):
     client = bed.secure()
     client.send(data)
@@ -95,20 +93,152 @@ def test_before_authentication__nothing_but_auth__is_reachable(bed, data, error)
 
 @pytest.mark.parametrize("data, error", [
     (MESSAGE, "not-authorized"), ("<presence/>", "not-authorized"), (AUTH, "not-authorized"),
-    (f"<starttls xmlns='{TLS}'/>", "not-authorized"), (HEADER + "</stream:stream>", "bad-format"),
+    (HEADER + "</stream:stream>", "bad-format"),
     ("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>", "not-authorized"),
     (f"<iq type='set' id='1'><session xmlns='{SESSION}'/></iq>", "not-authorized"),
-], ids=["message", "presence", "auth", "starttls", "header", "ping", "session"])
+    (f"<iq type='result' id='1'><bind xmlns='{BIND}'/></iq>", "not-authorized"),
+    (f"<iq type='set' id='1' to='user1@localhost'><bind xmlns='{BIND}'/></iq>", "not-authorized"),
+    (f"<iq type='set' id='1' to='user0@localhost/x'><bind xmlns='{BIND}'/></iq>", "not-authorized"),
+    (f"<iq type='set' id='1' to='elsewhere.example'><bind xmlns='{BIND}'/></iq>", "not-authorized"),
+    (f"<iq type='set' id='1' from='user1@localhost'><bind xmlns='{BIND}'/></iq>", "invalid-from"),
+    (f"<iq type='set' id='1' from='@@'><bind xmlns='{BIND}'/></iq>", "invalid-from"),
+    (f"<iq type='set' id='{'i' * 1025}'><bind xmlns='{BIND}'/></iq>", "policy-violation"),
+], ids=["message", "presence", "auth", "header", "ping", "session", "result", "to-another", "to-a-session", "to-a-domain",
+        "from-another", "from-nowhere", "long-id"])
 def test_before_binding__nothing_but_bind__is_reachable(bed, data, error):
     """RFC 6120 s7.1."""
-    client = bed.secure()
-    assert client.scram("user0", "secret") is None
-    client.open()
+    client = authenticated(bed)
     client.send(data)
     client.expect_error(error)
 
 
-@pytest.mark.parametrize("data", [AUTH, f"<starttls xmlns='{TLS}'/>", RESUME, COMPRESS], ids=["auth", "tls", "sm", "zip"])
+@pytest.mark.parametrize("attributes", ["", " to='localhost'", " to='User0@localhost'", " from='user0@localhost'"],
+                         ids=["bare", "to-server", "to-account", "from-account"])
+def test_binding__asked_of_the_server_or_the_account__succeeds(bed, attributes):
+    client = authenticated(bed)
+    client.send(f"<iq type='set' id='1'{attributes}><bind xmlns='{BIND}'/></iq>")
+    assert client.element().get("type") == "result"
+
+
+@pytest.mark.parametrize("kind, payload, error", [
+    ("get", f"<bind xmlns='{BIND}'/>", "bad-request"), ("query", f"<bind xmlns='{BIND}'/>", "bad-request"),
+    ("set", f"<bind xmlns='{BIND}'/><bind xmlns='{BIND}'/>", "bad-request"),
+    ("set", f"<bind xmlns='{BIND}'><resource><a/></resource></bind>", "bad-request"),
+    ("set' to='@@", f"<bind xmlns='{BIND}'/>", "jid-malformed"),
+], ids=["get", "undefined", "two", "xml", "to-malformed"])
+def test_binding__that_is_no_request__may_be_tried_again(bed, kind, payload, error):
+    """RFC 6120 s7.6.1, s7.7.3."""
+    client = authenticated(bed)
+    client.send(f"<iq type='{kind}' id='1'>{payload}</iq>")
+    answer = client.element()
+    assert answer.get("id") == "1" and wire.condition(answer) == error
+    assert client.bind("x") is None and client.jid == "user0@localhost/x"
+
+
+@pytest.mark.parametrize("resource", ["a\u0085b", "a\u200bb", "", "r" * 1024, "r" * 5000, "\u0378"])
+def test_binding__of_what_is_no_resourcepart__gets_another(bed, resource):
+    """RFC 6120 s7.7.2.1: it SHOULD be brought into conformance rather than refused."""
+    client = authenticated(bed)
+    client.send(f"<iq type='set' id='1'><bind xmlns='{BIND}'><resource>{resource}</resource></bind></iq>")
+    jid = client.element().findtext(f"{{{BIND}}}bind/{{{BIND}}}jid")
+    assert jid.startswith("user0@localhost/") and len(jid) == len("user0@localhost/") + 16
+
+
+@pytest.mark.parametrize("limit", [6, 11])
+def test_binding__refused_too_often__ends_the_stream(start_bed, limit):
+    """RFC 6120 s7.7.3."""
+    client = authenticated(start_bed(settings=[f"bind.attempts_max={limit}"]))
+    for _ in range(limit):
+        client.send(f"<iq type='get' id='1'><bind xmlns='{BIND}'/></iq>")
+        assert wire.condition(client.element()) == "bad-request"
+    client.expect_error("policy-violation")
+
+
+# ---- what is answered although it has no place ----
+
+STAGES = {
+    "before-tls": lambda bed: bed.connect().open(),
+    "before-authentication": lambda bed: bed.secure(),
+    "before-authentication-direct": lambda bed: bed.secure(direct=True),
+    "in-the-exchange": lambda bed: exchanging(bed),
+    "before-binding": lambda bed: authenticated(bed),
+    "in-a-session": lambda bed: bed.login("user0"),
+}
+
+
+def authenticated(bed):
+    client = bed.secure()
+    assert client.scram("user0", "secret") is None
+    return client.open()
+
+
+def exchanging(bed):
+    client = bed.secure()
+    client.auth("SCRAM-SHA-256", b"n,,n=user0,r=fyko+d2lbbFgONRv9qkxdawL")
+    assert client.sasl_answer()[0] == "challenge"
+    return client
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name != "before-tls"])
+def test_starttls__where_it_is_not_offered__fails_and_ends_the_stream(bed, stage):
+    """RFC 6120 s5.4.2.1, s5.4.2.2."""
+    client = STAGES[stage](bed)
+    client.send(f"<starttls xmlns='{TLS}'/>")
+    client.expect(f"{{{TLS}}}failure")
+    client.expect_end()
+
+
+@pytest.mark.parametrize("command", ["<a/>", "text", " ", "<required/><required/>", "<required>x</required>", "<required/>x",
+                                     "<required xmlns='x'/>"])
+def test_starttls__malformed__fails_and_ends_the_stream(bed, command):
+    """RFC 6120 s5.4.2.2; the schema in A.3 has <required/> or nothing."""
+    client = bed.connect().open()
+    client.send(f"<starttls xmlns='{TLS}'>{command}</starttls>")
+    client.expect(f"{{{TLS}}}failure")
+    client.expect_end()
+
+
+@pytest.mark.parametrize("command", ["<starttls xmlns='{}'/>", "<starttls xmlns='{}'></starttls>",
+                                     "<starttls xmlns='{}'><required/></starttls>", "<t:starttls xmlns:t='{}'/>"])
+def test_starttls__in_every_spelling__proceeds(bed, command):
+    client = bed.connect().open()
+    client.send(command.format(TLS))
+    client.expect(f"{{{TLS}}}proceed")
+
+
+def sasl_failure(client, data):
+    client.send(data)
+    kind, value = client.sasl_answer()
+    assert kind == "failure"
+    return value
+
+
+@pytest.mark.parametrize("stage", ["before-tls", "before-authentication"])
+@pytest.mark.parametrize("data, error", [
+    (f"<abort xmlns='{SASL}'/>", "aborted"), (f"<response xmlns='{SASL}'/>", "malformed-request"),
+    (f"<response xmlns='{SASL}'>eA==</response>", "malformed-request"),
+    (f"<response xmlns='{SASL}'>*</response>", "malformed-request"),
+], ids=["abort", "response", "response-with-data", "response-no-base64"])
+def test_sasl__without_a_handshake__fails_and_counts(bed, stage, data, error):
+    """RFC 6120 s6.4.4, s6.5.8, s6.4.5."""
+    client = STAGES[stage](bed)
+    for _ in range(5):
+        assert sasl_failure(client, data) == error
+    client.expect_error("policy-violation")
+
+
+@pytest.mark.parametrize("mechanism, error", [
+    *((name, "encryption-required") for name in (*SCRAMS, "PLAIN")), ("EXTERNAL", "invalid-mechanism"),
+    ("ANONYMOUS", "invalid-mechanism"), ("", "invalid-mechanism")])
+def test_auth__where_tls_is_required__wants_encryption_and_may_follow_it(bed, mechanism, error):
+    """RFC 6120 s6.5.4, s6.5.7: the stream goes on (s6.4.5), and so does TLS."""
+    client = bed.connect().open()
+    assert sasl_failure(client, f"<auth xmlns='{SASL}' mechanism='{mechanism}'>AHVzZXIwAHNlY3JldA==</auth>") == error
+    client.start_tls(bed.context())
+    assert client.open().scram("user0", "secret") is None
+
+
+@pytest.mark.parametrize("data", [AUTH, RESUME, COMPRESS], ids=["auth", "sm", "zip"])
 def test_in_a_session__negotiation__is_over(bed, data):
     client = bed.login("user0")
     client.send(data)
@@ -116,8 +246,8 @@ def test_in_a_session__negotiation__is_over(bed, data):
 
 
 def test_in_a_session__another_bind__is_refused(bed):
-    """RFC 6120 s7.1: one resource a stream."""
+    """RFC 6120 s7.1: one resource a stream; s7.6.2.2."""
     client = bed.login("user0", "first")
-    assert client.bind("second") == "not-allowed"  # s7.6.2.2
+    assert client.bind("second") == "not-allowed"
     client.ping()
     assert [row["jid"] for row in bed.sessions()] == ["user0@localhost/first"]

@@ -114,10 +114,11 @@ def test_mechanism__missing__is_invalid(bed):
 
 
 @pytest.mark.parametrize("name", ["PLAIN", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
-def test_mechanism__that_needs_tls__is_invalid_without(plain_bed, name):
+def test_mechanism__that_needs_tls__wants_encryption_without(plain_bed, name):
+    """RFC 6120 s6.5.4."""
     client = plain_bed.connect().open()
     client.auth(name, b"\0user0\0secret")
-    assert failure(client) == "invalid-mechanism"
+    assert failure(client) == "encryption-required"
 
 
 @pytest.mark.parametrize("name", ["PLAIN", "SCRAM-SHA-1"])
@@ -143,7 +144,33 @@ def test_base64__that_is_none__is_incorrect_encoding(bed, text, step):
     assert failure(client) == "incorrect-encoding"
 
 
+def test_equals_sign__in_a_response__is_no_base64(bed):
+    """RFC 6120 s6.4.2: it stands for an empty initial response, and for nothing else."""
+    client = bed.secure()
+    client.auth("PLAIN")
+    assert client.sasl_answer() == ("challenge", b"")
+    client.send(f"<response xmlns='{SASL}'>=</response>")
+    assert failure(client) == "incorrect-encoding"
+
+
+@pytest.mark.parametrize("step", ["auth", "response"])
+@pytest.mark.parametrize("content", ["<a/>", "<a xmlns='urn:x'>AHVzZXIwAHNlY3JldA==</a>", "AHVzZXIwAHNlY3JldA==<a/>",
+                                     "=<a/>", "A" * 4000], ids=["alone", "around", "behind", "behind-empty", "too-much"])
+def test_content__that_no_mechanism_has__is_malformed(bed, content, step):
+    """RFC 6120 s6.5.8: the schema (A.4) has no element inside; a message of 3000 bytes is more than any takes."""
+    client = bed.secure()
+    start = f"<auth xmlns='{SASL}' mechanism='PLAIN'>"
+    if step == "response":
+        client.send(start + "</auth>")
+        assert client.sasl_answer() == ("challenge", b"")
+    client.send(f"<response xmlns='{SASL}'>{content}</response>" if step == "response" else f"{start}{content}</auth>")
+    assert failure(client) == "malformed-request"
+    assert client.plain("user0", "secret") is None
+
+
 @pytest.mark.parametrize("mechanism, message", [
+    ("PLAIN", b"\0\0secret"), ("PLAIN", b"\0user0\0"), ("PLAIN", b"\0\0"), ("PLAIN", b"\0\xff\0secret"),
+    ("PLAIN", b"\0user0\0\xc0\x80"), ("PLAIN", b"\xed\xa0\x80\0user0\0secret"),
     ("PLAIN", b""), ("PLAIN", b"user0"), ("PLAIN", b"\0user0"), ("PLAIN", b"\0user0\0secret\0"),
     ("SCRAM-SHA-256", b""), ("SCRAM-SHA-256", b"n"), ("SCRAM-SHA-256", b"x,,n=user0,r=abc"),
     ("SCRAM-SHA-256", b"n,,n=user0"), ("SCRAM-SHA-256", b"n,,r=abc,n=user0"), ("SCRAM-SHA-256", b"n,,n=user0,r="),
@@ -183,8 +210,8 @@ def test_authzid__of_another__is_invalid(bed, authzid):
     assert client.scram("user0", "secret", authzid=authzid) == "invalid-authzid"
 
 
-@pytest.mark.parametrize("user, password", [("user0", "wrong"), ("user0", ""), ("user0", "secret "), ("user0", "Secret"),
-                                            ("nobody", "secret"), ("user0@localhost", "secret"), ("", "secret"),
+@pytest.mark.parametrize("user, password", [("user0", "wrong"), ("user0", "secret "), ("user0", "Secret"),
+                                            ("nobody", "secret"), ("user0@localhost", "secret"), ("user0", "a\u0085b"),
                                             ("a b", "secret"), ("user0", "s" * 1000), ("u" * 1024, "secret")])
 def test_credentials__wrong__are_not_authorized(bed, user, password):
     client = bed.secure()
@@ -239,7 +266,7 @@ def test_tls_unique__on_tls_1_3__is_not_authorized(bed):
 
 # ---- attempts ----
 
-@pytest.mark.parametrize("limit", [2, 5])
+@pytest.mark.parametrize("limit", [3, 6])
 def test_attempts__one_too_many__end_the_stream(start_bed, limit):
     bed = start_bed(settings=[f"sasl.attempts_max={limit}"])
     client = bed.secure()
@@ -256,6 +283,53 @@ def test_attempts__counted__include_every_failure(bed):
         client.auth("NOTHING")
         assert failure(client) == "invalid-mechanism"
     client.expect_error("policy-violation")
+
+
+# ---- 'from' of the header (RFC 6120 s6.4.6) ----
+
+def said_to_be(bed, name, tls=True):
+    client = bed.connect().open() if not tls else bed.secure()
+    if tls:  # the same again, with 'from': a client may say it under TLS only (s4.7.1)
+        client = bed.connect(tls=True)
+        client.direct_tls(bed.context())
+        client.restart()
+        client.send(wire.header(attributes=f" from='{name}'"))
+        client.event(), client.event()
+    return client
+
+
+@pytest.mark.parametrize("how", ["scram", "plain"])
+@pytest.mark.parametrize("name", ["user1@localhost", "localhost", "user0@other.example", "nobody@localhost"])
+def test_from__of_another_under_tls__ends_the_attempt(bed, name, how):
+    before = bed.stats()["logins"]
+    client = said_to_be(bed, name)
+    assert getattr(client, how)("user0", "secret") == "not-authorized"
+    client.expect_error("invalid-from")
+    assert bed.stats()["logins"] == before
+
+
+def test_from__of_another_with_a_wrong_password__tells_nothing(bed):
+    client = said_to_be(bed, "user1@localhost")
+    assert client.scram("user0", "wrong") == "not-authorized"
+    assert client.scram("user1", "secret") is None
+
+
+@pytest.mark.parametrize("name", ["user0@localhost", "User0@LOCALHOST", "user0@localhost/balcony"])
+def test_from__of_the_account_itself__logs_in(bed, name):
+    assert said_to_be(bed, name).scram("user0", "secret") is None
+
+
+def test_from__in_plain_text__proves_nothing_and_is_forgotten(bed):
+    """RFC 6120 s5.4.3.3: what came before TLS is discarded, and so are the language and the domain."""
+    client = bed.connect()
+    client.restart()
+    client.send(wire.header(attributes=" from='user1@localhost' xml:lang='de'"))
+    assert client.event()[1]["to"] == "user1@localhost"
+    client.event()
+    client.start_tls(bed.context())
+    client.open()
+    assert "to" not in client.header
+    assert client.scram("user0", "secret") is None
 
 
 # ---- what a stranger learns ----
@@ -326,3 +400,14 @@ def test_anonymous__when_enabled__gets_an_address_of_its_own(start_bed):
         jids.add(client.jid.partition("/")[0])
     assert len(jids) == 8 and not any("trace" in jid for jid in jids)
     assert {row["shard"] for row in bed.sessions()} <= {0, 1}
+
+
+@pytest.mark.parametrize("trace, is_right", [
+    (b"", True), (b"sirhc", True), ("\u00e9".encode() * 255, True), (b"a@b", True), (b"a" * 255, True),
+    (b"a" * 256, False), ("\u00e9".encode() * 256, False), (b"a@", False), (b"@b", False), (b"\xff", False)])
+def test_anonymous__with_a_trace__is_judged_by_its_grammar(start_bed, trace, is_right):
+    """RFC 4505 s2; the example of RFC 6120 s6.5.8."""
+    client = start_bed(settings=["sasl.anonymous=true"]).secure()
+    client.auth("ANONYMOUS", trace)
+    kind, value = client.sasl_answer()
+    assert (kind, value) == ("success", b"") if is_right else (kind, value) == ("failure", "malformed-request")

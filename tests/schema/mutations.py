@@ -93,9 +93,9 @@ ROWS = [
     # the header: RFC 6120 s4.7
     ("header without from", "/s:stream", drop("from")),
     ("header without id", "/s:stream", drop("id")),
-    ("header without version", "/s:stream", drop("version")),
+    ("header without version", "/s:stream[s:features]", drop("version")),
     ("header without language", "/s:stream", drop(LANG)),
-    ("header of another version", "/s:stream", put("version", "0.9", "1.1", "", "2.0")),
+    ("header of another version", "/s:stream[s:features]", put("version", "0.9", "1.1", "", "2.0")),
     ("header with a short id", "/s:stream", put("id", "1", "", "abcdef012345")),
     ("header from no domain", "/s:stream", put("from", "", "user@example.com", "example.com/r", "a b")),
     ("header to a full address", "/s:stream", put("to", "a@example.com/r", "")),

@@ -179,6 +179,7 @@ static struct plain_world *plain_world(bool tls_required)
     memset(&world, 0, sizeof world);
     world.config.tls_required = tls_required;
     world.config.sasl_attempts_max = 5;
+    world.config.bind_attempts_max = 10;
     world.policy.config = &world.config;
     world.policy.tls = (struct context *)&world; /* there is one: guards look no further */
     world.router.shard_count = 1;
@@ -211,31 +212,59 @@ static void session__while_tls_is_required__lies_behind_tls(void **state)
     assert_true(reached[STREAM_BOUND]);
 }
 
-/* In plain text the only element that has a row is <starttls/>. */
-static void elements__while_tls_is_required__are_starttls_alone(void **state)
+/* In plain text the only element that leads on is <starttls/>; those of SASL are answered where the stream is. */
+static void elements__while_tls_is_required__lead_nowhere_but_starttls(void **state)
 {
     (void)state;
     const struct plain_world *world = plain_world(true);
-    unsigned count = 0;
+    unsigned count = 0, answered = 0;
     for (unsigned i = 0; i < nego_row_count; i++) {
         const struct nego_row *row = &nego_rows[i];
         if (row->state != STREAM_OPEN || !is_open_in_plain(row, world))
             continue;
-        assert_int_equal(row->event, EV_STARTTLS);
-        count++;
+        if (row->event == EV_STARTTLS) {
+            count++;
+            continue;
+        }
+        assert_true(row->next == STREAM_OPEN || row->next == STREAM_CLOSING);
+        bool is_sasl = row->event == EV_AUTH || row->event == EV_RESPONSE || row->event == EV_ABORT;
+        assert_true(is_sasl || row->event == EV_FAILURE);
+        answered += is_sasl;
     }
     assert_true(count > 0);
+    assert_int_equal(answered, 3);
 }
 
-/* Behind TLS there is no second STARTTLS: no guard of such a row holds. */
-static void starttls__behind_tls__has_no_row(void **state)
+/* Behind TLS there is no second handshake: wherever <starttls/> has a row, it leads to the end (RFC 6120 s5.4.2.2). */
+static void starttls__behind_tls__ends_the_stream(void **state)
 {
     (void)state;
     struct plain_world *world = plain_world(true);
+    unsigned count = 0;
     world->stream.tls = (struct engine *)world;
-    for (unsigned i = 0; i < nego_row_count; i++)
-        if (nego_rows[i].event == EV_STARTTLS)
-            assert_false(!nego_rows[i].guard || nego_rows[i].guard(&world->stream));
+    for (unsigned i = 0; i < nego_row_count; i++) {
+        const struct nego_row *row = &nego_rows[i];
+        if (row->event != EV_STARTTLS || (row->guard && !row->guard(&world->stream)))
+            continue;
+        assert_int_equal(row->next, STREAM_CLOSING);
+        count++;
+    }
+    assert_int_equal(count, 3); /* OPEN, SASL, BIND: where the peer may speak */
+}
+
+/* s6.4.6: what a right proof of somebody else leads to is the end, and nothing but that. */
+static void other_from__always__ends_the_stream(void **state)
+{
+    (void)state;
+    unsigned count = 0;
+    for (unsigned i = 0; i < nego_row_count; i++) {
+        if (nego_rows[i].event != EV_OTHER_FROM)
+            continue;
+        assert_int_equal(nego_rows[i].next, STREAM_CLOSING);
+        assert_null(nego_rows[i].guard);
+        count++;
+    }
+    assert_true(count > 0);
 }
 
 /* Failures of a login, or of binding, end somewhere: the guard that ends them stands before the row that goes on. */
@@ -259,7 +288,7 @@ static void failures__in_the_end__close_the_stream(void **state)
         world->nego.attempts = UINT8_MAX;
         count++;
     }
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 3);
 }
 
 int main(void)
@@ -274,8 +303,9 @@ int main(void)
         cmocka_unit_test(bound__behind_success__wants_a_new_header),
         cmocka_unit_test(identity__in_the_table__comes_from_sasl_alone),
         cmocka_unit_test(session__while_tls_is_required__lies_behind_tls),
-        cmocka_unit_test(elements__while_tls_is_required__are_starttls_alone),
-        cmocka_unit_test(starttls__behind_tls__has_no_row),
+        cmocka_unit_test(elements__while_tls_is_required__lead_nowhere_but_starttls),
+        cmocka_unit_test(starttls__behind_tls__ends_the_stream),
+        cmocka_unit_test(other_from__always__ends_the_stream),
         cmocka_unit_test(failures__in_the_end__close_the_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
