@@ -38,6 +38,8 @@ def raw_case(ident, section, level, requirement, prefer, weak, build):
 
 # ---- the response header ----
 
+# Holds 6120:4.1/1 6120:4.3.2/1 6120:4.5/1 6120:4.8.1/1 6120:5.4.1/1 6120:5.4.1/2 6120:6.4.1/3.
+# Holds 6120:feature/stream-negotiation-features 6120:feature/stream-tcp-binding.
 header_case("header.features", "RFC 6120 s4.3.2", "MUST", "A header of version 1.0 is answered by a header and features.",
             "features")
 
@@ -64,17 +66,20 @@ def _(probe):
 
 
 # Holds 6120:feature/xml-namespace-content-client.
+# Holds 6120:4.8.2/1.
 @case("header.content-namespace", "RFC 6120 s4.8.2", "MUST", "The content namespace of both streams is the same.", "same")
 def _(probe):
     return "same" if probe.plain().reader.declared.get("") == CLIENT else "different"
 
 
+# Holds 6120:4.7.1/2 6120:feature/stream-attribute-response-from.
 @case("header.from", "RFC 6120 s4.7.1", "MUST", "The response header has 'from' with an FQDN of the server.", "domain", "other")
 def _(probe):
     found = probe.plain().header.get("from")
     return "absent" if found is None else "domain" if found == probe.domain else "other"
 
 
+# Holds 6120:4.7.2/3.
 @case("header.to-absent", "RFC 6120 s4.7.2", "MUST", "Without 'from' in the initial header the response has no 'to'.", "absent")
 def _(probe):
     return "absent" if probe.plain().header.get("to") is None else "present"
@@ -87,12 +92,15 @@ def echoed(probe, sender, tls):
     return "absent" if found is None else "bare" if found == probe.target.bare(1) else "other"
 
 
+# Holds 6120:4.7.2/2 6120:feature/stream-attribute-response-to.
 add("header.to", "RFC 6120 s4.7.2", "MUST", "With 'from' the response has 'to' with that bare JID.", "bare", "",
     lambda probe: echoed(probe, probe.target.bare(1), False))
+# Holds 6120:4.7.2/2.
 add("header.to-under-tls", "RFC 6120 s4.7.2", "MUST", "The same under TLS.", "bare", "",
     lambda probe: echoed(probe, probe.target.bare(1), True))
 
 
+# Holds 6120:4.7.2/2.
 @case("header.to-of-full-jid", "RFC 6120 s4.7.2", "MUST", "With a full JID in 'from' the response has its bare JID in 'to'.",
       "bare", "stream:invalid-from stream:improper-addressing")
 def _(probe):
@@ -101,6 +109,7 @@ def _(probe):
     return word if word != "features" else "bare" if found == probe.target.bare(1) else f"to={found}"
 
 
+# Holds 6120:4.7.3/4 6120:feature/stream-attribute-response-id.
 @case("header.id", "RFC 6120 s4.7.3", "MUST", "The response header has an id.", "present")
 def _(probe):
     return "present" if probe.plain().header.get("id") else "absent"
@@ -113,12 +122,14 @@ def identifiers(probe, count):
     return [stream.header["id"] for stream in streams if stream.outcome() == "features"]
 
 
+# Holds 6120:4.7.3/1 6120:4.7.3/2 6120:6.4.1/1 6120:feature/stream-attribute-response-id-unique.
 @case("header.id-unique", "RFC 6120 s4.7.3", "MUST", "Stream ids are not repeated.", "unique")
 def _(probe):
     found = identifiers(probe, 16)
     return "unique" if len(set(found)) == 16 else "repeated"
 
 
+# Holds 6120:4.7.3/2.
 @case("header.id-unpredictable", "RFC 6120 s4.7.3", "MUST", "Stream ids are unpredictable: 64 bits at least, no two alike.",
       "random", "short")
 def _(probe):
@@ -133,12 +144,15 @@ def _(probe):
     return "random" if bits >= 64 else "short" if bits >= 32 else "predictable"
 
 
+# Holds 6120:4.7.3/3.
 @case("header.id-of-client", "RFC 6120 s4.7.3", "MUST", "An id in the initial header is ignored.", "ignored")
 def _(probe):
     stream, word = heading(probe, more=" id='probe-1'")
     return word if word != "features" else "ignored" if stream.header["id"] != "probe-1" else "taken"
 
 
+# Holds 6120:4.3.3/1 6120:4.3.3/3 6120:5.4.3.3/5 6120:6.4.1/2 6120:feature/stream-negotiation-restart.
+# Holds 6120:feature/tls-restart.
 @case("header.id-after-tls", "RFC 6120 s5.4.3.3", "MUST", "The stream id after TLS is a new one.", "new")
 def _(probe):
     stream = probe.plain()
@@ -146,6 +160,7 @@ def _(probe):
     return "new" if stream.start_tls().open().header["id"] != before else "same"
 
 
+# Holds 6120:4.3.3/3 6120:6.4.6/3 6120:feature/sasl-restart 6120:feature/stream-negotiation-restart.
 @case("header.id-after-sasl", "RFC 6120 s6.4.6", "MUST", "The stream id after SASL is a new one.", "new")
 def _(probe):
     stream = probe.secure()
@@ -153,11 +168,13 @@ def _(probe):
     return "new" if stream.authenticate().open().header["id"] != before else "same"
 
 
+# Holds 6120:4.7.4/2.
 @case("header.lang", "RFC 6120 s4.7.4", "MUST", "The response header has xml:lang.", "present")
 def _(probe):
     return "present" if probe.plain().header.get(LANG) else "absent"
 
 
+# Holds 6120:4.7.4/4.
 @case("header.lang-unsupported", "RFC 6120 s4.7.4", "MUST", "To a language it lacks the server answers with its own default.",
       "default")
 def _(probe):
@@ -166,18 +183,21 @@ def _(probe):
     return "absent" if found is None else "default" if found == usual else "echoed"
 
 
+# Holds 6120:4.7.4/3.
 @case("header.lang-asked", "RFC 6120 s4.7.4", "MUST", "To a language that it speaks the server answers with just that.", "same")
 def _(probe):
     usual = probe.plain().header.get(LANG)
     return "same" if probe.plain(more=f" xml:lang='{usual}'").header.get(LANG) == usual else "other"
 
 
+# Holds 6120:4.7.4/1.
 @case("header.lang-tag", "RFC 6120 s4.7.4", "MUST", "The language of the response header is a language tag.", "tag")
 def _(probe):
     found = probe.plain().header.get(LANG, "")
     return "tag" if re.fullmatch("[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", found) else f"lang={found}"
 
 
+# Holds 6120:4.8.5/5.
 @case("header.declarations", "RFC 6120 s4.8.5", "MUST", "The header declares no namespace for what stanzas contain.", "none")
 def _(probe):
     declared = set(probe.plain().reader.declared.values())
@@ -194,12 +214,17 @@ def version_case(ident, requirement, prefer, weak, level="MUST", **more):
     add(ident, "RFC 6120 s4.7.5", level, requirement, prefer, weak, lambda probe: version_of(*heading(probe, **more)))
 
 
+# Holds 6120:4.7.5/2 6120:4.7.5/5.
 version_case("header.version", "Version 1.0 is answered by 1.0.", "version=1.0", "", version="1.0")
+# Holds 6120:4.7.5/3 6120:4.7.5/5.
 version_case("header.version-minor", "Version 1.5 is answered by the lower of the two: 1.0.", "version=1.0", "", version="1.5")
+# Holds 6120:4.7.5/1 6120:4.7.5/6.
 version_case("header.version-number", "Minor versions are compared as integers: 1.10 is answered by 1.0.", "version=1.0", "",
              version="1.10")
+# Holds 6120:4.7.5/5.
 version_case("header.version-major", "Version 2.0 is answered by the lower of the two, 1.0; unsupported-version is defined.",
              "version=1.0", "stream:unsupported-version", version="2.0")
+# Holds 6120:4.7.5/2 6120:4.7.5/6.
 version_case("header.version-zeros", "Leading zeros are ignored: 01.0 is 1.0.", "version=1.0", "", version="01.0")
 version_case("header.version-low", "Version 0.9 is answered by 0.9 or refused.", "version=0.9 stream:unsupported-version",
              "version=None", version="0.9")
@@ -207,6 +232,7 @@ version_case("header.version-word", "A version that is no number is refused.", "
              "stream:invalid-xml", "version=*", version="one")
 
 
+# Holds 6120:4.7.5/7.
 @case("header.version-absent", "RFC 6120 s4.7.5", "SHOULD", "Without a version the response header has none either.",
       "none", "version")
 def _(probe):
@@ -231,13 +257,17 @@ def wrong_namespace(head):
     return head.replace(STREAM, "http://wrong.namespace.example.org/")
 
 
+# Holds 6120:4.8.1/2.
+# Holds stream:invalid-namespace - a header of another stream namespace.
 raw_case("header.namespace", "RFC 6120 s4.8.1", "SHOULD", "A wrong stream namespace is answered by invalid-namespace.",
          "stream:invalid-namespace", "stream:*", wrong_namespace)
 # Holds 6120:feature/xml-namespace-streams-declaration.
+# Holds 6120:4.8.1/2.
 raw_case("header.no-namespace", "RFC 6120 s4.8.1", "SHOULD", "A root element in no namespace is answered by invalid-namespace.",
          "stream:invalid-namespace", "stream:*",
          lambda head: "<stream version='1.0' to='localhost'>")
 # Holds 6120:feature/xml-namespace-streams-prefix.
+# Holds 6120:4.8.5/1.
 raw_case("header.prefix", "RFC 6120 s4.8.5", "MUST", "Another prefix for the stream namespace is accepted or refused by "
          "bad-namespace-prefix.", "features stream:bad-namespace-prefix", "stream:*",
          lambda head: head.replace("<stream:", "<foobar:").replace("xmlns:stream", "xmlns:foobar"))
@@ -253,6 +283,7 @@ def content(probe, namespace):
     return "as-asked" if word == "features" and stream.reader.declared.get("") == namespace else word
 
 
+# Holds 6120:4.8.3/2.
 add("header.content-unknown", "RFC 6120 s4.8.3", "MUST",
     "An unsupported content namespace is refused; a supported one is answered in kind.",
     "stream:invalid-namespace", "stream:bad-format as-asked", lambda probe: content(probe, "jabber:wrong"))
@@ -276,6 +307,7 @@ raw_case("header.references", "RFC 6120 s11.1", "MUST", "Character references in
          lambda head: head.replace("version='1.0'>", "version='&#49;.&#x30;'>"))
 header_case("header.to-missing", "RFC 6120 s4.7.2", "SHOULD", "A header without 'to' is accepted.", "features",
             "stream:host-unknown stream:improper-addressing", to=None)
+# Holds stream:host-unknown - a header to a domain that is not served.
 header_case("header.to-unknown", "RFC 6120 s4.9.3.6", "MUST", "An unknown host is answered by host-unknown.",
             "stream:host-unknown", "stream:host-gone", to="unknown.host.example.com")
 header_case("header.to-empty", "RFC 6120 s4.9.3.6", "MUST", "An empty 'to' names no host that is served.",
@@ -292,6 +324,7 @@ add("header.to-dot", "RFC 7622 s3.2", "MUST", "A final dot is stripped from the 
     lambda probe: heading(probe, to=probe.domain + ".")[1])
 
 
+# Holds 6120:4.7.1/2 6120:4.9.1.3/1.
 @case("header.error-from", "RFC 6120 s4.9.1.3", "MUST", "'from' with host-unknown is an FQDN of the server or empty.", "own",
     "other")
 def _(probe):
@@ -303,6 +336,7 @@ def _(probe):
         "own" if found in ("", probe.domain) else "other"
 
 
+# Holds 6120:4.9.1.2/1.
 @case("header.error-inside", "RFC 6120 s4.9.1.2", "MUST", "An error in the header comes inside a stream of the server's own.",
       "inside")
 def _(probe):
@@ -310,6 +344,7 @@ def _(probe):
     return "inside" if stream.header is not None and word.startswith("stream:") else word
 
 
+# Holds 6120:4.7.3/4.
 @case("header.error-id", "RFC 6120 s4.7.3", "MUST", "The header before an error has an id, version and xml:lang too.", "whole",
     "partial")
 def _(probe):
@@ -322,6 +357,7 @@ def _(probe):
 
 for name, data in (("garbage", b"hello\r\n"), ("http", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
                    ("end-tag", b"</stream:stream>"), ("text", b"<?xml version='1.0'?>text<stream:stream>")):
+    # Holds 6120:4.9.1.2/1.
     add(f"header.before-{name}", "RFC 6120 s4.9.1.2", "MUST", f"{name} instead of a header is not-well-formed, inside a stream.",
         "stream:not-well-formed", "stream:bad-format stream:invalid-xml", lambda probe, data=data: answer(probe, data)[1])
 
@@ -344,6 +380,7 @@ raw_case("declaration.utf-8", "RFC 6120 s11.6", "MUST", "encoding='utf-8' is acc
          lambda head: head.replace(XML, "<?xml version='1.0' encoding='utf-8'?>"))
 # Holds 6120:11.6/2 6120:11.6/3.
 for name in ("UTF-16", "ISO-8859-1", "US-ASCII"):
+    # Holds stream:unsupported-encoding - a declaration of another encoding.
     raw_case(f"declaration.{name.lower()}", "RFC 6120 s11.6", "SHOULD",
         f"encoding='{name}' is answered by unsupported-encoding.",
              "stream:unsupported-encoding", "stream:*",
@@ -408,11 +445,13 @@ def closing(stream):
     return stream.finish() if word == "closed" else word
 
 
+# Holds 6120:4.4/2.
 @case("close.tls", "RFC 6120 s4.4", "MUST", "The same under TLS, with close_notify.", "ended")
 def _(probe):
     return closing(probe.secure())
 
 
+# Holds 6120:4.4/1.
 @case("close.bound", "RFC 6120 s4.4", "MUST", "The same on a bound session.", "ended")
 def _(probe):
     return closing(probe.login())
@@ -446,6 +485,7 @@ def _(probe):
     return "delivered" if any(one is not None and one.get("id") == "m1" for one in stanzas) else "ignored"
 
 
+# Holds 6120:4.9/1 6120:4.9.1.1/1 6120:feature/stream-error-generate.
 @case("error.closes", "RFC 6120 s4.9.1.1", "MUST", "After a stream error the stream is closed, and the connection with it.",
     "ended")
 def _(probe):
@@ -453,6 +493,7 @@ def _(probe):
     return stream.finish() if word.startswith("stream:") else word
 
 
+# Holds 6120:4.9/1 6120:4.9.1.1/1 6120:feature/stream-error-generate.
 @case("error.closes-tls", "RFC 6120 s4.9.1.1", "MUST", "The same under TLS, with close_notify.", "ended")
 def _(probe):
     stream = probe.secure()
@@ -461,6 +502,7 @@ def _(probe):
     return stream.finish() if word.startswith("stream:") else word
 
 
+# Holds 6120:4.9.2/4.
 @case("error.text-lang", "RFC 6120 s4.9.2", "SHOULD", "The text of a stream error has xml:lang.", "lang none", "bare")
 def _(probe):
     stream, word = heading(probe, to="unknown.host.example.com")
@@ -470,6 +512,7 @@ def _(probe):
     return "none" if text is None else "lang" if text.get(LANG) else "bare"
 
 
+# Holds 6120:4.9.2/1 6120:4.9.2/3 6120:4.9.2/6.
 @case("error.only-condition", "RFC 6120 s4.9.2", "MUST",
     "A stream error holds one condition, at most one text, at most one more.",
       "right")
@@ -487,6 +530,7 @@ RECEIVED = (("defined", "A stream error ends the stream", "<reset xmlns='{0}'/>"
             ("text", "The text of an error decides nothing",
              "<undefined-condition xmlns='{0}'/><text xmlns='{0}'>ignore this</text>"))
 for name, requirement, inner in RECEIVED:
+    # Holds 6120:4.9.1.1/2 6120:4.9.2/2 6120:4.9.2/7.
     @case(f"error.received-{name}", "RFC 6120 s4.9.2" if name != "defined" else "RFC 6120 s4.9.1.1", "MUST",
           f"{requirement}: the server closes it too.", "ended")
     def _(probe, inner=inner):
@@ -511,11 +555,13 @@ def needs_required(stream):
     return stream
 
 
+# Holds 6120:5.2/1 6120:5.4.1/3 6120:feature/tls-support.
 @case("tls.offered", "RFC 6120 s5.4.1", "MUST", "STARTTLS is offered before TLS.", "offered")
 def _(probe):
     return "offered" if probe.plain().feature(TLS, "starttls") is not None else "absent"
 
 
+# Holds 6120:5.4.1/4.
 @case("tls.required-child", "RFC 6120 s5.4.1", "MUST", "Where STARTTLS is mandatory it says <required/>.", "required")
 def _(probe):
     stream = needs_required(probe.plain())
@@ -527,6 +573,7 @@ def _(probe):
     return "alone" if len(needs_required(probe.plain()).features) == 1 else "more"
 
 
+# Holds 6120:5.3.3/1 6120:5.4.2.1/1 6120:5.4.2.3/1.
 @case("tls.proceed-bytes", "RFC 6120 s5.3.3", "MUST", "proceed comes without whitespace around it.", "exact")
 def _(probe):
     stream = probe.plain()
@@ -543,16 +590,19 @@ def needs_offer(stream):
         raise Skip("the server offers no STARTTLS")
 
 
+# Holds 6120:5.4.3.3/6.
 @case("tls.not-again", "RFC 6120 s5.4.3.3", "MUST", "STARTTLS is not offered after TLS.", "absent")
 def _(probe):
     return "absent" if probe.secure().feature(TLS, "starttls") is None else "offered"
 
 
+# Holds 6120:4.3.4/1 6120:5.2/1 6120:5.4.3.3/6 6120:6.4.1/3 6120:13.4/1 6120:feature/tls-support.
 @case("tls.sasl-follows", "RFC 6120 s5.4.3.3", "SHOULD", "SASL is offered after TLS.", "offered", "absent")
 def _(probe):
     return "offered" if probe.secure().mechanisms() else "absent"
 
 
+# Holds 6120:5.4.2.1/1 6120:5.4.2.2/1.
 @case("tls.twice", "RFC 6120 s5.4.2.2", "MUST", "STARTTLS that was not offered fails, and the stream is closed.",
       "tls-failure", "stream:*")
 def _(probe):
@@ -562,6 +612,7 @@ def _(probe):
     return word if word != "tls-failure" or stream.outcome() == "closed" else "unclosed"
 
 
+# Holds 6120:5.3.4/1 6120:13.3/1.
 @case("tls.after-sasl", "RFC 6120 s5.4.2.2", "MUST", "STARTTLS after SASL fails, and the stream is closed.", "tls-failure",
     "stream:*")
 def _(probe):
@@ -578,6 +629,7 @@ def _(probe):
     return stream.outcome(wait=0.5)
 
 
+# Holds 6120:5.4.2.3/2.
 @case("tls.injection", "RFC 6120 s5.4.3.3", "MUST", "Plain text behind starttls is not carried into the encrypted stream.",
       "handshake-refused discarded tls-failure stream:policy-violation", "stream:*")
 def _(probe):
@@ -598,6 +650,7 @@ def _(probe):
     return "discarded"
 
 
+# Holds 6120:5.4.3.2/1 6120:5.4.3.2/2.
 @case("tls.garbage", "RFC 6120 s5.4.3.2", "MUST", "A failed handshake ends the connection, without an end tag.", "ended")
 def _(probe):
     stream = probe.plain()
@@ -634,6 +687,7 @@ def _(probe):
     return "right" if plain == other else "wrong"
 
 
+# Holds 6120:5.4.3.3/3.
 @case("tls.from-discarded", "RFC 6120 s5.4.3.3", "MUST", "'from' of before TLS is forgotten: no 'to' in the header after it.",
     "absent")
 def _(probe):
@@ -657,6 +711,7 @@ for stage in ("tls", "sasl"):
         stream.say(stream.head(to="unknown.host.example.com"))
         return stream.outcome()
 
+    # Holds 6120:5.3.2/1 6120:6.3.2/1 6120:feature/tls-restart.
     @case(f"restart.none-after-{stage}", "RFC 6120 s4.3.3", "MUST",
         f"A stanza instead of the header after {stage} is a stream error.",
           "stream:*", "dropped")
@@ -673,6 +728,7 @@ for stage in ("tls", "sasl"):
         return stream.outcome()
 
 
+# Holds 6120:feature/sasl-correlate.
 @case("restart.from-differs", "RFC 6120 s6.4.6", "SHOULD", "SASL as another than 'from' of the protected header is refused.",
       "sasl:* stream:*", "success")
 def _(probe):
@@ -693,6 +749,8 @@ STANZAS_EARLY = {"message": "<message to='someone@{domain}'><body>x</body></mess
 for name, text in STANZAS_EARLY.items():
     # To others it MUST be this (s4.3.5); what concerns the server or the client itself may get a stanza error.
     allowed = "stream:policy-violation" + ("" if name == "message" else " stanza:*")
+    # Holds 6120:4.3.5/3 6120:13.12/1.
+    # Holds stream:not-authorized - stanzas before authentication.
     add(f"early.{name}-before-tls", "RFC 6120 s4.9.3.12", "MUST", f"{name} before TLS and SASL is answered by not-authorized.",
         "stream:not-authorized", allowed,
         lambda probe, text=text: early(probe.plain(), text.format(domain=probe.domain)))
@@ -716,17 +774,20 @@ def _(probe):
     return stream.plain(name, password, say=stream.say)
 
 
+# Holds 6120:6.3.4/1 6120:13.8.3/3.
 @case("early.plain-before-tls", "RFC 6120 s13.8.3", "MUST", "PLAIN is not offered without TLS.", "absent")
 def _(probe):
     return "offered" if "PLAIN" in probe.plain().mechanisms() else "absent"
 
 
+# Holds 6120:7.4/2.
 @case("early.bind-offer", "RFC 6120 s7.4", "MUST", "Resource binding is not offered before SASL.", "absent")
 def _(probe):
     return "offered" if any(one.feature(speaker.BIND, "bind") is not None for one in (probe.plain(),
         probe.secure())) else "absent"
 
 
+# Holds 6120:4.3.4/1 6120:6.4.6/4 6120:7.4/1.
 @case("early.bind-after-sasl", "RFC 6120 s7.4", "MUST", "Resource binding is offered after SASL, SASL and STARTTLS no longer.",
     "right")
 def _(probe):

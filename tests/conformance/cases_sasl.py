@@ -28,10 +28,12 @@ for name, level, section, weak in (("SCRAM-SHA-1", "MUST", "RFC 6120 s13.8.1", "
     "RFC 6120 s13.8.1", ""),
                                    ("SCRAM-SHA-256", "SHOULD", "RFC 7677 s4", "absent"),
                                    ("SCRAM-SHA-256-PLUS", "SHOULD", "RFC 7677 s4", "absent")):
+    # Holds 6120:6.3.4/2 6120:13.8.1/1 6120:feature/security-mti-auth-scram.
     add(f"sasl.offers-{name.lower()}", section, level, f"{name} is offered under TLS.", "offered", weak,
         lambda probe, name=name: "offered" if name in probe.secure().mechanisms() else "absent")
 
 
+# Holds 6120:6.4.1/4.
 @case("sasl.names", "RFC 6120 s6.4.1", "MUST", "One <mechanism/> for each mechanism, with a name of RFC 4422 s3.1.", "right")
 def _(probe):
     names = probe.secure().mechanisms()
@@ -45,6 +47,7 @@ def _(probe):
     return "right" if all(n.removesuffix("-PLUS") in names for n in names) else "alone"
 
 
+# Holds 6120:6.3.3/1.
 @case("sasl.order", "RFC 6120 s6.3.3", "SHOULD", "Mechanisms are in the order of strength: no PLAIN in front of SCRAM.", "right",
     "other")
 def _(probe):
@@ -63,6 +66,8 @@ def auth_case(ident, section, level, requirement, prefer, weak, build, wait=None
     add(ident, section, level, requirement, prefer, weak, run)
 
 
+# Holds 6120:6.4.5/1 6120:feature/sasl-errors.
+# Holds sasl:invalid-mechanism - a mechanism that is not offered.
 auth_case("sasl.mechanism-unknown", "RFC 6120 s6.5.7", "MUST", "An unknown mechanism is answered by invalid-mechanism.",
           "sasl:invalid-mechanism", "", lambda probe, stream: stream.auth("X-PROBE"))
 auth_case("sasl.mechanism-none", "RFC 6120 s6.5.7", "MUST", "So is <auth/> without a mechanism.",
@@ -96,6 +101,8 @@ def started(probe):
     return stream
 
 
+# Holds 6120:6.4.4/1 6120:feature/sasl-errors.
+# Holds sasl:aborted - <abort/> during a handshake.
 @case("sasl.abort", "RFC 6120 s6.4.4", "MUST", "<abort/> during a handshake is answered by aborted.", "sasl:aborted")
 def _(probe):
     stream = started(probe)
@@ -112,6 +119,7 @@ def _(probe):
     return stream.scram(how, *probe.target.account(1), say=stream.say)
 
 
+# Holds 6120:6.4.2/2.
 @case("sasl.second-auth", "RFC 6120 s6.4.2", "MUST", "A second <auth/> discards the ongoing handshake and is processed.",
     "success")
 def _(probe):
@@ -119,6 +127,7 @@ def _(probe):
     return stream.scram(best(stream), *probe.target.account(1), say=stream.say)
 
 
+# Holds 6120:6.4.2/2.
 @case("sasl.discarded-handshake", "RFC 6120 s6.4.2", "MUST", "The response to a discarded handshake does not count.", "sasl:*")
 def _(probe):
     stream = started(probe)
@@ -138,6 +147,7 @@ def _(probe):
     return stream.outcome()
 
 
+# Holds 6120:6.3.10/1.
 @case("sasl.without-initial", "RFC 6120 s6.3.10", "MUST", "A handshake without initial response is supported: SCRAM.", "success")
 def _(probe):
     stream = probe.secure()
@@ -154,6 +164,7 @@ def _(probe):
     return stream.outcome()
 
 
+# Holds 6120:6.3.10/1.
 @case("sasl.without-initial-plain", "RFC 6120 s6.3.10", "MUST", "A handshake without initial response is supported: PLAIN.",
     "success")
 def _(probe):
@@ -166,6 +177,7 @@ def _(probe):
     return stream.outcome()
 
 
+# Holds 6120:6.3.5/2 6120:6.3.10/1.
 @case("sasl.success-data", "RFC 6120 s6.3.10", "SHOULD", "The server's signature comes with success.", "data", "challenge")
 def _(probe):
     stream = probe.secure()
@@ -180,6 +192,7 @@ def _(probe):
     return "data" if word == "success" else word
 
 
+# Holds 6120:6.3.5/1.
 @case("sasl.bytes", "RFC 6120 s6.3.5", "MUST", "No whitespace comes between the elements of SASL.", "exact")
 def _(probe):
     stream = probe.secure()
@@ -189,6 +202,7 @@ def _(probe):
     return "exact" if found.startswith(b"<") and found.endswith(b">") and not re.search(rb">\s+<", found) else "blanks"
 
 
+# Holds 6120:4.3.3/1.
 @case("sasl.features-wait", "RFC 6120 s6.4.6", "MUST", "After success nothing comes until the new header.", "silence")
 def _(probe):
     return probe.secure().authenticate().outcome(wait=0.3)
@@ -223,18 +237,27 @@ def padding_bits(probe, text):
     return text[:end - 1] + alphabet[alphabet.index(text[end - 1]) + 1] + text[end:]
 
 
+# Holds 6120:13.9.1/1 6120:13.9.1/2.
 encoded("sasl.base64-alphabet", "Characters outside the alphabet are refused.", lambda probe, text: "!" + text[1:])
+# Holds 6120:13.9.1/2.
 encoded("sasl.base64-blank", "A blank inside is refused.", lambda probe, text: text[:4] + " " + text[4:])
 encoded("sasl.base64-line", "A line end behind is refused.", lambda probe, text: text + "\n")
+# Holds 6120:13.9.1/3.
 encoded("sasl.base64-pad-inside", "A pad inside is refused.", lambda probe, text: "AA==" + text)
+# Holds 6120:13.9.1/3.
 encoded("sasl.base64-pad-first", "A pad in front is refused.", lambda probe, text: "=" + text[1:], "RFC 6120 s13.9.1")
+# Holds 6120:13.9.1/3.
 encoded("sasl.base64-pad-more", "A pad too many is refused.", lambda probe, text: text + "=")
+# Holds 6120:13.9.1/4.
 encoded("sasl.base64-short", "A length that is no multiple of four is refused.", lambda probe, text: text.rstrip("=")[:-1]
         if len(text.rstrip("=")) % 4 == 0 else text.rstrip("="))
+# Holds 6120:6.3.5/2 6120:13.9.1/4.
 encoded("sasl.base64-bits", "Padding bits that are not zero are refused.", padding_bits, "RFC 6120 s6.3.5")
+# Holds 6120:13.9.1/2.
 encoded("sasl.base64-url", "The alphabet for URLs is refused.", lambda probe, text: "-_" + text[2:])
 
 
+# Holds 6120:13.9.1/1.
 @case("sasl.base64-response", "RFC 6120 s6.5.5", "MUST", "The same in a <response/>.", "sasl:incorrect-encoding",
       "sasl:malformed-request sasl:not-authorized")
 def _(probe):
@@ -246,6 +269,7 @@ def _(probe):
 auth_case("sasl.child-element", "RFC 6120 s6.3.5", "MUST", "An element inside <auth/> is no base64.",
           "sasl:malformed-request sasl:incorrect-encoding", "sasl:* stream:* challenge",
           lambda probe, stream: f"<auth xmlns='{SASL}' mechanism='{offer(stream, 'PLAIN')}'><a xmlns='urn:p'/></auth>")
+# Holds 6120:6.4.2/1.
 auth_case("sasl.empty-initial", "RFC 6120 s6.4.2", "MUST", "= is an empty initial response, which PLAIN does not allow.",
           "sasl:malformed-request", "sasl:not-authorized sasl:incorrect-encoding", lambda probe,
           stream: stream.auth(offer(stream, "PLAIN"), b""))
@@ -270,6 +294,7 @@ def plain(probe, user=None, password=None, authzid=""):
     return stream.plain(user or name, password or word, authzid, stream.say)
 
 
+# Holds 6120:6.2/1 6120:13.5/1 6120:feature/sasl-support.
 add("plain.success", "RFC 6120 s6.4.6", "MUST", "Right credentials succeed.", "success", "", plain)
 add("plain.wrong", "RFC 6120 s6.5.10", "MUST", "A wrong password is answered by not-authorized.", "sasl:not-authorized", "",
     lambda probe: plain(probe, password="wrong"))
@@ -291,10 +316,14 @@ def _(probe):
 # ---- authorization identities (s6.3.8, s6.5.6) ----
 
 AUTHZIDS = (("own", "MUST", "Its own bare JID is allowed.", "success", "", lambda t: t.bare(1)),
+            # Holds 6120:6.3.8/5.
+            # Holds sasl:invalid-authzid - the authorization identity is another user's.
             ("other", "MUST", "Another user's is answered by invalid-authzid.", "sasl:invalid-authzid", "",
             lambda t: f"someone@{t.domain}"),
+            # Holds 6120:6.3.8/5.
             ("domain", "MUST", "So is one of another domain.", "sasl:invalid-authzid", "",
             lambda t: f"{t.account(1)[0]}@other.example"),
+            # Holds 6120:6.3.8/3.
             ("full", "MUST", "So is a full JID: it must be a bare one.", "sasl:invalid-authzid", "success",
             lambda t: t.bare(1) + "/x"),
             ("malformed", "MUST", "So is a malformed JID.", "sasl:invalid-authzid", "sasl:malformed-request sasl:not-authorized",
@@ -307,6 +336,7 @@ for name, level, requirement, prefer, weak, build in AUTHZIDS:
             lambda probe, build=build: scram(probe, authzid=build(probe.target)))
 
 
+# Holds 6120:4.3.6/3.
 @case("authzid.jid", "RFC 6120 s4.3.6", "MUST", "The bare JID of the session is the authorization identity.", "same")
 def _(probe):
     stream = probe.secure()
@@ -328,11 +358,15 @@ def scram(probe, how=None, version=None, password=None, user=None, **more):
 
 
 for how in ("SCRAM-SHA-1", "SCRAM-SHA-256"):
+    # Holds 6120:6.2/1 6120:13.5/1 6120:13.6/1 6120:13.6/3 6120:13.8.1/1 6120:feature/sasl-support.
     add(f"scram.success-{how[6:].lower()}", "RFC 5802 s5" if how[6:] == "SHA-1" else "RFC 7677 s3", "MUST",
         f"{how} succeeds, and the server proves that it knows the password.", "success", "", lambda probe, how=how: scram(probe,
         how))
+# Holds 6120:6.4.5/1 6120:feature/sasl-errors.
+# Holds sasl:not-authorized - a wrong password.
 add("scram.wrong", "RFC 6120 s6.5.10", "MUST", "A wrong password is answered by not-authorized.", "sasl:not-authorized", "",
     lambda probe: scram(probe, password="wrong"))
+# Holds sasl:not-authorized - an unknown user.
 add("scram.unknown", "RFC 6120 s6.5.10", "MUST", "So is an unknown user.", "sasl:not-authorized", "",
     lambda probe: scram(probe, user="nobody-here"))
 
@@ -363,6 +397,7 @@ def _(probe):
     return "enough" if exchange.iterations >= 4096 else "few"
 
 
+# Holds 6120:6.4.3/1.
 @case("scram.nonce", "RFC 5802 s5.1", "MUST", "The server's part of the nonce differs each time.", "different")
 def _(probe):
     parts = []
@@ -451,10 +486,12 @@ def bound(probe, kind, version, spoil=lambda data: data, how=None):
 
 
 OLD, NEW = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+# Holds 6120:13.6/1.
 add("binding.end-point", "RFC 5929 s4.1", "MUST", "tls-server-end-point works on TLS 1.3.", "success", "unlisted-sasl:*",
     lambda probe: bound(probe, "tls-server-end-point", NEW))
 add("binding.end-point-1.2", "RFC 5929 s4.1", "MUST", "tls-server-end-point works on TLS 1.2.", "success", "unlisted-sasl:*",
     lambda probe: bound(probe, "tls-server-end-point", OLD))
+# Holds 6120:13.8.1/1 6120:feature/security-mti-auth-scram.
 add("binding.end-point-sha-1", "RFC 5929 s4.1", "MUST", "tls-server-end-point works with SCRAM-SHA-1-PLUS.", "success",
     "unlisted-sasl:*",
     lambda probe: bound(probe, "tls-server-end-point", NEW, how="SCRAM-SHA-1-PLUS"))
@@ -530,6 +567,8 @@ def _(probe):
     return stream.scram(how, name, password, say=stream.say) if word.startswith("sasl:") else word
 
 
+# Holds 6120:6.4.5/2 6120:13.9.4/1.
+# Holds stream:policy-violation - more failed logins than sasl.attempts_max.
 @case("retry.limit", "RFC 6120 s6.4.5", "MUST", "Too many failures end the stream with policy-violation, after 2 to 5 retries.",
       "stream:policy-violation", "stream:not-authorized early-* late-*")
 def _(probe):
@@ -548,6 +587,7 @@ def _(probe):
 
 # ---- resource binding (s7) ----
 
+# Holds 6120:7.1/2 6120:7.2/1 6120:7.6/1 6120:7.6/2 6120:feature/bind-gen 6120:feature/bind-support.
 @case("bind.generated", "RFC 6120 s7.6", "MUST", "The server makes a random resourcepart.", "random")
 def _(probe):
     found = []
@@ -561,6 +601,7 @@ def _(probe):
     return "random" if len(set(found)) == 3 and width - alike >= 6 else "alike"
 
 
+# Holds 6120:4.3.6/1 6120:4.3.6/3 6120:7.6.1/1.
 @case("bind.jid", "RFC 6120 s7.6.1", "MUST", "The full JID is that of the account.", "own")
 def _(probe):
     stream = probe.authenticated()
@@ -576,6 +617,7 @@ def bind(probe, resource):
     return word if word != "result" else "as-asked" if stream.jid.partition("/")[2] == resource else "changed"
 
 
+# Holds 6120:4.3.6/4 6120:7.2/1 6120:feature/bind-support.
 add("bind.requested", "RFC 6120 s7.7.1", "SHOULD", "A resourcepart that the client submits is accepted as it is.", "as-asked",
     "changed",
     lambda probe: bind(probe, f"Probe {probe.number}"))
@@ -585,6 +627,7 @@ add("bind.unicode", "RFC 7622 s3.4", "SHOULD", "Symbols are allowed in a resourc
     lambda probe: bind(probe, f"\u265a \u03a3 {probe.number}"))
 add("bind.1023", "RFC 7622 s3.4", "SHOULD", "A resourcepart of 1023 octets is allowed.", "as-asked", "changed",
     lambda probe: bind(probe, "r" * 1023))
+# Holds 6120:4.3.6/6.
 add("bind.1024", "RFC 6120 s7.7.2.1", "MUST", "One of 1024 octets is not: another one is made, or bad-request.",
     "changed stanza:bad-request stanza:jid-malformed", "stanza:*", lambda probe: bind(probe, "r" * 1024))
 add("bind.empty", "RFC 6120 s7.7.2.1", "SHOULD", "For an empty one the server makes another.", "changed",
@@ -596,6 +639,7 @@ add("bind.ignorable", "RFC 6120 s7.7.2.1", "SHOULD", "For one with an ignorable 
     "stanza:bad-request stanza:jid-malformed", lambda probe: bind(probe, "a\u200bb"))
 
 
+# Holds 6120:4.3.6/6.
 @case("bind.normalised", "RFC 7622 s3.4", "MUST", "A resourcepart is normalised to NFC, and foreign blanks to U+0020.",
     "normalised", "changed")
 def _(probe):
@@ -608,6 +652,7 @@ def _(probe):
     return "normalised" if found == f"\u00e9 x{probe.number}" else "raw" if "\u0301" in found or "\u00a0" in found else "changed"
 
 
+# Holds 6120:7.5/1.
 @case("bind.conflict", "RFC 6120 s7.7.2.2", "MUST",
     "A resourcepart in use is overridden, refused, or taken from the older session.",
       "overridden refused replaced")
@@ -626,6 +671,7 @@ def _(probe):
     return "replaced" if word == "stream:conflict" else f"both:{word}"
 
 
+# Holds 6120:7.5/1.
 @case("bind.two-sessions", "RFC 6120 s7.1", "SHOULD", "An account may have several connected resources.", "both", "one")
 def _(probe):
     first, second = probe.login(), probe.login()
@@ -633,6 +679,7 @@ def _(probe):
 
 
 # Holds stanza:not-allowed - binding a second resource on a stream.
+# Holds 6120:7.6.2.2/1.
 @case("bind.twice", "RFC 6120 s7.6.2.2", "MUST", "A second binding on a stream is not allowed.", "stanza:not-allowed",
     "stanza:* stream:*")
 def _(probe):
@@ -641,12 +688,14 @@ def _(probe):
     return stream.outcome("m1")
 
 
+# Holds 6120:4.3.5/1 6120:7.3.2/1 6120:feature/bind-restart.
 @case("bind.quiet", "RFC 6120 s4.3.5", "MUST", "After binding the server neither restarts the stream nor offers more features.",
       "silence")
 def _(probe):
     return probe.login().outcome(wait=0.3)
 
 
+# Holds 6120:7.3.2/1 6120:feature/bind-restart.
 @case("bind.header-after", "RFC 6120 s7.3.2", "MUST", "A header after binding does not restart the stream.", "stream:*", "silence")
 def _(probe):
     stream = probe.login()
@@ -654,6 +703,8 @@ def _(probe):
     return stream.outcome(wait=1)
 
 
+# Holds 6120:4.3.5/3 6120:4.9.3.12/1 6120:7.1/3 6120:7.3.1/1 6120:13.12/1 6120:feature/stream-negotiation-complete.
+# Holds stream:not-authorized - stanzas before binding.
 @case("bind.stanza-before", "RFC 6120 s7.1", "MUST",
     "A stanza to another before binding is answered by not-authorized, and not processed.",
       "stream:not-authorized")

@@ -49,6 +49,7 @@ def stamped(probe, sender_of):
 
 for name, requirement, sender_of in (
         # Holds 6120:8.1.2.1/1 6120:8.1.2.1/4 6120:feature/stanza-attribute-from 6120:feature/stanza-attribute-from-stamp.
+        # Holds 6120:4.3.6/4.
         ("absent", "The server adds the sender's full JID.", lambda probe, s: None),
         ("own", "The sender's own full JID stays.", lambda probe, s: s.jid),
         ("bare", "A bare JID is overridden by the full JID.", lambda probe, s: probe.target.bare(1))):
@@ -360,9 +361,11 @@ def language(probe, header, stanza):
 
 
 # Holds 6120:8.1.5/3 6120:12/2 6120:feature/stanza-attribute-xmllang.
+# Holds 6120:4.7.4/6.
 add("lang.kept", "RFC 6120 s8.1.5", "MUST", "xml:lang of a stanza is not modified.", "x-probe", "",
     lambda probe: language(probe, "de", "x-probe"))
 # Holds 6120:8.1.5/1.
+# Holds 6120:4.7.4/5.
 add("lang.default", "RFC 6120 s8.1.5", "SHOULD", "A stanza without gets that of the sender's stream.", "x-probe", "absent",
     lambda probe: language(probe, "x-probe", None))
 add("lang.none", "RFC 6120 s4.7.4", "MUST", "Where neither has one none is invented that the sender did not choose.", "absent",
@@ -370,6 +373,7 @@ add("lang.none", "RFC 6120 s4.7.4", "MUST", "Where neither has one none is inven
     lambda probe: language(probe, None, None))
 
 # Holds 6120:8.1.5/2.
+# Holds 6120:4.7.4/1.
 add("lang.malformed", "RFC 6120 s8.1.5", "MUST", "What is no language tag is not added to stanzas.", "absent en stream:*", "",
     lambda probe: language(probe, "no tag!", None))
 
@@ -465,6 +469,7 @@ def answer_bytes(probe, to):
 
 
 # Holds 6120:8.3.3.7/1 6120:8.3.3.19/1.
+# Holds 6120:13.10.2/2.
 @case("route.harvest", "RFC 6120 s13.11", "SHOULD", "The answer for an unknown user is that for a known one, byte for byte.",
     "same", "different")
 def _(probe):
@@ -474,6 +479,7 @@ def _(probe):
 
 
 # Holds 6120:8.3.3.7/1 6120:8.3.3.19/1.
+# Holds 6120:13.10.2/1 6120:13.10.2/2.
 @case("route.presence-leak", "RFC 6120 s13.10.2", "SHOULD",
     "The answer for a resource does not tell whether the account exists.", "same", "different")
 def _(probe):
@@ -513,6 +519,7 @@ def _(probe):
     return stream.outcome("m1", wait=1)
 
 
+# Holds 6120:13.10.1/1.
 @case("route.address-hidden", "RFC 6120 s13.10.1", "MUST", "A client's address on the network is not made known to others.",
       "hidden")
 def _(probe):

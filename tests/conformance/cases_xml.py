@@ -38,6 +38,7 @@ def body(inner):
 PLACES = (("between", lambda what: what + body("x")), ("inside", lambda what: body("x" + what)))
 # Holds 6120:11.1/3 6120:feature/xml-restriction-comment.
 for place, build in PLACES:
+    # Holds stream:restricted-xml - a comment or a processing instruction.
     refuse(f"xml.comment-{place}", "RFC 6120 s11.1", "SHOULD", f"A comment {place} stanzas is answered by restricted-xml.",
            RESTRICTED, build("<!-- x -->"))
     # Holds 6120:11.1/3 6120:feature/xml-restriction-pi.
@@ -80,6 +81,7 @@ for name, requirement, inner in (
         ("control", "U+0001 itself", "\x01"),
         ("zero", "U+0000 itself", "\x00"),
         ("fffe", "U+FFFE itself", "\ufffe")):
+    # Holds stream:not-well-formed - XML that is not well-formed.
     refuse(f"xml.{name}", "RFC 6120 s11.3", "MUST", f"{requirement} is not-well-formed.", BROKEN, body(inner))
 
 # ---- namespace-well-formedness (s11.3, Namespaces in XML) ----
@@ -109,6 +111,7 @@ for name, requirement, inner in (
         ("utf8-surrogate", "A surrogate", b"\xed\xa0\x80"), ("utf8-far", "A code point above U+10FFFF", b"\xf5\x80\x80\x80"),
         ("utf8-short", "A sequence cut short", b"\xe2\x82"), ("utf8-lone", "A continuation byte alone", b"\x80"),
         ("utf8-overlong-slash", "An overlong slash of three bytes", b"\xe0\x80\xaf")):
+    # Holds stream:unsupported-encoding - bytes that are not UTF-8.
     refuse(f"xml.{name}", "RFC 6120 s11.6", "SHOULD", f"{requirement} is answered by unsupported-encoding.", ENCODING,
         body(inner))
 
@@ -183,29 +186,38 @@ def _(probe):
 
 # ---- namespaces of content (s4.8) ----
 
+# Holds 6120:4.8.5/3.
 refuse("content.prefix", "RFC 6120 s4.8.5", "SHOULD",
     "A prefix for jabber:client is refused or ignored, never delivered as it is.",
        ("stream:bad-namespace-prefix ignored", "delivered stream:*"),
        f"<foo:message xmlns:foo='{CLIENT}' id='m1' type='chat' to='{{to}}'><foo:body>x</foo:body></foo:message>")
+# Holds 6120:4.8.4/1.
 refuse("content.other", "RFC 6120 s4.8.4", "MUST", "A message of another namespace is ignored or unsupported-stanza-type.",
        ("stream:unsupported-stanza-type ignored", "stream:*"),
        "<message xmlns='urn:probe' id='m1' type='chat' to='{to}'><body>x</body></message>")
+# Holds 6120:4.8.4/1.
 refuse("content.none", "RFC 6120 s4.8.4", "MUST", "A message of no namespace likewise.",
        ("stream:unsupported-stanza-type stream:invalid-namespace ignored", "stream:*"),
        "<message xmlns='' id='m1' type='chat' to='{to}'><body>x</body></message>")
+# Holds 6120:4.8.3/2.
+# Holds stream:invalid-namespace - a stanza of jabber:server from a client.
 refuse("content.server", "RFC 6120 s4.8.3", "MUST", "A stanza of jabber:server from a client is not delivered.",
        ("stream:invalid-namespace", "stream:* ignored"),
        "<message xmlns='jabber:server' id='m1' type='chat' to='{to}'><body>x</body></message>")
+# Holds 6120:4.8.4/2.
 refuse("content.unknown", "RFC 6120 s4.9.3.24", "MUST",
     "An unknown element of jabber:client is ignored or unsupported-stanza-type.",
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<pubsub id='m1' to='{to}'><publish/></pubsub>")
+# Holds 6120:4.8.4/2.
 refuse("content.stream", "RFC 6120 s4.8.4", "MUST", "An unknown element of the stream namespace likewise.",
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<stream:probe id='m1' to='{to}'/>")
+# Holds 6120:4.8.4/1 6120:4.8.4/2.
 refuse("content.extension-element", "RFC 6120 s4.8.4", "MUST", "An addressed element of another namespace is not delivered.",
        ("stream:unsupported-stanza-type ignored", "stream:*"), "<x:foo xmlns:x='urn:probe' id='m1' to='{to}'><x:bar/></x:foo>")
 
 
 # Holds 6120:8.4/3.
+# Holds 6120:4.8.5/4 6120:4.8.5/6.
 @case("content.header-prefix", "RFC 6120 s4.8.5", "MUST",
     "A prefix declared in the header and used in a stanza is declared again "
       "on delivery, or refused.", "declared stream:invalid-namespace", "stream:*")
@@ -221,6 +233,7 @@ def _(probe):
     return "declared" if found is not None and found.get("{urn:probe:header}b") == "c" else "lost"
 
 
+# Holds 6120:4.8.5/4.
 @case("content.header-prefix-over", "RFC 6120 s4.8.5", "MUST", "A prefix of the stream before a restart is not declared after it.",
       "stream:not-well-formed", "stanza:not-acceptable stream:*")
 def _(probe):
@@ -231,6 +244,7 @@ def _(probe):
 
 
 # Holds 6120:8.4/10 6120:feature/stanza-extension.
+# Holds 6120:4.8.5/6.
 @case("content.extension", "RFC 6120 s8.4", "MUST", "A child that the server does not understand is delivered unmodified.",
     "intact")
 def _(probe):
@@ -259,6 +273,7 @@ def sized(probe, size, to):
     return text.replace("{fill}", "x" * (size - len(text.encode()) + len("{fill}")))
 
 
+# Holds 6120:13.12/5.
 @case("limit.10000", "RFC 6120 s13.12", "MUST", "A stanza of 10,000 bytes is accepted.", "delivered")
 def _(probe):
     sender, receiver = probe.login(), probe.login()
@@ -304,6 +319,7 @@ def _(probe):
     return probe.deliver(sender, receiver, "")
 
 
+# Holds 6120:13.12/6.
 @case("limit.over", "RFC 6120 s13.12", "MUST", "A stanza over the limit is answered by policy-violation and not delivered.",
       "stream:policy-violation stanza:policy-violation")
 def _(probe):

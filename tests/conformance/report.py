@@ -38,6 +38,7 @@ KINDS = {
     "words": "defines words, or repeats a requirement that has a row of its own",
     "people": "asks something of operators, registries or authors of extensions",
     "absent": "an optional part that Sluice leaves out, so that its rules have no subject",
+    "later": "was replaced by a later RFC that updates this one or its references",
     "never": "a condition that Sluice never has cause to send",
     "open": "not kept yet",
 }

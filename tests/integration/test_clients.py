@@ -183,6 +183,7 @@ def second_login(bed):
     return first, second, second.bind("desk")
 
 
+# Holds 6120:7.7.2.2/1.
 def test_conflict__replace__closes_the_older(start_bed):
     """RFC 6120 s7.7.2.2."""
     bed = start_bed(settings=["bind.conflict=replace"])
@@ -194,6 +195,7 @@ def test_conflict__replace__closes_the_older(start_bed):
 
 
 # Holds stanza:conflict - binding a resource that is taken, with bind.conflict=refuse.
+# Holds 6120:7.7.2.2/1.
 def test_conflict__refuse__answers_the_newer_with_conflict(start_bed):
     bed = start_bed(settings=["bind.conflict=refuse"])
     first, second, failure = second_login(bed)
@@ -202,6 +204,7 @@ def test_conflict__refuse__answers_the_newer_with_conflict(start_bed):
     assert second.bind("sofa") is None and second.jid == "user0@localhost/sofa"
 
 
+# Holds 6120:7.7.2.2/1.
 def test_conflict__rename__gives_the_newer_another(start_bed):
     bed = start_bed(settings=["bind.conflict=rename"])
     first, second, failure = second_login(bed)
@@ -210,6 +213,7 @@ def test_conflict__rename__gives_the_newer_another(start_bed):
     second.ping()
 
 
+# Holds 6120:7.6/1 6120:7.6/2.
 def test_bind__without_resource__gives_one_hard_to_guess(bed):
     jids = {bed.login("user0").jid for _ in range(5)}
     assert len(jids) == 5 and all(len(jid.partition("/")[2]) >= 16 for jid in jids)

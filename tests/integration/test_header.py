@@ -37,10 +37,12 @@ def test_to__that_is_no_domain__is_refused(two, to):
     client.expect_end()
 
 
+# Holds stream:improper-addressing - a header whose 'to' is no domain.
 def test_to__that_is_no_address__is_improper_addressing(two):
     refused(two.connect(), "improper-addressing", "a..b")
 
 
+# Holds stream:bad-namespace-prefix - a header that gives jabber:client a prefix and no default namespace.
 def test_content_namespace__with_a_prefix__is_bad_namespace_prefix(two):
     """RFC 6120 s4.8.5: what comes from us has no prefix, so without a default namespace there is no content."""
     client = two.connect()
@@ -71,6 +73,8 @@ def test_no_to__under_tls__means_the_server_name(two):
     assert client.event()[1]["from"] == "other.example"
 
 
+# Holds 6120:4.7.5/7.
+# Holds stream:unsupported-version - a header without version, or of one before 1.0.
 @pytest.mark.parametrize("version, answer", [
     (None, None), ("", "1.0"), ("0.9", "0.9"), ("00.09", "0.9"), ("0.10", "0.10"), ("0.0", "0.0"), ("0.00", "0.0"),
     ("1", "1.0"), ("one", "1.0"), ("1.", "1.0"), (".0", "1.0"), ("-1.0", "1.0"), ("1.0 ", "1.0"), ("0.99999999999", "1.0")])
@@ -87,6 +91,7 @@ def test_version__missing_at_an_unknown_host__is_answered_by_none(two):
     refused(client, "host-unknown", "nobody.example", version=None)
 
 
+# Holds 6120:4.7.5/6.
 @pytest.mark.parametrize("version", ["1.0", "1.1", "01.0", "2.0", "10.73"])
 def test_version__at_least_ours__gets_ours(two, version):
     client = two.connect()
@@ -104,12 +109,15 @@ def test_from__that_is_no_address__is_invalid_from(bed):
     refused(bed.connect(), "invalid-from", "localhost", attributes=" from='@@'")
 
 
+# Holds 6120:feature/sasl-correlate.
+# Holds stream:invalid-from - a header in the name of another than who has authenticated.
 def test_from__of_another__after_login_is_invalid_from(bed):
     client = bed.secure()
     assert client.scram("user0", "secret") is None
     refused(client, "invalid-from", "localhost", attributes=" from='user1@localhost'")
 
 
+# Holds 6120:4.7.3/1 6120:feature/stream-attribute-response-id-unique.
 def test_id__is_never_the_same(bed):
     ids = {bed.connect().open().header["id"] for _ in range(50)}
     assert len(ids) == 50
@@ -148,6 +156,7 @@ def test_server_name__of_another_domain_than_the_header__gives_no_identity_of_it
 
 # ---- the end ----
 
+# Holds 6120:4.4/2.
 @pytest.mark.parametrize("direct", [False, True], ids=["starttls", "direct"])
 def test_end_tag__is_answered_with_end_tag_and_close_notify(bed, direct):
     client = bed.login("user0", direct=direct)
@@ -158,6 +167,7 @@ def test_end_tag__before_tls__is_answered(bed):
     bed.connect().open().end()
 
 
+# Holds 6120:4.4/1.
 def test_end_tag__with_stanzas_before_it__comes_after_their_answers(bed):
     client = bed.login("user0")
     client.send("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq></stream:stream>")
@@ -204,6 +214,7 @@ def test_peer_that_does_not_close__is_closed_after_the_deadline(start_bed):
     assert time.monotonic() - begin < 5
 
 
+# Holds 6120:4.9.1.1/2.
 def test_stream_error__from_the_client__ends_the_stream_without_an_error(bed):
     """RFC 6120 s4.9.1.1."""
     client = bed.login("user0")

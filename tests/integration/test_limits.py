@@ -64,6 +64,7 @@ def test_drip__of_a_header__does_not_buy_time(hasty):
     assert drip(client, wire.header()) < 3
 
 
+# Holds 6120:5.4.3.1/2.
 def test_silence__after_starttls__ends_without_xml(hasty):
     client = hasty.connect().open()
     client.send(f"<starttls xmlns='{TLS}'/>")
@@ -87,6 +88,7 @@ def test_silence__behind_the_handshake__is_a_timeout(hasty):
     client.expect_error("connection-timeout")
 
 
+# Holds stream:connection-timeout - a negotiation that does not end in its time.
 def test_silence__instead_of_a_login__is_a_timeout(hasty):
     client = hasty.secure()
     begin = time.monotonic()
@@ -205,6 +207,8 @@ CASES = {
 }
 
 
+# Holds 6120:13.12/6.
+# Holds stream:policy-violation - a stanza over a limit of the configuration.
 @pytest.mark.parametrize("make, good, bad", CASES.values(), ids=CASES.keys())
 @pytest.mark.parametrize("piece", [0, 1000, 7], ids=["whole", "pieces of 1000", "pieces of 7"])
 def test_limit__in_a_session__is_exact(narrow, make, good, bad, piece):
@@ -286,6 +290,7 @@ def test_endless_stanza__costs_no_more_than_the_limit(bed):
 # ---- limits of counts ----
 
 # Holds stanza:resource-constraint - one resource more than bind.sessions_max.
+# Holds 6120:7.6.2.1/1 6120:13.12/4.
 def test_sessions__one_too_many_of_an_account__are_refused(start_bed):
     bed = start_bed(settings=["bind.sessions_max=3"])
     held = [bed.login("user0", f"r{n}") for n in range(3)]
@@ -297,6 +302,7 @@ def test_sessions__one_too_many_of_an_account__are_refused(start_bed):
     assert client.bind("r3") is None  # the same stream may try again
 
 
+# Holds 6120:13.12/2.
 def test_connections__one_too_many_of_an_address__are_closed(start_bed):
     bed = start_bed(settings=["limits.connections_per_address=4"])
     assert bed_module.wait_until(lambda: bed.stats()["connections"] == 0)
@@ -318,6 +324,7 @@ def test_connections__one_too_many_of_an_address__are_closed(start_bed):
     assert bed_module.wait_until(is_let_in, 5)
 
 
+# Holds sasl:temporary-auth-failure - more wrong passwords from an address than limits.failed_logins_per_address.
 def test_failed_logins__of_an_address__hold_right_passwords_too(start_bed):
     """Whatever the shard; and who is in stays in."""
     bed = start_bed(settings=["limits.failed_logins_per_address=6"])

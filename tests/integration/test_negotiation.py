@@ -20,6 +20,7 @@ HEADER = wire.header().decode().removeprefix("<?xml version='1.0'?>")
 
 # ---- what is offered ----
 
+# Holds 6120:5.4.1/4 6120:6.3.4/1.
 def test_features__before_tls__are_starttls_required_alone(bed):
     client = bed.connect().open()
     assert client.feature_names() == [f"{{{TLS}}}starttls"]
@@ -28,6 +29,7 @@ def test_features__before_tls__are_starttls_required_alone(bed):
     assert not starttls.attrib and not starttls.text
 
 
+# Holds 6120:6.3.3/1 6120:6.4.1/4.
 @pytest.mark.parametrize("direct", [False, True], ids=["starttls", "direct"])
 @pytest.mark.parametrize("version, bindings", [(TLS12, ["tls-exporter", "tls-unique", "tls-server-end-point"]),
                                                (TLS13, ["tls-exporter", "tls-server-end-point"])], ids=["1.2", "1.3"])
@@ -39,6 +41,7 @@ def test_features__under_tls__are_sasl_and_limits(bed, direct, version, bindings
     assert client.features.findtext(f"{{{LIMITS}}}limits/{{{LIMITS}}}max-bytes") == "16384"
 
 
+# Holds 6120:6.4.6/4.
 def test_features__after_login__are_bind_and_session(bed):
     client = bed.secure()
     assert client.scram("user0", "secret") is None
@@ -48,6 +51,7 @@ def test_features__after_login__are_bind_and_session(bed):
     assert client.features.find(f"{{{SESSION}}}session/{{{SESSION}}}optional") is not None
 
 
+# Holds 6120:6.3.4/1.
 def test_features__where_tls_is_optional__offer_scram_without_binding(plain_bed):
     client = plain_bed.connect().open()
     assert client.feature_names() == [f"{{{TLS}}}starttls", f"{{{SASL}}}mechanisms"]
@@ -55,6 +59,7 @@ def test_features__where_tls_is_optional__offer_scram_without_binding(plain_bed)
     assert client.mechanisms() == ["SCRAM-SHA-256", "SCRAM-SHA-1"]  # PLAIN under TLS only
 
 
+# Holds 6120:4.3.3/3.
 def test_headers__of_each_restart__have_their_own_id(bed):
     client = bed.connect().open()
     ids = [client.header["id"]]
@@ -67,6 +72,7 @@ def test_headers__of_each_restart__have_their_own_id(bed):
 
 # ---- what is reachable ----
 
+# Holds 6120:5.3.1/1 6120:feature/tls-mtn.
 @pytest.mark.parametrize("data, error", [
     (BIND_REQUEST, "not-authorized"), (MESSAGE, "not-authorized"),
     ("<presence/>", "not-authorized"), (RESUME, "not-authorized"), (COMPRESS, "not-authorized"),
@@ -80,6 +86,8 @@ def test_before_tls__nothing_but_starttls__is_reachable(bed, data, error):
     client.expect_error(error)
 
 
+# Holds 6120:6.3.1/1 6120:13.12/1.
+# Holds stream:bad-format - a second header within a stream.
 @pytest.mark.parametrize("data, error", [
     (BIND_REQUEST, "not-authorized"), (MESSAGE, "not-authorized"), ("<presence/>", "not-authorized"),
     (RESUME, "not-authorized"), (f"<success xmlns='{SASL}'/>", "not-authorized"),
@@ -91,6 +99,7 @@ def test_before_authentication__nothing_but_auth__is_reachable(bed, data, error)
     client.expect_error(error)
 
 
+# Holds 6120:7.1/3 6120:7.3.1/1 6120:feature/bind-mtn.
 @pytest.mark.parametrize("data, error", [
     (MESSAGE, "not-authorized"), ("<presence/>", "not-authorized"), (AUTH, "not-authorized"),
     (HEADER + "</stream:stream>", "bad-format"),
@@ -179,6 +188,7 @@ def exchanging(bed):
     return client
 
 
+# Holds 6120:5.4.2.1/1 6120:5.4.2.2/1.
 @pytest.mark.parametrize("stage", [name for name in STAGES if name != "before-tls"])
 def test_starttls__where_it_is_not_offered__fails_and_ends_the_stream(bed, stage):
     """RFC 6120 s5.4.2.1, s5.4.2.2."""
@@ -227,6 +237,7 @@ def test_sasl__without_a_handshake__fails_and_counts(bed, stage, data, error):
     client.expect_error("policy-violation")
 
 
+# Holds sasl:encryption-required - <auth/> before a TLS that is required.
 @pytest.mark.parametrize("mechanism, error", [
     *((name, "encryption-required") for name in (*SCRAMS, "PLAIN")), ("EXTERNAL", "invalid-mechanism"),
     ("ANONYMOUS", "invalid-mechanism"), ("", "invalid-mechanism")])
@@ -238,6 +249,7 @@ def test_auth__where_tls_is_required__wants_encryption_and_may_follow_it(bed, me
     assert client.open().scram("user0", "secret") is None
 
 
+# Holds stream:unsupported-stanza-type - an element that is no stanza, in a bound stream.
 @pytest.mark.parametrize("data", [AUTH, RESUME, COMPRESS], ids=["auth", "sm", "zip"])
 def test_in_a_session__negotiation__is_over(bed, data):
     client = bed.login("user0")
@@ -245,6 +257,7 @@ def test_in_a_session__negotiation__is_over(bed, data):
     client.expect_error("unsupported-stanza-type")
 
 
+# Holds 6120:7.6.2.2/1.
 def test_in_a_session__another_bind__is_refused(bed):
     """RFC 6120 s7.1: one resource a stream; s7.6.2.2."""
     client = bed.login("user0", "first")

@@ -22,6 +22,7 @@ def refused(client, mechanism):
 
 # ---- sasl.mechanism_min (RFC 6120 s6.5.9) ----
 
+# Holds sasl:mechanism-too-weak - a mechanism weaker than mechanism_min of the router or of the domain.
 @pytest.mark.parametrize("least", range(5))
 def test_mechanism__weaker_than_the_policy__is_too_weak(start_bed, least):
     bed = start_bed(settings=[f"sasl.mechanism_min={ALL[least]}"])

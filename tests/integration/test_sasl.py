@@ -68,6 +68,7 @@ def test_plain__under_tls__logs_in(bed):
     assert client.bind() is None
 
 
+# Holds 6120:4.3.6/3 6120:4.3.6/6.
 def test_user_name__in_other_letters__is_the_same_account(bed):
     client = bed.secure()
     assert client.scram("USER0", "secret") is None
@@ -113,6 +114,8 @@ def test_mechanism__missing__is_invalid(bed):
     assert failure(client) == "invalid-mechanism"
 
 
+# Holds 6120:13.8.3/3.
+# Holds sasl:encryption-required - PLAIN or channel binding where TLS is optional and not there.
 @pytest.mark.parametrize("name", ["PLAIN", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"])
 def test_mechanism__that_needs_tls__wants_encryption_without(plain_bed, name):
     """RFC 6120 s6.5.4."""
@@ -130,6 +133,8 @@ def test_mechanism__that_is_switched_off__is_invalid(start_bed, name):
     assert failure(client) == "invalid-mechanism"
 
 
+# Holds 6120:6.3.5/2.
+# Holds sasl:incorrect-encoding - content that is not base64.
 @pytest.mark.parametrize("text", ["!!!!", "A", "AB", "ABC", "====", "A===", "AAAA=", "AA==AAAA", "AA\nAA", " AAAA", "AB==CD=="])
 @pytest.mark.parametrize("step", ["auth", "response"])
 def test_base64__that_is_none__is_incorrect_encoding(bed, text, step):
@@ -168,6 +173,7 @@ def test_content__that_no_mechanism_has__is_malformed(bed, content, step):
     assert client.plain("user0", "secret") is None
 
 
+# Holds sasl:malformed-request - a message against the grammar of its mechanism.
 @pytest.mark.parametrize("mechanism, message", [
     ("PLAIN", b"\0\0secret"), ("PLAIN", b"\0user0\0"), ("PLAIN", b"\0\0"), ("PLAIN", b"\0\xff\0secret"),
     ("PLAIN", b"\0user0\0\xc0\x80"), ("PLAIN", b"\xed\xa0\x80\0user0\0secret"),
@@ -194,6 +200,7 @@ def test_final_message__malformed__is_malformed_request(bed):
         assert failure(client) in ("malformed-request", "not-authorized"), message
 
 
+# Holds 6120:6.4.4/1.
 def test_abort__in_the_exchange__is_aborted_and_another_try_works(bed):
     client = bed.secure()
     client.auth("SCRAM-SHA-256", FIRST)
@@ -203,6 +210,7 @@ def test_abort__in_the_exchange__is_aborted_and_another_try_works(bed):
     assert client.scram("user0", "secret") is None
 
 
+# Holds 6120:6.3.8/5.
 @pytest.mark.parametrize("authzid", ["user1@localhost", "user0@other.example", "user0@localhost/resource", "user0", "@@"])
 def test_authzid__of_another__is_invalid(bed, authzid):
     client = bed.secure()
@@ -266,6 +274,7 @@ def test_tls_unique__on_tls_1_3__is_not_authorized(bed):
 
 # ---- attempts ----
 
+# Holds 6120:6.4.5/2 6120:13.9.4/1.
 @pytest.mark.parametrize("limit", [3, 6])
 def test_attempts__one_too_many__end_the_stream(start_bed, limit):
     bed = start_bed(settings=[f"sasl.attempts_max={limit}"])
@@ -277,6 +286,7 @@ def test_attempts__one_too_many__end_the_stream(start_bed, limit):
     client.expect_error("policy-violation")
 
 
+# Holds 6120:6.4.5/2.
 def test_attempts__counted__include_every_failure(bed):
     client = bed.secure()
     for _ in range(5):
@@ -298,6 +308,7 @@ def said_to_be(bed, name, tls=True):
     return client
 
 
+# Holds 6120:feature/sasl-correlate.
 @pytest.mark.parametrize("how", ["scram", "plain"])
 @pytest.mark.parametrize("name", ["user1@localhost", "localhost", "user0@other.example", "nobody@localhost"])
 def test_from__of_another_under_tls__ends_the_attempt(bed, name, how):
@@ -319,6 +330,7 @@ def test_from__of_the_account_itself__logs_in(bed, name):
     assert said_to_be(bed, name).scram("user0", "secret") is None
 
 
+# Holds 6120:5.4.3.3/3.
 def test_from__in_plain_text__proves_nothing_and_is_forgotten(bed):
     """RFC 6120 s5.4.3.3: what came before TLS is discarded, and so are the language and the domain."""
     client = bed.connect()

@@ -42,6 +42,8 @@ def cuts(data):
     return sorted({1, border - 1, border, border + 1, border + len(data) // 2, border + len(data) - 1, border + len(data)})
 
 
+# Holds 6120:5.4.2.3/2.
+# Holds stream:policy-violation - data behind starttls.
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND.keys())
 def test_starttls__with_bytes_behind_it__never_reads_them_as_protected(bed, behind):
     """In whatever pieces: what comes together with <starttls/> ends the stream; what comes later is taken for TLS."""
@@ -86,6 +88,7 @@ def check_ending(client, must_refuse):
         assert word not in rest
 
 
+# Holds 6120:5.4.3.1/6 6120:5.4.3.3/3.
 def test_stream__after_starttls__starts_anew(bed):
     """RFC 6120 s5.4.3.3: nothing of the plain stream is known any more, not even half an element."""
     client = bed.connect().open()
@@ -97,6 +100,7 @@ def test_stream__after_starttls__starts_anew(bed):
 
 # ---- handshakes that fail ----
 
+# Holds 6120:5.4.3.1/2 6120:5.4.3.2/1 6120:5.4.3.2/2.
 @pytest.mark.parametrize("direct", [False, True], ids=["starttls", "direct"])
 def test_handshake__of_garbage__ends_without_a_word_of_xml(bed, direct):
     before = bed.stats()["tls_failed"]
@@ -141,6 +145,7 @@ def test_tls_1_2__below_version_min__is_refused(start_bed):
     assert bed.secure(direct=True).wire.tls.version() == "TLSv1.3"
 
 
+# Holds 6120:5.3.5/2.
 def test_renegotiation__asked_for_by_the_client__ends_without_a_word_of_xml(bed):
     """RFC 6120 s5.3.5: who does not support it closes the connection, without a stream error."""
     before = bed.stats()["tls_failed"]
@@ -184,6 +189,7 @@ def names_of(client):
     return [value for _, value in client.wire.tls.getpeercert()["subjectAltName"]]
 
 
+# Holds 6120:5.4.3.1/3.
 @pytest.mark.parametrize("direct", [False, True], ids=["starttls", "direct"])
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_domain__with_its_server_name__shows_its_own_certificate(start_bed, domain, direct):
@@ -192,6 +198,7 @@ def test_domain__with_its_server_name__shows_its_own_certificate(start_bed, doma
     assert names_of(client) == [domain] and client.jid.startswith(f"user0@{domain}/")
 
 
+# Holds 6120:5.4.3.1/3.
 def test_starttls__without_server_name__shows_the_certificate_of_the_header(start_bed):
     bed = start_bed(domains=DOMAINS, users=1)
     for domain in DOMAINS:

@@ -109,6 +109,7 @@ def test_streams__of_the_storm__are_valid(stormed):
 # Holds 6120:feature/xml-namespace-streams-declaration 6120:feature/xml-namespace-streams-prefix.
 # Holds 6120:feature/xml-restriction-comment 6120:feature/xml-restriction-dtd 6120:feature/xml-restriction-pi.
 # Holds 6120:feature/xml-restriction-ref 6120:feature/xml-wellformed-xml 6120:feature/xml-wellformed-ns.
+# Holds 6120:4.3.3/1 6120:4.3.5/1 6120:4.8.1/1 6120:4.8.3/6 6120:4.8.5/2 6120:4.9.2/3 6120:4.9.2/4.
 def test_streams__of_live_sessions__are_valid(lived):
     assert_valid(lived, 60, 60)
 
@@ -131,6 +132,7 @@ def bed(tmp_path_factory):
 PING = "<iq type='get'{}><ping xmlns='urn:xmpp:ping'/></iq>"
 
 
+# Holds 6120:4.8.5/2 6120:4.8.5/3.
 @pytest.mark.parametrize("data", [
     pytest.param(PING.format(""), id="iq-without-id"),       # RFC 6120 s8.3.1, rule 3: the error's id is empty, not missing
     pytest.param(PING.format(" id=''"), id="iq-with-empty-id"),  # s8.1.3: the answer's id is the request's
@@ -151,6 +153,7 @@ def test_answer__to_odd_stanza__is_valid(bed, tmp_path, monkeypatch, data):
 
 # ---- what a wrong emitter would send ----
 
+# Holds 6120:4.8.3/6 6120:4.9.2/3 6120:6.4.5/1 6120:6.5/1.
 @pytest.mark.parametrize("row", mutations.ROWS, ids=[row[0] for row in mutations.ROWS])
 def test_mutated_stream__is_refused(roots, row):
     dice = random.Random(f"{SEED} {row[0]}")
@@ -261,6 +264,7 @@ STANZA_ERROR = ("<message type='error'><error type='{1}'><{0} xmlns='urn:ietf:pa
 
 
 # Holds 6120:8.3.2/3.
+# Holds 6120:4.9.2/1 6120:6.5/1.
 @pytest.mark.parametrize("path, form", [
     ("router/stream/stream_errors.def", HEADER + STREAM_ERROR),
     ("router/stream/sasl_errors.def", HEADER + FEATURES + SASL_ERROR),

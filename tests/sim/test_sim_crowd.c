@@ -34,6 +34,7 @@ static bool is_let_in(struct caller *caller, struct rig *rig, unsigned shard, co
 }
 
 /* One address, its connections spread over the shards as the kernel does. */
+/* Holds 6120:13.12/2. */
 static void connections__of_one_address__are_counted_over_all_shards(void **state)
 {
     (void)state;

@@ -51,6 +51,7 @@ static void login__with_a_name_no_store_can_hold__fails_like_any_other(void **st
 }
 
 /* RFC 6120 s7.7.3: at least 5 and no more than 10 retries, then policy-violation. */
+/* Holds 6120:7.7.3/1. */
 static void binding__refused_ten_times__closes_the_stream(void **state)
 {
     (void)state;
@@ -291,6 +292,7 @@ static void slow_reader__after_its_time__is_closed_and_its_senders_go_on(void **
 }
 
 /* Who begins to read before the connection is cut hears why the stream ended. */
+/* Holds stream:resource-constraint - a session that does not read what is sent to it. */
 static void slow_reader__that_reads_at_last__hears_why_it_was_closed(void **state)
 {
     (void)state;
@@ -459,6 +461,7 @@ static void flood__to_nobody_across_shards__piles_nothing_up(void **state)
 
 #define MANY 200u
 
+/* Holds stream:system-shutdown - the router stops, by drain or SIGTERM. */
 static void drain__with_many_sessions__tells_each_and_stops(void **state)
 {
     unsigned shards = *(const unsigned *)*state;
@@ -499,6 +502,7 @@ static void drain__with_many_sessions__tells_each_and_stops(void **state)
     rig_free(rig);
 }
 
+/* Holds stream:not-authorized - the account is removed. */
 static void removed_account__bound_or_about_to_bind__loses_its_streams(void **state)
 {
     unsigned shards = *(const unsigned *)*state;

@@ -198,6 +198,7 @@ static void iq__is_answered_by_whom_it_is_for(void **state)
 }
 
 /* Holds 6120:10.3.2/1 6120:feature/stanza-kind-presence. */
+/* Holds 6120:13.10.2/1. */
 static void presence__is_shared_among_own_resources_and_where_directed(void **state)
 {
     struct stage *stage = *state;
@@ -248,6 +249,7 @@ static void directed_presence__to_very_many__is_remembered_up_to_the_bound(void 
     assert_true(actor_bind(&stage->actors[3], 0));
 }
 
+/* Holds stream:invalid-from - a stanza in the name of another. */
 static void spoofed_from__closes_the_stream(void **state)
 {
     struct stage *stage = *state;
@@ -259,6 +261,8 @@ static void spoofed_from__closes_the_stream(void **state)
     assert_true(actor_bind(&stage->actors[3], 0));
 }
 
+/* Holds 6120:7.5/1. */
+/* Holds stream:conflict - another stream of the account bound the same resource, with bind.conflict=replace. */
 static void same_resource__replaces_the_older_session(void **state)
 {
     struct stage *stage = *state;
@@ -302,6 +306,7 @@ static void unsent__comes_back_when_the_session_breaks(void **state)
 
 /* A reload that takes away the mechanism ends the sessions that stand on it, within timeouts.reset; another ends none.
  */
+/* Holds stream:reset - a reload takes away the mechanism that a session authenticated with. */
 static void reload__that_takes_the_mechanism__resets(void **state)
 {
     struct stage *stage = *state;
@@ -327,6 +332,7 @@ static void reload__that_takes_the_mechanism__resets(void **state)
 }
 
 /* A reload that takes away a domain ends its sessions: the host is gone. */
+/* Holds stream:host-gone - a reload takes away the domain of a session. */
 static void reload__that_takes_the_domain__is_host_gone(void **state)
 {
     struct stage *stage = *state;
@@ -345,6 +351,7 @@ static void reload__that_takes_the_domain__is_host_gone(void **state)
 }
 
 /* Features that were offered and have changed meanwhile: a stream in negotiation begins anew. */
+/* Holds stream:reset - a reload during negotiation changes what was offered. */
 static void reload__in_negotiation__resets(void **state)
 {
     struct stage *stage = *state;

@@ -39,6 +39,7 @@ static unsigned occurrences(const struct caller *caller, const char *text)
 
 /* --- silence ------------------------------------------------------------------------------------------------------ */
 
+/* Holds stream:connection-timeout - a session that is silent and does not answer a ping. */
 static void session__silent_for_five_minutes__is_asked_and_then_closed(void **state)
 {
     unsigned shards = *(const unsigned *)*state;
@@ -267,6 +268,7 @@ static void end_tag__in_plain__is_answered_and_the_connection_goes(void **state)
 }
 
 /* s4.4, security warning: the connection stays until the peer's close_notify is there. */
+/* Holds 6120:4.4/2. */
 static void end_tag__under_tls__waits_for_close_notify(void **state)
 {
     (void)state;
@@ -311,6 +313,7 @@ static void end_tag__without_close_notify__waits_for_fin_or_its_time(void **stat
 }
 
 /* The router ends the stream (a conflict): error, end tag, close_notify; what the peer answers decides when it goes. */
+/* Holds 6120:4.4/1. */
 static void router__ending_a_stream__waits_for_the_peers_end(void **state)
 {
     (void)state;

@@ -116,6 +116,8 @@ static bool is_not_event(const struct nego_row *row, const void *context)
 }
 
 /* Take an event out of the table, and BOUND is out of reach: every path goes over it. */
+/* Holds 6120:4.3.6/2 6120:4.7.1/3 6120:4.7.2/5 6120:6.3.1/1 6120:7.1/2 6120:13.3/1 6120:feature/sasl-mtn. */
+/* Holds 6120:feature/stream-negotiation-complete. */
 static void bound__on_every_path__lies_behind_header_success_and_binding(void **state)
 {
     (void)state;
@@ -130,6 +132,7 @@ static void bound__on_every_path__lies_behind_header_success_and_binding(void **
 
 /* A new header between authentication and binding (RFC 6120 s6.4.6): from where EV_SUCCESS leads, without another
  * header there is no session. */
+/* Holds 6120:5.3.2/1 6120:6.3.2/1 6120:feature/sasl-restart 6120:feature/stream-negotiation-restart. */
 static void bound__behind_success__wants_a_new_header(void **state)
 {
     (void)state;
@@ -150,6 +153,7 @@ static void bound__behind_success__wants_a_new_header(void **state)
 }
 
 /* Only what the peer may not forge leads on: outcomes of the router's own are not elements. */
+/* Holds 6120:4.7.1/3 6120:4.7.2/5. */
 static void identity__in_the_table__comes_from_sasl_alone(void **state)
 {
     (void)state;
@@ -197,6 +201,7 @@ static bool is_open_in_plain(const struct nego_row *row, const void *context)
     return row->event != EV_TLS_READY && (!row->guard || row->guard(&world->stream));
 }
 
+/* Holds 6120:5.3.1/1 6120:5.3.4/1 6120:13.3/1 6120:feature/tls-mtn. */
 static void session__while_tls_is_required__lies_behind_tls(void **state)
 {
     (void)state;
@@ -213,6 +218,7 @@ static void session__while_tls_is_required__lies_behind_tls(void **state)
 }
 
 /* In plain text the only element that leads on is <starttls/>; those of SASL are answered where the stream is. */
+/* Holds 6120:5.3.1/1. */
 static void elements__while_tls_is_required__lead_nowhere_but_starttls(void **state)
 {
     (void)state;

@@ -106,6 +106,7 @@ static struct span vector_nonce(const struct scram_vector *vector)
     return span_of(start, (size_t)(comma - start));
 }
 
+/* Holds 6120:6.4.3/1. */
 static void exchange__published_vectors__same_messages(void **state)
 {
     (void)state;

@@ -334,6 +334,7 @@ static void garbage__to_a_server__fails_with_an_alert(void **state)
     }
 }
 
+/* Holds 6120:5.4.3.1/6. */
 static void record__broken_after_the_handshake__fails_with_bad_record_mac(void **state)
 {
     (void)state;

@@ -97,6 +97,7 @@ static void read__in_too_many_records__is_foreign(void **state)
     assert_int_equal(hello_read(span_of(split, out), scratch, &hello), HELLO_FOREIGN);
 }
 
+/* Holds 6120:13.9.5/1. */
 static void read__other_protocols_and_records__are_foreign(void **state)
 {
     static const struct span rows[] = {{"<?xml version='1.0'?>", 21},

@@ -74,6 +74,7 @@ static void check_rows(const struct row *rows, size_t count)
 
 #define ROWS(rows) check_rows(rows, sizeof(rows) / sizeof((rows)[0]))
 
+/* Holds 6120:13.7.1.2.1/1. */
 static void dns__equal_or_not__matches(void **state)
 {
     const struct row rows[] = {
@@ -139,6 +140,7 @@ static void dns__too_long__is_ignored(void **state)
     assert_true(is_matched(DNS, span_of(name + 1, 71), span_of(name + 1, 71)));
 }
 
+/* Holds 6120:13.7.1.2.1/1. */
 static void wildcard__only_as_the_whole_first_label__matches_one_label(void **state)
 {
     const struct row rows[] = {
@@ -193,6 +195,7 @@ static void idn__in_either_form__is_compared_in_a_labels(void **state)
     ROWS(rows);
 }
 
+/* Holds 6120:13.7.1.2.1/3. */
 static void srv__of_the_service__matches(void **state)
 {
     const struct row rows[] = {
@@ -218,6 +221,7 @@ static void srv__of_the_service__matches(void **state)
     ROWS(rows);
 }
 
+/* Holds 6120:13.7.1.4/1. */
 static void xmpp_addr__of_a_domain__matches(void **state)
 {
     const struct row rows[] = {
@@ -242,6 +246,7 @@ static void other_names__of_any_content__identify_nothing(void **state)
     ROWS(rows);
 }
 
+/* Holds 6120:13.7.1.2.1/3. */
 static void names__several_with_bad_ones_between__match_by_the_good_ones(void **state)
 {
     static struct der_build names, certificate;

@@ -229,6 +229,7 @@ static void expect_bindings(struct joint *joint, int version, bool is_server, co
     assert_memory_equal(ours, theirs, hash_size);
 }
 
+/* Holds 6120:5.4.3.1/1. */
 static void handshake__openssl_client__bindings_agree(void **state)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -292,6 +293,7 @@ static void handshake__without_extended_master_secret__has_no_exporter_and_no_un
     context_unref(client);
 }
 
+/* Holds 6120:13.9.5/1. */
 static void handshake__old_versions_and_weak_ciphers__are_refused(void **state)
 {
     static const struct {
@@ -317,6 +319,7 @@ static void handshake__old_versions_and_weak_ciphers__are_refused(void **state)
     context_unref(context);
 }
 
+/* Holds 6120:5.4.3.1/1. */
 static void handshake__every_cipher_and_group_of_ours__agrees(void **state)
 {
     static const char *const ciphers[] = {"ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384",
@@ -661,6 +664,7 @@ static void key_update__flood__is_cut_off(void **state)
     context_unref(context);
 }
 
+/* Holds 6120:5.3.5/2. */
 static void renegotiation__asked_by_the_client__is_refused(void **state)
 {
     struct context *context = server_context(names_all, NULL, 0x0303, 0, NULL);
