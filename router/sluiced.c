@@ -211,11 +211,15 @@ static void hook_stop(void *context, bool drain)
 static void hook_account_changed(void *context, struct span jid, enum control_account_change change)
 {
     struct sluice *sluice = context;
-    if (change != ACCOUNT_DELETED)
+    if (change != ACCOUNT_DELETED && change != ACCOUNT_DISABLED)
         return;
-    char *bare = strndup(jid.ptr, jid.size);
-    if (bare && !post_patiently(sluice, router_owner(sluice->router, jid), NOTICE_CLOSE_USER, bare))
-        free(bare);
+    /* Its sessions are on one shard; who is just logging in may be on any. */
+    for (unsigned i = 0; i < sluice->shard_count; i++) {
+        char *bare = strndup(jid.ptr, jid.size);
+        enum notice notice = change == ACCOUNT_DELETED ? NOTICE_REMOVED : NOTICE_DISABLED;
+        if (bare && !post_patiently(sluice, i, notice, bare))
+            free(bare);
+    }
 }
 
 static const struct config *hook_config(void *context)

@@ -78,13 +78,18 @@ static struct span state_jid(const struct console *console)
 static void tell_changed(struct console *console, enum control_account_change change)
 {
     struct control *control = console->control;
-    log_event(LOG_INFO, change == ACCOUNT_DELETED ? "account.deleted" : "account.password", "uid=%u jid=%s",
-              console->uid, log_quoted(state_jid(console)).text);
+    static const char *const events[] = {
+        [ACCOUNT_DELETED] = "account.deleted",
+        [ACCOUNT_PASSWORD] = "account.password",
+        [ACCOUNT_DISABLED] = "account.disabled",
+        [ACCOUNT_ENABLED] = "account.enabled",
+    };
+    log_event(LOG_INFO, events[change], "uid=%u jid=%s", console->uid, log_quoted(state_jid(console)).text);
     if (control->config.hooks.account_changed != NULL)
         control->config.hooks.account_changed(control->config.context, state_jid(console), change);
 }
 
-/* ---- add, passwd ---- */
+/* ---- add ---- */
 
 static bool derive(const struct control *control, struct span line, struct account *account, const char **why)
 {
@@ -105,7 +110,7 @@ static bool derive(const struct control *control, struct span line, struct accou
     return ok;
 }
 
-static enum console_taken password_line(struct console *console, struct span line)
+static enum console_taken add_line(struct console *console, struct span line)
 {
     struct account account = {0};
     uint8_t record[ACCOUNT_RECORD_MAX];
@@ -117,14 +122,13 @@ static enum console_taken password_line(struct console *console, struct span lin
         return LINE_TAKEN;
     }
     size_t size = account_encode(&account, record);
-    enum store_op op = console->state.replaces ? STORE_UPDATE : STORE_CREATE;
-    bool posted = control_store(console, op, state_jid(console), span_of(record, size));
+    bool posted = control_store(console, STORE_CREATE, state_jid(console), span_of(record, size));
     digest_wipe(&account, sizeof(account));
     digest_wipe(record, sizeof(record));
     return posted ? LINE_TAKEN : LINE_LATER;
 }
 
-static void password_reply(struct console *console, const struct store_reply *reply)
+static void add_reply(struct console *console, const struct store_reply *reply)
 {
     if (reply->status != STORE_DONE) {
         console_fail(console, "%s", store_status_text(reply->status));
@@ -134,25 +138,117 @@ static void password_reply(struct console *console, const struct store_reply *re
     console_finish(console);
 }
 
-static const struct console_task password_task = {.line = password_line, .reply = password_reply};
+static const struct console_task add_task = {.line = add_line, .reply = add_reply};
 
 void command_account_add(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
     if (!take_jid(console, words[0]))
         return;
-    console->task = &password_task;
+    console->task = &add_task;
     console_more(console, "the password");
 }
+
+/* ---- passwd, disable, enable: the record is read, changed and written, so that what is not named stays as it is ----
+ */
+
+static void change_post(struct console *console)
+{
+    struct console_state *state = &console->state;
+    uint8_t record[ACCOUNT_RECORD_MAX];
+    if (state->pending > 0 || !state->is_known)
+        return;
+    if (state->has_read) {
+        size_t size = account_encode(&state->account, record);
+        state->is_waiting = !control_store(console, STORE_UPDATE, state_jid(console), span_of(record, size));
+        digest_wipe(record, sizeof(record));
+    } else {
+        state->writes = console->control->account_writes;
+        state->is_waiting = !control_store(console, STORE_GET, state_jid(console), SPAN_NONE);
+    }
+}
+
+/* What the command leaves alone comes from the record that is there. */
+static bool change_merge(struct console_state *state, struct span record)
+{
+    struct account before;
+    bool is_fine = account_decode(record, &before);
+    if (is_fine && state->change == ACCOUNT_PASSWORD) {
+        state->account.is_disabled = before.is_disabled;
+    } else if (is_fine) {
+        state->account = before;
+        state->account.is_disabled = state->change == ACCOUNT_DISABLED;
+    }
+    digest_wipe(&before, sizeof(before));
+    return is_fine;
+}
+
+static void change_reply(struct console *console, const struct store_reply *reply)
+{
+    struct console_state *state = &console->state;
+    if (reply->status == STORE_FOUND && !change_merge(state, reply->value)) {
+        console_fail(console, "the account's record is damaged");
+    } else if (reply->status == STORE_FOUND) {
+        /* All accounts are written from this thread: if nothing was since, the record is still the one that was read.
+         */
+        state->has_read = state->writes == console->control->account_writes;
+        change_post(console);
+        return;
+    } else if (reply->status != STORE_DONE) {
+        console_fail(console, "%s", store_status_text(reply->status));
+    } else {
+        tell_changed(console, state->change);
+        console_finish(console);
+    }
+    digest_wipe(&state->account, sizeof(state->account));
+}
+
+static enum console_taken change_line(struct console *console, struct span line)
+{
+    struct console_state *state = &console->state;
+    const char *why;
+    if (state->is_known)
+        return LINE_LATER; /* a next command, while this one waits for the store */
+    state->is_known = derive(console->control, line, &state->account, &why);
+    if (!state->is_known)
+        console_fail(console, "%s", why);
+    change_post(console);
+    return LINE_TAKEN;
+}
+
+static const struct console_task passwd_task = {.line = change_line, .reply = change_reply, .drained = change_post};
+static const struct console_task change_task = {.reply = change_reply, .drained = change_post};
 
 void command_account_passwd(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
-    console->state.replaces = true;
+    console->state.change = ACCOUNT_PASSWORD;
     if (!take_jid(console, words[0]))
         return;
-    console->task = &password_task;
+    console->task = &passwd_task;
     console_more(console, "the password");
+}
+
+static void change_start(struct console *console, struct span jid, enum control_account_change change)
+{
+    console->state.change = change;
+    console->state.is_known = true;
+    if (!take_jid(console, jid))
+        return;
+    console->task = &change_task;
+    change_post(console);
+}
+
+void command_account_disable(struct console *console, const struct span *words, unsigned count)
+{
+    (void)count;
+    change_start(console, words[0], ACCOUNT_DISABLED);
+}
+
+void command_account_enable(struct console *console, const struct span *words, unsigned count)
+{
+    (void)count;
+    change_start(console, words[0], ACCOUNT_ENABLED);
 }
 
 /* ---- del ---- */
@@ -220,6 +316,7 @@ static void list_row(struct console *console, const struct store_reply *reply, c
     answer_number(out, "iterations", account->iterations);
     answer_bool(out, "sha1", account->has_sha1);
     answer_bool(out, "sha256", account->has_sha256);
+    answer_bool(out, "disabled", account->is_disabled);
     answer_row_end(out);
 }
 

@@ -38,6 +38,8 @@ void command_show_config(struct console *console, const struct span *words, unsi
 /* command_account.c */
 void command_account_add(struct console *console, const struct span *words, unsigned count);
 void command_account_passwd(struct console *console, const struct span *words, unsigned count);
+void command_account_disable(struct console *console, const struct span *words, unsigned count);
+void command_account_enable(struct console *console, const struct span *words, unsigned count);
 void command_account_del(struct console *console, const struct span *words, unsigned count);
 void command_account_list(struct console *console, const struct span *words, unsigned count);
 void command_account_export(struct console *console, const struct span *words, unsigned count);

@@ -18,6 +18,7 @@
  */
 #include "router/admin/answer_priv.h"
 #include "router/admin/control.h"
+#include "router/store/account.h"
 
 #include <stdint.h>
 
@@ -46,14 +47,19 @@ struct console_state {
     char jid[1024 + 1024 + 1]; /* a bare JID, or a prefix */
     size_t jid_size;
     uint64_t count_max;
-    uint64_t count;    /* rows written, accounts imported */
-    uint64_t refused;  /* lines refused by an import */
-    uint64_t line;     /* lines seen by an import */
-    uint32_t pending;  /* store requests not yet answered */
-    unsigned shard;    /* asked now */
-    uint64_t position; /* in that shard's table */
-    bool replaces;     /* add or passwd; import over existing accounts */
-    bool has_all;      /* the last line of an import was seen, the last row was read */
+    uint64_t count;                     /* rows written, accounts imported */
+    uint64_t refused;                   /* lines refused by an import */
+    uint64_t line;                      /* lines seen by an import */
+    uint32_t pending;                   /* store requests not yet answered */
+    unsigned shard;                     /* asked now */
+    uint64_t position;                  /* in that shard's table */
+    bool replaces;                      /* import over existing accounts */
+    struct account account;             /* as it is to be written; wiped when it was */
+    enum control_account_change change; /* of passwd, disable, enable */
+    bool is_known;                      /* what is to be changed: a password is there, or none is needed */
+    bool has_read;                      /* the record that is changed */
+    uint64_t writes;                    /* of all consoles when it was asked for */
+    bool has_all;                       /* the last line of an import was seen, the last row was read */
     bool exports;
     bool is_waiting;           /* an ask or a step could not be posted: again at the next tick */
     char key[1024 + 1024 + 1]; /* the last account listed */

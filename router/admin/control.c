@@ -350,6 +350,7 @@ bool control_store(struct console *console, enum store_op op, struct span key, s
     uint64_t tag = (uint64_t)console->generation << 8 | (uint64_t)(console - control->consoles);
     if (!store_post(control->store, op, STORE_ACCOUNTS, tag, key, value))
         return false;
+    control->account_writes += op != STORE_GET && op != STORE_LIST;
     console->state.pending++;
     return true;
 }

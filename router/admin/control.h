@@ -62,7 +62,7 @@ bool control_ask_session(struct control_ask *ask, const struct control_session *
 /* Any thread: the ask is control's again. */
 void control_answered(struct control *control, struct control_ask *ask);
 
-enum control_account_change { ACCOUNT_DELETED, ACCOUNT_PASSWORD };
+enum control_account_change { ACCOUNT_DELETED, ACCOUNT_PASSWORD, ACCOUNT_DISABLED, ACCOUNT_ENABLED };
 
 struct control_hooks {
     /* Posts the ask to its shard; false when that is not possible now (a full link): it is tried again soon. */

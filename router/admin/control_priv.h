@@ -15,7 +15,8 @@ struct control {
     dev_t socket_device;
     ino_t socket_inode; /* of our socket file: nobody else's is removed at the end */
     struct store_client *store;
-    uint64_t started_ms; /* monotonic */
+    uint64_t account_writes; /* posted so far, by all consoles */
+    uint64_t started_ms;     /* monotonic */
     uint64_t now_ms;
     unsigned signal_count; /* SIGTERM and SIGINT: the second one is meant */
     bool is_deaf;          /* no descriptor was free: the listener is not watched until the next turn */

@@ -315,8 +315,9 @@ static void take_control(struct shard *shard, const struct record_control *recor
     case NOTICE_ASK:
         shard->answer(shard, record->argument);
         break;
-    case NOTICE_CLOSE_USER:
-        session_close_user(shard, span_str(record->argument));
+    case NOTICE_REMOVED:
+    case NOTICE_DISABLED:
+        session_close_user(shard, span_str(record->argument), record->notice == NOTICE_REMOVED);
         free(record->argument);
         break;
     case NOTICE_THROTTLE:

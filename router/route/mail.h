@@ -44,12 +44,13 @@ struct letter {
 };
 
 enum notice {
-    NOTICE_THROTTLE,   /* to the sender's shard: this stream's recipient is slow: stop reading it once more */
-    NOTICE_RELEASE,    /* ... the recipient caught up: one reason less */
-    NOTICE_POLICY,     /* from control: exchange the policy for this one */
-    NOTICE_DRAIN,      /* from control: close everything and stop */
-    NOTICE_ASK,        /* from control: a question, answered in place */
-    NOTICE_CLOSE_USER, /* from control: the account is gone: close its sessions */
+    NOTICE_THROTTLE, /* to the sender's shard: this stream's recipient is slow: stop reading it once more */
+    NOTICE_RELEASE,  /* ... the recipient caught up: one reason less */
+    NOTICE_POLICY,   /* from control: exchange the policy for this one */
+    NOTICE_DRAIN,    /* from control: close everything and stop */
+    NOTICE_ASK,      /* from control: a question, answered in place */
+    NOTICE_REMOVED,  /* from control: the account is gone: close its sessions, end its logins */
+    NOTICE_DISABLED, /* from control: the same, since it is disabled */
 };
 
 /* Sends a letter to another shard than this one. payload's chain is empty afterwards. False only when memory is

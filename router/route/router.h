@@ -31,7 +31,7 @@ struct policy {
 
 struct router {
     unsigned shard_count;
-    uint32_t link_size; /* bytes of each link */
+    uint32_t link_size;         /* bytes of each link */
     struct hash_key hash_key;   /* of every table keyed by peers */
     struct hash_key owner_key;  /* of owner() */
     uint8_t fake_secret[32];    /* account_fake(): the plausible salts of unknown users */

@@ -5,6 +5,7 @@
 #include "router/im/presence.h"
 #include "router/route/shard.h"
 #include "router/stream/nego.h"
+#include "router/stream/sasl.h"
 
 #include <stdlib.h>
 
@@ -110,15 +111,18 @@ void session_discard(struct shard *shard, struct session *session)
     release(shard, session);
 }
 
-void session_close_user(struct shard *shard, struct span bare)
+void session_close_user(struct shard *shard, struct span bare, bool is_removed)
 {
+    const char *text = is_removed ? "the account was removed" : "the account is disabled";
     /* stream_close() ends the session and with the last one frees the user, so it is looked up anew each time. */
     for (struct user *user; (user = session_user(shard, bare));)
-        stream_close(user->first->stream, STREAM_NOT_AUTHORIZED_ERROR, "the account was removed");
-    /* Those who have logged in and not yet bound a resource; rare enough to look at every stream. */
-    for (struct stream *stream = shard->streams; stream; stream = stream->next)
+        stream_close(user->first->stream, STREAM_NOT_AUTHORIZED_ERROR, text);
+    /* Those who have logged in and not yet bound a resource, or are about to; rare enough to look at every stream. */
+    for (struct stream *stream = shard->streams; stream; stream = stream->next) {
+        sasl_withdraw(stream, bare, is_removed);
         if (stream->nego && span_equal(stream->nego->jid, bare))
-            stream_close(stream, STREAM_NOT_AUTHORIZED_ERROR, "the account was removed");
+            stream_close(stream, STREAM_NOT_AUTHORIZED_ERROR, text);
+    }
 }
 
 int session_priority_max(const struct user *user)

@@ -60,8 +60,9 @@ struct session *session_new(struct shard *shard, struct stream *stream, struct s
 void session_free(struct shard *shard, struct session *session);
 /* Frees it without telling anybody, when the whole shard ends. */
 void session_discard(struct shard *shard, struct session *session);
-/* <conflict/> would be wrong: the account is gone (not-authorized). */
-void session_close_user(struct shard *shard, struct span bare);
+/* The account was removed, or disabled: its sessions end with <not-authorized/>, logins that run will fail. A stream that
+ * is between two shards at that moment is met by neither. */
+void session_close_user(struct shard *shard, struct span bare, bool is_removed);
 /* Highest non-negative priority among the available sessions; -1 if there is none. */
 int session_priority_max(const struct user *user);
 bool session_any_available(const struct user *user);

@@ -16,6 +16,7 @@
 #define RECORD_HEAD    7u
 #define HAS_SHA1       1u
 #define HAS_SHA256     2u
+#define IS_DISABLED    4u /* a router from before this flag refuses the record, and so the login */
 
 /* RFC 5802 s3: SaltedPassword, ClientKey, StoredKey, ServerKey. */
 static void keys_of_salted(enum digest digest, const uint8_t *salted, uint8_t *stored, uint8_t *server)
@@ -121,7 +122,8 @@ size_t account_encode(const struct account *account, uint8_t out[ACCOUNT_RECORD_
 {
     SL_CHECK(account->salt_size > 0 && account->salt_size <= ACCOUNT_SALT_MAX);
     out[0] = RECORD_VERSION;
-    out[1] = (uint8_t)((account->has_sha1 ? HAS_SHA1 : 0) | (account->has_sha256 ? HAS_SHA256 : 0));
+    out[1] = (uint8_t)((account->has_sha1 ? HAS_SHA1 : 0) | (account->has_sha256 ? HAS_SHA256 : 0) |
+                       (account->is_disabled ? IS_DISABLED : 0));
     for (unsigned i = 0; i < 4; i++)
         out[2 + i] = (uint8_t)(account->iterations >> (8 * i));
     out[6] = account->salt_size;
@@ -153,8 +155,10 @@ bool account_decode(struct span record, struct account *account)
 {
     const uint8_t *bytes = (const uint8_t *)record.ptr;
     *account = (struct account){0};
-    if (record.size < RECORD_HEAD || bytes[0] != RECORD_VERSION || (bytes[1] & ~(HAS_SHA1 | HAS_SHA256)) != 0)
+    if (record.size < RECORD_HEAD || bytes[0] != RECORD_VERSION ||
+        (bytes[1] & ~(HAS_SHA1 | HAS_SHA256 | IS_DISABLED)) != 0)
         return false;
+    account->is_disabled = (bytes[1] & IS_DISABLED) != 0;
     account->has_sha1 = (bytes[1] & HAS_SHA1) != 0;
     account->has_sha256 = (bytes[1] & HAS_SHA256) != 0;
     for (unsigned i = 0; i < 4; i++)
@@ -197,6 +201,10 @@ size_t account_to_line(struct span jid, const struct account *account, char out[
     at = field_put(out, at, account->has_sha1, account->sha1_server, sizeof account->sha1_server);
     at = field_put(out, at, account->has_sha256, account->sha256_stored, sizeof account->sha256_stored);
     at = field_put(out, at, account->has_sha256, account->sha256_server, sizeof account->sha256_server);
+    if (account->is_disabled) {
+        memcpy(out + at, "\tdisabled", 9);
+        at += 9;
+    }
     return at;
 }
 
@@ -246,6 +254,14 @@ static bool key_read(struct span field, uint8_t *out, size_t size, bool *is_ther
     return !*is_there || (bytes_read(field, out, size, &got) && got == size);
 }
 
+/* What stands behind the last key: nothing, or "disabled". */
+static bool state_read(struct span line, struct span key, bool *is_disabled)
+{
+    struct span behind = span_skip(line, key.size);
+    *is_disabled = behind.size > 0;
+    return !*is_disabled || span_is(span_skip(behind, 1), "disabled");
+}
+
 static const char *fields_read(struct span *rest, struct account *account)
 {
     bool has_sha1_server = false;
@@ -263,9 +279,12 @@ static const char *fields_read(struct span *rest, struct account *account)
         return "sha1-server";
     if (!key_read(field_take(rest), account->sha256_stored, sizeof account->sha256_stored, &account->has_sha256))
         return "sha256-stored";
-    if (!key_read(*rest, account->sha256_server, sizeof account->sha256_server, &has_sha256_server) ||
+    struct span last = *rest, key = field_take(rest);
+    if (!key_read(key, account->sha256_server, sizeof account->sha256_server, &has_sha256_server) ||
         has_sha256_server != account->has_sha256)
         return "sha256-server";
+    if (!state_read(last, key, &account->is_disabled))
+        return "disabled";
     if (!account->has_sha1 && !account->has_sha256)
         return "sha256-stored";
     return NULL;

@@ -6,6 +6,7 @@
  *
  * Text form for import and export, one line an account, tab-separated:
  *   user@domain  iterations  salt  sha1-stored  sha1-server  sha256-stored  sha256-server     (base64, '-' for absent)
+ * with one field more, "disabled", if it is.
  */
 #include "core/base/span.h"
 
@@ -24,6 +25,7 @@ struct account {
     uint32_t iterations;
     uint8_t salt_size;
     uint8_t salt[ACCOUNT_SALT_MAX];
+    bool is_disabled; /* keeps its record, but nobody logs in (RFC 6120 s6.5.2) */
     bool has_sha1, has_sha256;
     uint8_t sha1_stored[20], sha1_server[20];
     uint8_t sha256_stored[32], sha256_server[32];

@@ -93,6 +93,8 @@ enum nego_event sasl_succeed(struct stream *stream, struct span data)
         (void)sasl_fail(stream, SASL_NOT_AUTHORIZED);
         return EV_OTHER_FROM;
     }
+    if (sasl->is_disabled) /* s6.5.2: told to nobody who does not know the password */
+        return sasl_fail(stream, SASL_ACCOUNT_DISABLED);
     write_message(stream, "success", data);
     stream->mechanism = (uint8_t)mechanism_number(sasl->mechanism);
     nego->jid = sasl->bare; /* the identity of this stream, from here on */
@@ -307,9 +309,19 @@ void sasl_store_reply(struct stream *stream, const struct store_reply *reply)
     sasl->is_store_down = reply->status == STORE_FAILED || reply->status == STORE_FULL;
     bool is_found = reply->status == STORE_FOUND && account_decode(reply->value, &sasl->account);
     bool has_key = sasl->mechanism->digest == DIGEST_SHA1 ? sasl->account.has_sha1 : sasl->account.has_sha256;
-    sasl->is_unknown = !is_found || (sasl->mechanism->kind == MECHANISM_SCRAM && !has_key);
+    sasl->is_disabled |= is_found && sasl->account.is_disabled;
+    sasl->is_unknown |= !is_found || (sasl->mechanism->kind == MECHANISM_SCRAM && !has_key);
     if (sasl->is_unknown)
         pretend(stream);
     nego_event(stream, EV_ACCOUNT, NULL);
     stream_release(stream);
+}
+
+void sasl_withdraw(struct stream *stream, struct span bare, bool is_removed)
+{
+    struct sasl *sasl = stream->nego ? stream->nego->sasl : NULL;
+    if (!sasl || !span_equal(sasl->bare, bare))
+        return;
+    sasl->is_unknown |= is_removed;
+    sasl->is_disabled |= !is_removed;
 }

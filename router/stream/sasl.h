@@ -24,5 +24,8 @@ enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanz
 enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);         /* the account is there */
 enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza); /* the password is judged */
 
+/* The account was removed or disabled: an exchange for it that runs, whatever it has read of the account, will fail. */
+void sasl_withdraw(struct stream *stream, struct span bare, bool is_removed);
+
 /* The store's reply for a stream in STREAM_LOOKUP: keeps it and raises EV_ACCOUNT. */
 void sasl_store_reply(struct stream *stream, const struct store_reply *reply);

@@ -26,6 +26,7 @@ struct sasl {
     struct account account;
     struct verify *verify; /* PLAIN, while the password is judged */
     bool is_unknown;       /* there is no such account: the exchange runs to its end and fails */
+    bool is_disabled;      /* there is, and its owner learns so once he has proved that he is it */
     bool is_store_down;
 };
 

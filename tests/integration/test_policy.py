@@ -65,3 +65,52 @@ def test_domain__with_a_stricter_policy__has_its_own(start_bed):
     assert offered(bed.secure(domain="strict.localhost")) == ["SCRAM-SHA-256-PLUS"]
     assert refused(bed.secure(domain="strict.localhost"), "SCRAM-SHA-256") == "mechanism-too-weak"
     assert offered(bed.secure()) == ALL
+
+
+# ---- accounts that are disabled (RFC 6120 s6.5.2) ----
+
+def ctl(bed, *words, given=None):
+    done = bed.ctl(*words, given=given)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def plain(bed, user, password):
+    client = bed.secure()
+    client.auth("PLAIN", f"\0{user}\0{password}".encode())
+    kind, value = client.sasl_answer()
+    return value if kind == "failure" else kind
+
+
+def test_account__disabled__tells_only_who_knows_the_password(bed):
+    ctl(bed, "account", "add", "off@localhost", given="secret\n")
+    ctl(bed, "account", "disable", "off@localhost")
+    for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1"):
+        assert bed.secure().scram("off", "secret", mechanism) == "account-disabled"
+        assert bed.secure().scram("off", "wrong", mechanism) == "not-authorized"
+    assert plain(bed, "off", "secret") == "account-disabled"
+    assert plain(bed, "off", "wrong") == "not-authorized"
+    assert plain(bed, "never-there", "secret") == "not-authorized"
+    assert "disabled=true" in ctl(bed, "account", "list", "off@")
+    ctl(bed, "account", "passwd", "off@localhost", given="other\n")
+    assert plain(bed, "off", "other") == "account-disabled"
+    ctl(bed, "account", "enable", "off@localhost")
+    assert plain(bed, "off", "other") == "success"
+    assert plain(bed, "off", "secret") == "not-authorized"
+    ctl(bed, "account", "del", "off@localhost")
+
+
+def test_account__disabled__loses_its_sessions(bed):
+    ctl(bed, "account", "add", "out@localhost", given="secret\n")
+    session, other = bed.login("out", is_available=False), bed.login("user0")
+    waiting = bed.secure()
+    assert waiting.scram("out", "secret") is None
+    waiting.open()
+    ctl(bed, "account", "disable", "out@localhost")
+    for client in (session, waiting):
+        client.expect_error("not-authorized")
+    other.ping()
+    assert bed_module.wait_until(lambda: not any(row["jid"].startswith("out@") for row in bed.sessions()))
+    ctl(bed, "account", "enable", "out@localhost")
+    bed.login("out").end()
+    ctl(bed, "account", "del", "out@localhost")

@@ -153,7 +153,7 @@ static void resource__of_a_session_whose_tls_broke__is_free_at_once(void **state
         caller_run(&newer);
         assert_true(caller_has_heard(&newer, "<jid>user0@example.com/r</jid>"));
         assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 1);
-        session_close_user(&rig->shards[0], SPAN("user0@example.com"));
+        session_close_user(&rig->shards[0], SPAN("user0@example.com"), true);
         io_notify(rig->shards[0].io);
         caller_run(&newer);
         assert_true(caller_has_heard(&newer, "<not-authorized"));
@@ -517,7 +517,7 @@ static void removed_account__bound_or_about_to_bind__loses_its_streams(void **st
         }
     }
     for (unsigned i = 0; i < shards; i++) {
-        session_close_user(&rig->shards[i], SPAN("user0@example.com"));
+        session_close_user(&rig->shards[i], SPAN("user0@example.com"), true);
         io_notify(rig->shards[i].io);
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -528,6 +528,39 @@ static void removed_account__bound_or_about_to_bind__loses_its_streams(void **st
     for (unsigned i = 0; i < 4; i++)
         caller_close(&callers[i]);
     finish(rig);
+}
+
+/* Disabled while an exchange is under way, on whatever shard: the right password is answered <account-disabled/> (RFC
+ * 6120 s6.5.2), a wrong one is not; removed, neither is more than wrong. */
+static void account__withdrawn_in_the_exchange__lets_nobody_in(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    for (unsigned is_removed = 0; is_removed < 2; is_removed++) {
+        struct rig *rig = rig_new(14, shards, NULL, 2, NULL);
+        struct caller callers[4];
+        for (unsigned i = 0; i < 4; i++) {
+            caller_open(&callers[i], rig, i % shards);
+            caller_say_text(&callers[i], CALLER_HEADER);
+            caller_run(&callers[i]);
+            caller_auth(&callers[i], i == 3 ? 1 : 0);
+            caller_run(&callers[i]);
+            assert_true(caller_has_heard(&callers[i], "<challenge"));
+        }
+        for (unsigned i = 0; i < shards; i++)
+            session_close_user(&rig->shards[i], SPAN("user0@example.com"), is_removed);
+        for (unsigned i = 0; i < 4; i++) {
+            if (i == 2)
+                caller_say_text(&callers[i], "<response xmlns='" SASL_NS "'>Yz1iaXdzLHI9eCxwPWFiY2Q=</response>");
+            else
+                caller_prove(&callers[i]);
+            caller_run(&callers[i]);
+            assert_int_equal(caller_has_heard(&callers[i], "<success"), i == 3);
+            assert_int_equal(caller_has_heard(&callers[i], "<account-disabled"), i < 2 && !is_removed);
+            assert_int_equal(caller_has_heard(&callers[i], "<failure"), i < 3);
+            caller_close(&callers[i]);
+        }
+        finish(rig);
+    }
 }
 
 static void handoff__refused_by_the_other_shard__ends_the_stream_alone(void **state)
@@ -571,6 +604,7 @@ int main(void)
         BOTH(unsent__the_largest_or_behind_a_header__comes_back),
         BOTH(drain__with_many_sessions__tells_each_and_stops),
         BOTH(removed_account__bound_or_about_to_bind__loses_its_streams),
+        BOTH(account__withdrawn_in_the_exchange__lets_nobody_in),
         cmocka_unit_test(handoff__refused_by_the_other_shard__ends_the_stream_alone),
     };
     if (!tls_start(&err))

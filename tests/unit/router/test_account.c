@@ -79,6 +79,7 @@ static void account_roll(uint64_t *dice, struct account *account)
     unsigned which = 1 + dice_below(dice, 3);
     out.has_sha1 = (which & 1) != 0;
     out.has_sha256 = (which & 2) != 0;
+    out.is_disabled = dice_below(dice, 2) == 0;
     if (out.has_sha1) {
         memcpy(out.sha1_stored, account->sha1_stored, 20);
         memcpy(out.sha1_server, account->sha1_server, 20);
@@ -97,6 +98,7 @@ static void assert_same(const struct account *a, const struct account *b)
     assert_int_equal(a->iterations, b->iterations);
     assert_int_equal(a->salt_size, b->salt_size);
     assert_memory_equal(a->salt, b->salt, sizeof a->salt);
+    assert_int_equal(a->is_disabled, b->is_disabled);
     assert_int_equal(a->has_sha1, b->has_sha1);
     assert_int_equal(a->has_sha256, b->has_sha256);
     assert_memory_equal(a->sha1_stored, b->sha1_stored, 20);
@@ -148,7 +150,8 @@ static void record__bad_fields__refused(void **state)
     const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 2}, {0, 255}, {1, 0}, {1, 1}, {1, 2}, {1, 7}, {1, 255}, {5, 255}, {6, 0}, {6, 15}, {6, 33}};
+    } bad[] = {{0, 0},  {0, 2},   {0, 255}, {1, 0}, {1, 1},  {1, 2}, {1, 8},
+               {1, 11}, {1, 255}, {5, 255}, {6, 0}, {6, 15}, {6, 33}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint8_t old = record[bad[i].at];
         record[bad[i].at] = bad[i].value;
@@ -215,8 +218,10 @@ static void line__bad_field__is_named(void **state)
         {"u@d\t4096\t" SALT "\t-\t-\t" K20 "\t" K32, "sha256-stored"},
         {"u@d\t4096\t" SALT "\t-\t-\t" K32, "sha256-server"},
         {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t-", "sha256-server"},
-        {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32 "\t", "sha256-server"},
-        {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32 "\tx", "sha256-server"},
+        {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32 "\t", "disabled"},
+        {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32 "\tx", "disabled"},
+        {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32 "\tdisabled\t", "disabled"},
+        {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t\tdisabled", "sha256-server"},
         {"u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32 "\n", "sha256-server"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -235,6 +240,7 @@ static void line__minimal_and_full__accepted(void **state)
         "u@d\t4096\t" SALT "\t-\t-\t" K32 "\t" K32,
         "u@d\t10000000\tAA==\t" K20 "\t" K20 "\t-\t-",
         "u@d\t10000\t" K32 "\t" K20 "\t" K20 "\t" K32 "\t" K32,
+        "u@d\t10000\t" K32 "\t" K20 "\t" K20 "\t-\t-\tdisabled",
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct span jid;

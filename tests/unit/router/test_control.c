@@ -332,7 +332,7 @@ static void account__of_its_life__is_added_listed_and_deleted(void **state)
     add_account(fd, "Romeo@LOCALHOST", "secret");
     assert_string_equal(probe.changed, "password romeo@localhost");
     char *answer = probe_ask(fd, "account list 10 romeo@");
-    assert_string_equal(answer, "romeo@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    assert_string_equal(answer, "romeo@localhost iterations=4096 sha1=true sha256=true disabled=false\nOK\n\n");
     free(answer);
     /* The keys are those of the password: the exported line says so. */
     answer = probe_ask(fd, "account export romeo@");
@@ -360,6 +360,93 @@ static void account__of_its_life__is_added_listed_and_deleted(void **state)
     assert_string_equal(answer, "[]\nOK\n\n");
     free(answer);
     close(fd);
+}
+
+/* Disabled, it keeps its password; a new password keeps it disabled; the export tells, and an import takes it. */
+static void account__disabled__stays_so_until_enabled(void **state)
+{
+    (void)state;
+    int fd = probe_connect(&probe);
+    add_account(fd, "off@localhost", "secret");
+    static const struct {
+        const char *command, *changed, *listed;
+    } steps[] = {
+        {"account disable off@localhost", "disabled off@localhost", "disabled=true"},
+        {"account disable off@localhost", "disabled off@localhost", "disabled=true"},
+        {"account passwd off@localhost", "password off@localhost", "disabled=true"},
+        {"account enable off@localhost", "enabled off@localhost", "disabled=false"},
+        {"account passwd off@localhost", "password off@localhost", "disabled=false"},
+        {"account disable off@localhost", "disabled off@localhost", "disabled=true"},
+    };
+    for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        char *answer = probe_ask(fd, steps[i].command);
+        if (strstr(steps[i].command, "passwd")) {
+            free(answer);
+            answer = probe_ask(fd, "other");
+        }
+        assert_string_equal(answer, "OK\n\n");
+        free(answer);
+        assert_string_equal(probe.changed, steps[i].changed);
+        answer = probe_ask(fd, "account list off@");
+        assert_non_null(strstr(answer, steps[i].listed));
+        free(answer);
+    }
+    char *line = probe_ask(fd, "account export off@");
+    struct span jid;
+    struct account account;
+    const char *why = NULL;
+    *strchr(line, '\n') = '\0';
+    assert_true(account_from_line(span_str(line), &jid, &account, &why));
+    assert_true(account.is_disabled && account_verify(&account, SPAN("other")));
+    free(probe_ask(fd, "account del off@localhost"));
+    free(probe_ask(fd, "account import"));
+    char text[ACCOUNT_LINE_MAX + 4];
+    snprintf(text, sizeof text, "%s\n.", line);
+    free(probe_ask(fd, text));
+    free(line);
+    char *answer = probe_ask(fd, "account list off@");
+    assert_non_null(strstr(answer, "disabled=true"));
+    free(answer);
+    free(probe_ask(fd, "account del off@localhost"));
+    answer = probe_ask(fd, "account disable off@localhost");
+    assert_string_equal(answer, "ERROR there is no such account\n\n");
+    free(answer);
+    close(fd);
+}
+
+/* Two consoles at the same account: whatever the order, neither change is lost. */
+static void account__changed_from_two_consoles__keeps_both(void **state)
+{
+    (void)state;
+    int first = probe_connect(&probe), second = probe_connect(&probe);
+    add_account(first, "both@localhost", "old");
+    for (unsigned i = 0; i < 20; i++) {
+        bool disables = i % 2 == 0;
+        char text[32];
+        struct span jid;
+        struct account account;
+        const char *why = NULL;
+        snprintf(text, sizeof text, "new%u\n", i);
+        const char *command = disables ? "account disable both@localhost\n" : "account enable both@localhost\n";
+        free(probe_ask(first, "account passwd both@localhost"));
+        probe_send(second, command);
+        probe_send(first, text);
+        char *answer = probe_answer(first);
+        assert_string_equal(answer, "OK\n\n");
+        free(answer);
+        answer = probe_answer(second);
+        assert_string_equal(answer, "OK\n\n");
+        free(answer);
+        char *line = probe_ask(first, "account export both@");
+        assert_true(account_from_line(span_of(line, strcspn(line, "\n")), &jid, &account, &why));
+        free(line);
+        assert_int_equal(account.is_disabled, disables);
+        text[strlen(text) - 1] = '\0';
+        assert_true(account_verify(&account, span_str(text)));
+    }
+    free(probe_ask(first, "account del both@localhost"));
+    close(first);
+    close(second);
 }
 
 static void account__that_cannot_be__is_refused(void **state)
@@ -520,14 +607,14 @@ static void list__with_prefix__has_only_those(void **state)
     add_account(fd, "ma@localhost", "x");
     add_account(fd, "n@localhost", "x");
     char *answer = probe_ask(fd, "account list m");
-    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true\n"
-                                "ma@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true disabled=false\n"
+                                "ma@localhost iterations=4096 sha1=true sha256=true disabled=false\nOK\n\n");
     free(answer);
     answer = probe_ask(fd, "account list 1 m");
-    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true disabled=false\nOK\n\n");
     free(answer);
     answer = probe_ask(fd, "account list m@localhost");
-    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true\nOK\n\n");
+    assert_string_equal(answer, "m@localhost iterations=4096 sha1=true sha256=true disabled=false\nOK\n\n");
     free(answer);
     answer = probe_ask(fd, "account list 0");
     assert_string_equal(answer, "OK\n\n");
@@ -838,6 +925,8 @@ int main(void)
         cmocka_unit_test(show_sessions__of_client_that_leaves__is_let_go),
         cmocka_unit_test(process__commands__reach_the_hooks),
         cmocka_unit_test(account__of_its_life__is_added_listed_and_deleted),
+        cmocka_unit_test(account__disabled__stays_so_until_enabled),
+        cmocka_unit_test(account__changed_from_two_consoles__keeps_both),
         cmocka_unit_test(account__that_cannot_be__is_refused),
         cmocka_unit_test(account__refused_before_its_password__takes_no_line),
         cmocka_unit_test(import__of_ten_thousand__takes_less_than_a_second),
