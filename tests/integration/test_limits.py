@@ -339,6 +339,7 @@ def test_failed_logins__of_an_address__hold_right_passwords_too(start_bed):
     assert any("limits.failed_logins_per_address" in line for line in bed.ask("show limits"))
 
 
+# Holds stream:policy-violation - more TLS handshakes from an address than limits.handshakes_per_address.
 def test_handshakes__of_an_address__are_refused_beyond_its_share(start_bed):
     bed = start_bed(settings=["limits.handshakes_per_address=3", "limits.handshakes_time=24h"])
     session = bed.login("user0")
@@ -346,6 +347,7 @@ def test_handshakes__of_an_address__are_refused_beyond_its_share(start_bed):
         bed.secure(direct=direct)
     client = bed.connect().open()
     client.send(f"<starttls xmlns='{TLS}'/>")
+    client.expect(f"{{{TLS}}}failure")  # RFC 6120 s5.4.2.1: an answer to the command, whatever follows
     client.expect_error("policy-violation")
     with pytest.raises((wire.Wrong, OSError)):
         bed.secure(direct=True)

@@ -82,6 +82,7 @@ def plain(bed, user, password):
     return value if kind == "failure" else kind
 
 
+# Holds sasl:account-disabled - the right password of an account that is disabled.
 def test_account__disabled__tells_only_who_knows_the_password(bed):
     ctl(bed, "account", "add", "off@localhost", given="secret\n")
     ctl(bed, "account", "disable", "off@localhost")

@@ -43,7 +43,6 @@ def cuts(data):
 
 
 # Holds 6120:5.4.2.3/2.
-# Holds stream:policy-violation - data behind starttls.
 @pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND.keys())
 def test_starttls__with_bytes_behind_it__never_reads_them_as_protected(bed, behind):
     """In whatever pieces: what comes together with <starttls/> ends the stream; what comes later is taken for TLS."""
