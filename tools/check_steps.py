@@ -108,6 +108,12 @@ def step_includes(_):
     count('includes', int(status == 0), [] if status == 0 else ['an include against the arrows'])
 
 
+def step_requirements(_):
+    status, text = run(['/usr/bin/python3', '-B', 'tests/conformance/report.py', '--check'], 'requirements')
+    tail(text, 1 if status == 0 else 40)
+    count('requirements', int(status == 0), [] if status == 0 else ['docs/CONFORMANCE.md is not what the tests hold'])
+
+
 def step_gcc(_):
     if build('gcc', 'gcc', buildtype='debugoptimized'):
         meson_test('gcc', ['unit', 'sim', 'fuzz', 'system'])
@@ -151,6 +157,7 @@ def step_quickstart(_):
 
 STEPS = [
     ('includes', step_includes, 'includes go with the arrows of docs/ARCHITECTURE.md'),
+    ('requirements', step_requirements, 'each requirement of RFC 6120 and 7622 has a test or a reason: docs/CONFORMANCE.md'),
     ('gcc', step_gcc, 'GCC without warnings; unit, property, simulation and system tests'),
     ('clang', step_clang, 'Clang without warnings'),
     ('asan', step_asan, 'unit and simulation tests under ASan, LSan and UBSan'),

@@ -68,7 +68,7 @@ def tags_of(path):
     for number, line in enumerate(lines, 1):
         found = TAG.search(line)
         if found:
-            waiting += [(ident, found[2] or "", number) for ident in found[1].split()]
+            waiting += [(ident, (found[2] or "").rstrip("."), number) for ident in found[1].split()]
             continue
         if MISSPELT.search(line):
             raise Untrue(f"{where}:{number}: not a tag: Holds IDS - SITUATION")
@@ -233,6 +233,9 @@ def headline(table):
     return f"{rows} requirements: {tested} held by a test, {reasoned} with a written reason, {not_kept} open"
 
 
+HEADLINE = re.compile(r"\d+\s+requirements:\s+\d+\s+held\s+by\s+a\s+test,\s+\d+\s+with\s+a\s+written\s+reason,\s+\d+\s+open")
+
+
 def render(rows, held, reasons):
     table = numbers(rows, held, reasons)
     out = ["# Conformance", "",
@@ -297,6 +300,7 @@ def main():
         line = headline(numbers(rows, held, reasons))
         if not given.check:
             REPORT.write_text(text)
+            README.write_text(HEADLINE.sub(line, README.read_text()))
         elif REPORT.read_text() != text:
             raise Untrue("docs/CONFORMANCE.md is not what the tests say: tests/conformance/report.py")
         if line not in " ".join(README.read_text().split()):

@@ -48,6 +48,35 @@ def test_reasons__that_are_none__are_refused(tmp_path, monkeypatch, text):
         report.all_reasons()
 
 
+def test_pages__that_say_something_else__fail_the_check(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "REPORT", tmp_path / "report.md")
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    monkeypatch.setattr(report, "all_tags", lambda: HELD)
+    monkeypatch.setattr(report, "all_reasons", dict)
+    monkeypatch.setattr(requirements, "load", lambda: ROWS)
+    monkeypatch.setattr(requirements, "extract", lambda: ROWS)
+
+    def run(*options):
+        monkeypatch.setattr(sys, "argv", ["report.py", *options])
+        report.main()
+    report.README.write_text("No numbers.")
+    with pytest.raises(SystemExit, match="README.md does not say: 2 requirements: 2 held by a test, 0"):
+        run()
+    report.README.write_text("Now 9 requirements: 9 held by a\ntest, 9 with a written reason, 9 open.")
+    run()
+    run("--check")
+    assert report.README.read_text().startswith("Now 2 requirements: 2 held")
+    for path, words in ((report.README, "README.md does not say"), (report.REPORT, "is not what the tests say")):
+        whole = path.read_text()
+        path.write_text(whole.replace("2", "3"))
+        with pytest.raises(SystemExit, match=words):
+            run("--check")
+        path.write_text(whole)
+    monkeypatch.setattr(requirements, "extract", lambda: ROWS[:1])
+    with pytest.raises(SystemExit, match="requirements.tsv is not what the texts give"):
+        run("--check")
+
+
 # ---- tags ----
 
 PROGRAM = "/* Holds 6120:8.1.3/1 stanza:gone - an account that moved. */\nstatic void a(void **state)\n{\n}\n"
@@ -74,7 +103,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def test_tag__belongs_to_the_next_test(tree):
-    test = report.Holding("good/test_a.c: a", "an account that moved.", False)
+    test = report.Holding("good/test_a.c: a", "an account that moved", False)
     assert tree("good/test_a.c", PROGRAM + TABLE) == [("6120:8.1.3/1", test), ("stanza:gone", test)]
     assert tree("good/test_a.py", SCRIPT) == [("stanza:gone", report.Holding("good/test_a.py: test_a", "an account", False)),
                                               ("6120:8.1.3/1", report.Holding("good/test_a.py: test_a", "", False))]
