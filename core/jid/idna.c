@@ -283,3 +283,48 @@ enum part_result idna_prepare(struct span text, char *out, size_t *size, struct 
     *size = name.size;
     return check_bidi(&name.u_form, reason);
 }
+
+static bool is_ascii_text(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if ((unsigned char)text.ptr[i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
+/* One label; 0: it has no ASCII form of at most ASCII_LABEL_MAX octets. */
+static size_t label_to_ascii(struct span label, char out[ASCII_LABEL_MAX])
+{
+    struct jid_reason reason;
+    size_t size = 0;
+    if (is_ascii_text(label)) {
+        if (label.size > ASCII_LABEL_MAX)
+            return 0;
+        memcpy(out, label.ptr, label.size);
+        return label.size;
+    }
+    if (label.size > 4 * ASCII_LABEL_MAX || to_a_label(label, out, &size, &reason) != PART_OK)
+        return 0;
+    return size;
+}
+
+bool idna_to_ascii(struct span name, char *out)
+{
+    size_t total = 0;
+    while (name.size > 0) {
+        const char *dot = memchr(name.ptr, '.', name.size);
+        struct span label = span_of(name.ptr, dot ? (size_t)(dot - name.ptr) : name.size);
+        char ascii[ASCII_LABEL_MAX];
+        size_t size = label_to_ascii(label, ascii);
+        if (size == 0 || total + (total > 0) + size > ASCII_DOMAIN_MAX)
+            return false;
+        if (total > 0)
+            out[total++] = '.';
+        memcpy(out + total, ascii, size);
+        total += size;
+        name = span_skip(name, dot ? label.size + 1 : label.size);
+    }
+    out[total] = '\0';
+    return total > 0;
+}

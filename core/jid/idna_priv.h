@@ -15,5 +15,8 @@
 /* out has room for JID_PART_MAX octets; *size may be 0 only with a result other than PART_OK. */
 enum part_result idna_prepare(struct span text, char *out, size_t *size, struct jid_reason *reason);
 
+/* The ASCII form of a prepared name; at most 253 octets and a NUL. False when it is none, or too long. */
+bool idna_to_ascii(struct span name, char *out);
+
 /* "[...]" by RFC 3986 s3.2.2 and RFC 6874: an IPv6 address, perhaps with "%25" and a zone. */
 enum part_result ip_literal_prepare(struct span text, char *out, size_t *size, struct jid_reason *reason);

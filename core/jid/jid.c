@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/jid/ascii_priv.h"
+#include "core/jid/idna_priv.h"
 #include "core/jid/part_priv.h"
 
 const char *jid_status_text(enum jid_status status)
@@ -48,6 +49,11 @@ enum jid_status jid_prepare_local(struct span text, char *out, size_t *size)
     if (ascii_prepare_local(text, out))
         return JID_OK;
     return status_of(PART_LOCAL, part_prepare_local(text, out, size, &reason));
+}
+
+bool jid_domain_to_ascii(struct span domain, char out[JID_ASCII_DOMAIN_MAX + 1])
+{
+    return idna_to_ascii(domain, out);
 }
 
 enum jid_status jid_prepare_domain(struct span text, char *out, size_t *size)

@@ -63,6 +63,12 @@ enum jid_status jid_prepare_resource(struct span text, char *out, size_t *size) 
 enum jid_status jid_prepare_password(struct span text, char *out, size_t out_size, size_t *size)
     __attribute__((warn_unused_result));
 
+#define JID_ASCII_DOMAIN_MAX 253u
+
+/* A prepared domainpart with A-labels for its U-labels, as the DNS wants it (RFC 7622 s3.2, RFC 5890 s2.3.2.1), and a
+ * NUL behind it. False when it is longer than that, or is not prepared. */
+bool jid_domain_to_ascii(struct span domain, char out[JID_ASCII_DOMAIN_MAX + 1]) __attribute__((warn_unused_result));
+
 #define JID_NO_CODE_POINT UINT32_MAX
 
 /* What exactly speaks against an address: for tools and logs, never on a hot path. */

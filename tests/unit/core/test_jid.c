@@ -448,6 +448,36 @@ static void jid_explain__refusals__name_code_point_and_rule(void **state)
     }
 }
 
+static void jid_domain_to_ascii__prepared_names__a_labels(void **state)
+{
+    (void)state;
+    char out[JID_ASCII_DOMAIN_MAX + 1];
+    assert_true(jid_domain_to_ascii(SPAN("example.com"), out));
+    assert_string_equal(out, "example.com");
+    assert_true(jid_domain_to_ascii(SPAN("b\xc3\xbc"
+                                         "cher.example.\xe4\xb8\xad\xe5\x9b\xbd"),
+                                    out));
+    assert_string_equal(out, "xn--bcher-kva.example.xn--fiqs8s");
+}
+
+static void jid_domain_to_ascii__too_long_or_unprepared__refused(void **state)
+{
+    (void)state;
+    char out[JID_ASCII_DOMAIN_MAX + 1], name[JID_ASCII_DOMAIN_MAX + 2];
+    for (size_t i = 0; i < sizeof name; i++)
+        name[i] = i % 50 == 49 ? '.' : 'a';
+    assert_true(jid_domain_to_ascii(span_of(name, JID_ASCII_DOMAIN_MAX), out));
+    assert_int_equal(strlen(out), JID_ASCII_DOMAIN_MAX);
+    assert_false(jid_domain_to_ascii(span_of(name, JID_ASCII_DOMAIN_MAX + 1), out));
+    memset(name, 'a', 64);
+    assert_true(jid_domain_to_ascii(span_of(name, 63), out));
+    assert_false(jid_domain_to_ascii(span_of(name, 64), out));
+    assert_false(jid_domain_to_ascii(SPAN(""), out));
+    assert_false(jid_domain_to_ascii(SPAN("a..b"), out));
+    assert_false(jid_domain_to_ascii(SPAN("a.\xff\xfe.b"), out));
+    assert_false(jid_domain_to_ascii(SPAN("\xe2\x98\xba.example"), out)); /* U+263A is DISALLOWED */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,6 +494,8 @@ int main(void)
         cmocka_unit_test(jid_password__opaque_string__room_is_kept),
         cmocka_unit_test(jid_prepare__no_text_at_all__empty),
         cmocka_unit_test(jid_status_text__every_status__has_its_own_sentence),
+        cmocka_unit_test(jid_domain_to_ascii__prepared_names__a_labels),
+        cmocka_unit_test(jid_domain_to_ascii__too_long_or_unprepared__refused),
         cmocka_unit_test(jid_explain__refusals__name_code_point_and_rule),
     };
     return cmocka_run_group_tests_name("core/jid", tests, NULL, NULL);
