@@ -23,6 +23,7 @@ FOREIGN = [
     (re.compile(r'wolfssl/'), ('tls', 'tests/unit/tls', 'bench/micro-tls')),
     (re.compile(r'liburing|linux/io_uring'), ('io/ring', 'bench/relay', 'tests/unit/io')),
     (re.compile(r'lmdb\.h'), ('router/store', 'tests/unit/router')),
+    (re.compile(r'unbound'), ('router/s2s',)),
     (re.compile(r'unistr|unicase|uninorm|unictype|idn2'), ('core/jid', 'tls', 'tools/jidprep', 'tests')),
 ]
 
