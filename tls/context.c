@@ -35,6 +35,11 @@ static const int curves[] = {WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_X25519, WOLFSSL_
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
+struct file {
+    unsigned char *bytes;
+    long size;
+};
+
 static void file_free(struct file *file)
 {
     if (file->bytes != NULL)
@@ -192,18 +197,25 @@ static int verify_nothing(int is_good, WOLFSSL_X509_STORE_CTX *store)
     return 1;
 }
 
-/* Called for every certificate that the library does not like, and for the leaf. Each time all are at hand, so that the
- * first call tells it all. The library then goes on: that the peer has the leaf's key is its affair, whose the leaf is
- * ours (spares_priv.h). */
+/* Where we judge. Called for the leaf, and before it for what the library does not like, which is everything, since its
+ * list of authorities is empty. It must stay empty: the library would enter into it every authority that we let pass
+ * here, for good, and trusted, for all connections of the context. So above the leaf its own verification is switched
+ * off, for that is what it is that would enter it, and with the leaf it is on again: from here on it makes sure that
+ * the peer has sent the certificate, and has its key. */
 static int judge(int is_good, WOLFSSL_X509_STORE_CTX *store)
 {
     struct span sent[CREDENTIAL_SENT_MAX];
+    bool is_leaf = store->error_depth == 0;
     (void)is_good;
     if (store->totalCerts < 1 || store->totalCerts > (int)CREDENTIAL_SENT_MAX)
         return 0;
     for (int i = 0; i < store->totalCerts; i++)
         sent[i] = span_of(store->certs[i].buffer, store->certs[i].length);
-    return engine_judge(store->userCtx, sent, (unsigned)store->totalCerts);
+    WOLFSSL *library = engine_judge(store->userCtx, sent, (unsigned)store->totalCerts, is_leaf);
+    if (library == NULL)
+        return 0;
+    wolfSSL_set_verify(library, is_leaf ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE, judge);
+    return 1;
 }
 
 /* A client that is not given anchors: one authority file for the library, or no care at all. */
@@ -272,54 +284,33 @@ static WOLFSSL_CTX *open_library(const struct context *context)
     return NULL;
 }
 
-static int use_certificate(const struct party *party, WOLFSSL_CTX *library)
-{
-    return wolfSSL_CTX_use_certificate_chain_buffer(library, party->certificate.bytes, party->certificate.size);
-}
-
-static int use_key(const struct party *party, WOLFSSL_CTX *library)
-{
-    return wolfSSL_CTX_use_PrivateKey_buffer(library, party->key.bytes, party->key.size, WOLFSSL_FILETYPE_PEM);
-}
-
-struct WOLFSSL_CTX *context_borrow(const struct context *context, const struct party *party)
-{
-    WOLFSSL_CTX *library = spares_take(party->spares);
-    if (library != NULL)
-        return library;
-    library = open_library(context);
-    bool is_good = library != NULL;
-    if (is_good && party->certificate.bytes != NULL)
-        is_good = use_certificate(party, library) == WOLFSSL_SUCCESS && use_key(party, library) == WOLFSSL_SUCCESS;
-    if (is_good || library == NULL)
-        return library;
-    wolfSSL_CTX_free(library);
-    return NULL;
-}
-
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static bool load_certificate(struct party *party, const char *file, struct err *err, struct err *warning)
 {
+    struct file pem;
     struct span leaf;
     unsigned char *der = NULL;
-    if (!file_load(file, &party->certificate, err))
+    if (!file_load(file, &pem, err))
         return false;
-    int code = use_certificate(party, party->library);
-    bool is_good = code == WOLFSSL_SUCCESS && leaf_of(&party->certificate, &der, &leaf);
+    int code = wolfSSL_CTX_use_certificate_chain_buffer(party->library, pem.bytes, pem.size);
+    bool is_good = code == WOLFSSL_SUCCESS && leaf_of(&pem, &der, &leaf);
     if (is_good)
         judge_leaf(party, file, leaf, warning);
     else
         err_set(err, "%s: not a certificate in PEM: %s", file, reason_of(code));
     free(der);
+    file_free(&pem);
     return is_good;
 }
 
 static bool load_key(struct party *party, const struct context_domain *domain, struct err *err)
 {
-    if (!file_load(domain->key_file, &party->key, err))
+    struct file pem;
+    if (!file_load(domain->key_file, &pem, err))
         return false;
-    int code = use_key(party, party->library);
+    int code = wolfSSL_CTX_use_PrivateKey_buffer(party->library, pem.bytes, pem.size, WOLFSSL_FILETYPE_PEM);
+    file_free(&pem);
     if (code != WOLFSSL_SUCCESS) {
         err_set(err, "%s: not a private key in PEM, or an encrypted one, which is not supported: %s", domain->key_file,
                 reason_of(code));
@@ -344,18 +335,6 @@ static bool load_domain(struct party *party, const struct context_domain *domain
     return false;
 }
 
-/* The files are needed again only where contexts of the library are made for handshakes. */
-static bool keep_spares(struct party *party)
-{
-    party->spares = calloc(1, sizeof(*party->spares));
-    if (party->spares == NULL)
-        return false;
-    spares_init(party->spares);
-    spares_give(party->spares, party->library);
-    party->library = NULL;
-    return true;
-}
-
 static bool open_party(struct context *context, struct party *party, const struct context_config *config,
                        const struct context_domain *domain, struct err *err, struct err *warning)
 {
@@ -370,11 +349,7 @@ static bool open_party(struct context *context, struct party *party, const struc
         err_set(err, "wolfSSL refuses session tickets; was it built by tools/setup?");
         return false;
     }
-    if (context->anchors != NULL)
-        return keep_spares(party);
-    file_free(&party->certificate);
-    file_free(&party->key);
-    return context->role == CONTEXT_SERVER || set_trust(party, config, err);
+    return context->role == CONTEXT_SERVER || context->anchors != NULL || set_trust(party, config, err);
 }
 
 /* wolfSSL takes the protocols as one comma-separated list. */
@@ -470,11 +445,6 @@ void context_unref(struct context *context)
     for (unsigned i = 0; i < context->party_count; i++) {
         struct party *party = &context->parties[i];
         wolfSSL_CTX_free(party->library);
-        if (party->spares != NULL)
-            spares_fini(party->spares);
-        free(party->spares);
-        file_free(&party->certificate);
-        file_free(&party->key);
         free(party->name);
         free(party->a_label);
     }

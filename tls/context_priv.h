@@ -5,28 +5,17 @@
  */
 #include "tls/certificate_priv.h"
 #include "tls/context.h"
-#include "tls/spares_priv.h"
 
 #include <stdatomic.h>
 
 struct WOLFSSL;
 struct WOLFSSL_CTX;
 
-/* In PEM. */
-struct file {
-    unsigned char *bytes;
-    long size;
-};
-
 /* A domain, or the one nameless party of a client that has none. */
 struct party {
     char *name;    /* as configured */
     char *a_label; /* lower case, as SNI has it */
-    /* One for all connections; where the peer is judged NULL, and one for each handshake, made of the files. */
     struct WOLFSSL_CTX *library;
-    struct spares *spares;
-    struct file certificate;
-    struct file key;
     struct ticket_keys *ticket_keys;
     uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
     uint8_t end_point_size;
@@ -51,8 +40,9 @@ int engine_send(struct WOLFSSL *library, char *buffer, int size, void *engine);
 /* The peer's certificates, leaf first, in a client. */
 int engine_see_certificate(void *engine, struct span leaf);
 
-/* All that the peer sent, leaf first, once or more in a handshake. False: memory was refused. */
-bool engine_judge(void *engine, const struct span *sent, unsigned count);
+/* All that the peer sent, leaf first; called for the certificates from the end of the chain to the leaf, not for each.
+ * The library's connection, or NULL when memory was refused. */
+struct WOLFSSL *engine_judge(void *engine, const struct span *sent, unsigned count, bool is_leaf);
 
 /* Of the ticket that a server's engine gives: 0 after a full handshake, else one more than that of the ticket it took.
  */
@@ -60,5 +50,3 @@ uint8_t *engine_ticket_generation(void *engine);
 
 /* The party with this name, compared as host names are; NULL: none. */
 const struct party *context_find(const struct context *context, struct span a_label);
-/* For one handshake where the peer is judged; goes back by spares_give. NULL: memory was refused. */
-struct WOLFSSL_CTX *context_borrow(const struct context *context, const struct party *party);

@@ -40,7 +40,7 @@ enum phase {
 
 /* What is known of the peer's certificates. */
 struct remote {
-    struct WOLFSSL_CTX *borrowed;  /* during a handshake in which they are judged */
+    bool is_unfinished;            /* between two of them */
     struct credential *credential; /* what came of that; NULL: none was presented, or it was taken */
     uint8_t end_point[CERTIFICATE_HASH_MAX];
     uint8_t end_point_size;
@@ -132,16 +132,17 @@ int engine_see_certificate(void *context, struct span leaf)
     return 0;
 }
 
-bool engine_judge(void *context, const struct span *sent, unsigned count)
+struct WOLFSSL *engine_judge(void *context, const struct span *sent, unsigned count, bool is_leaf)
 {
     struct engine *engine = context;
     struct remote *remote = engine->remote;
     enum credential_role role = engine->context->role == CONTEXT_SERVER ? CREDENTIAL_CLIENT : CREDENTIAL_SERVER;
+    remote->is_unfinished = !is_leaf;
     if (remote->credential != NULL)
-        return true;
+        return engine->library;
     engine_see_certificate(engine, sent[0]);
     remote->credential = credential_judge(engine->context->anchors, sent, count, role, engine->context->clock());
-    return remote->credential != NULL;
+    return remote->credential == NULL ? NULL : engine->library;
 }
 
 uint8_t *engine_ticket_generation(void *context)
@@ -170,28 +171,14 @@ static enum engine_status fail_library(struct engine *engine, int code)
 
 /* ---- making ---------------------------------------------------------------------------------------------------- */
 
-/* What was borrowed for the handshake goes back; the library keeps its own reference, and looks for authorities no
- * more. */
-static void give_back(struct engine *engine)
-{
-    if (engine->remote == NULL || engine->remote->borrowed == NULL)
-        return;
-    spares_give(engine->party->spares, engine->remote->borrowed);
-    engine->remote->borrowed = NULL;
-}
-
 static bool open_library(struct engine *engine)
 {
-    WOLFSSL_CTX *context = engine->party->library;
-    bool is_judged = engine->context->anchors != NULL;
-    if (is_judged || engine->context->role == CONTEXT_CLIENT) {
+    if (engine->context->anchors != NULL || engine->context->role == CONTEXT_CLIENT) {
         engine->remote = calloc(1, sizeof(*engine->remote));
         if (engine->remote == NULL)
             return false;
     }
-    if (is_judged)
-        context = engine->remote->borrowed = context_borrow(engine->context, engine->party);
-    WOLFSSL *library = context == NULL ? NULL : wolfSSL_new(context);
+    WOLFSSL *library = wolfSSL_new(engine->party->library);
     if (library == NULL)
         return false;
     engine->library = library;
@@ -268,7 +255,6 @@ void engine_free(struct engine *engine)
     /* Nothing may be written any more: the library would only send an alert here if it were asked to. */
     if (engine->library != NULL)
         wolfSSL_free(engine->library);
-    give_back(engine);
     if (engine->remote != NULL)
         credential_free(engine->remote->credential);
     free(engine->remote);
@@ -292,15 +278,25 @@ static void read_exporter(struct engine *engine)
                                                     sizeof(label) - 1, NULL, 0, 0) == WOLFSSL_SUCCESS;
 }
 
+/* Nothing of what the library verifies may have been left switched off, and a server has a certificate. */
+static bool is_judged(const struct engine *engine)
+{
+    const struct remote *remote = engine->remote;
+    if (engine->context->anchors == NULL)
+        return true;
+    return !remote->is_unfinished && (engine->context->role == CONTEXT_SERVER || remote->credential != NULL);
+}
+
 static enum engine_status negotiate(struct engine *engine)
 {
     int result = wolfSSL_negotiate(engine->library);
     if (result == WOLFSSL_SUCCESS) {
+        if (!is_judged(engine))
+            return fail(engine, "the peer's certificates were not seen to the end");
         engine->phase = PHASE_READY;
         engine->records_read = 0;
         read_exporter(engine);
         wolfSSL_FreeArrays(engine->library);
-        give_back(engine);
         return ENGINE_OK;
     }
     int code = wolfSSL_get_error(engine->library, result);
