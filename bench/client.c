@@ -186,6 +186,7 @@ static void consume(void *context, struct span bytes)
             if (client->state != CLIENT_LEAVING)
                 client_fail(client, "the server closed the stream");
             return;
+        case XML_MISNAMED: /* its limits spare nothing */
         case XML_REFUSED:
             client_fail(client, "the server's XML: %s", xml_error_text((enum xml_error)client->reader.error));
             break;

@@ -47,6 +47,14 @@ static int name_char(const char *p, const char *end, bool *starts, bool *continu
     return size;
 }
 
+/* A name with a ':' too many is still one to XML: its element can be read on, unless it is the top-level element's own.
+ * That of an entity is none of the five in any case. */
+static bool is_spared(struct xml_scan *t, enum xml_state state)
+{
+    bool is_name_of_all = state == STATE_START_NAME && t->depth == 0;
+    return state != STATE_REF_NAME && !is_name_of_all && xml_spare(t) == XML_OK;
+}
+
 const char *xml_careful_name(struct xml_scan *t, const char *p, const char *end, enum xml_state state)
 {
     const char *start = t->bytes + t->token;
@@ -61,13 +69,17 @@ const char *xml_careful_name(struct xml_scan *t, const char *p, const char *end,
             return xml_refuse(t, p, XML_ENCODING);
         if (*p == ':') {
             /* A name has one ':', that of an entity none (Namespaces s4, s7). */
-            if (p == local || t->colon || state == STATE_REF_NAME)
+            bool is_fault = p == local || t->colon || state == STATE_REF_NAME;
+            if (is_fault && !is_spared(t, state))
                 return xml_refuse(t, p, XML_NAMESPACE);
-            t->colon = (uint16_t)(p - start);
+            /* Of a spared name all before its first ':' is the prefix, nothing if it begins with it. */
+            if (!t->colon)
+                t->colon = (uint16_t)(p - start);
         } else if (!continues) {
             break;
         } else if (p == local && !starts) {
-            return xml_refuse(t, p, t->colon ? XML_NAMESPACE : XML_NOT_WELL_FORMED);
+            if (!t->colon || !is_spared(t, state))
+                return xml_refuse(t, p, t->colon ? XML_NAMESPACE : XML_NOT_WELL_FORMED);
         }
         p += size;
         if (p - start > t->limits->name_size_max)
@@ -77,7 +89,7 @@ const char *xml_careful_name(struct xml_scan *t, const char *p, const char *end,
         return xml_suspend(t, p, state);
     if (p == start)
         return xml_refuse_byte(t, p);
-    if (t->colon && p == start + t->colon + 1)
+    if (t->colon && p == start + t->colon + 1 && !is_spared(t, state))
         return xml_refuse(t, p, XML_NAMESPACE);
     return p;
 }

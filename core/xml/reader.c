@@ -236,7 +236,7 @@ static enum xml_event finish(struct xml_reader *reader, struct xml_scratch *scra
     if (!fill_stanza(scratch, t, out))
         return refuse(reader, XML_MEMORY);
     if (t->verdict == VERDICT_STANZA)
-        return XML_STANZA;
+        return t->flags & XML_HAS_MISNAMED ? XML_MISNAMED : XML_STANZA;
     reader->header = xml_header_new(t, out);
     if (!reader->header)
         return refuse(reader, XML_MEMORY);

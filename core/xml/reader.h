@@ -10,6 +10,10 @@
  * Accepts what a conforming namespace-aware XML 1.0 (5th edition) parser accepts, less what RFC 6120 s11.1 forbids.
  * A reader is strict about form only: which namespace, element or attribute may stand where is the stream's business.
  *
+ * What breaks Namespaces 1.0 alone still has tags that match by their names as written (XML s3), so its end is certain:
+ * a reader whose limits say so reads on to it (RFC 6120 s11.3, rule 4). A fault in the stream header, or one that
+ * leaves the namespace of the top-level element itself unknown, refuses the stream all the same.
+ *
  * Thread:  the shard's. The scratch is shared by all readers of a shard and holds nothing between two calls.
  * Memory:  at rest (between top-level elements) a reader holds only this struct, plus one small block if the stream
  *          header declared other prefixes than one for the stream namespace; a cut element costs its bytes and tape.
@@ -24,6 +28,7 @@ struct xml_limits {
     uint16_t attribute_max;   /* per element, declarations included */
     uint16_t name_size_max;   /* bytes of a qualified name */
     uint16_t namespace_max;   /* declarations in scope, those of the stream header included; at most 32 there */
+    bool spares_misnamed;     /* what breaks only Namespaces 1.0 inside a top-level element is told as XML_MISNAMED */
 };
 
 /* Wide limits for tests and tools; the router's come from its configuration. */
@@ -35,17 +40,21 @@ enum xml_event {
     XML_STANZA,  /* a whole top-level element */
     XML_FOOTER,  /* the stream's end tag; nothing may follow */
     XML_REFUSED, /* the stream cannot go on; see reader->error. Sticky. */
+    XML_MISNAMED /* a whole top-level element that is not namespace-well-formed, if the limits spare those: never to be
+                    passed on. The name and namespace of its first element are certain; below it a namespace may be
+                    NS_NONE where it could not be told. */
 };
 
 enum xml_error {
     XML_OK,
-    XML_NOT_WELL_FORMED,  /* XML 1.0: <not-well-formed/> */
-    XML_NAMESPACE,        /* Namespaces 1.0: unbound prefix, duplicate expanded name, reserved names: <not-well-formed/> */
-    XML_RESTRICTED,       /* comment, PI, DTD, undefined entity (RFC 6120 s11.1): <restricted-xml/> */
-    XML_ENCODING,         /* not UTF-8, other declared encoding, BOM UTF-16 (s11.6): <unsupported-encoding/> */
-    XML_VERSION,          /* XML declaration with a version other than 1.x: <not-well-formed/> */
-    XML_STRAY_TEXT,       /* character data other than white space between top-level elements: <bad-format/> */
-    XML_LIMIT_SIZE,       /* <policy-violation/>, all below */
+    XML_NOT_WELL_FORMED, /* XML 1.0: <not-well-formed/> */
+    XML_NAMESPACE,       /* Namespaces 1.0: unbound prefix, duplicate expanded name, reserved names: <not-well-formed/>;
+                            see also spares_misnamed */
+    XML_RESTRICTED,      /* comment, PI, DTD, undefined entity (RFC 6120 s11.1): <restricted-xml/> */
+    XML_ENCODING,        /* not UTF-8, other declared encoding, BOM UTF-16 (s11.6): <unsupported-encoding/> */
+    XML_VERSION,         /* XML declaration with a version other than 1.x: <not-well-formed/> */
+    XML_STRAY_TEXT,      /* character data other than white space between top-level elements: <bad-format/> */
+    XML_LIMIT_SIZE,      /* <policy-violation/>, all below */
     XML_LIMIT_DEPTH,
     XML_LIMIT_ATTRIBUTES,
     XML_LIMIT_ELEMENTS,
@@ -78,7 +87,7 @@ void xml_reader_restart(struct xml_reader *reader);
 
 /*
  * Takes bytes from the front of *in and says what came next; call again while it is not XML_MORE. White space between
- * top-level elements is taken silently. *out is set for XML_HEADER and XML_STANZA.
+ * top-level elements is taken silently. *out is set for XML_HEADER, XML_STANZA and XML_MISNAMED.
  */
 enum xml_event xml_reader_next(struct xml_reader *reader, struct xml_scratch *scratch, struct span *in,
                                struct xml_stanza *out);

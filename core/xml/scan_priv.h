@@ -194,6 +194,18 @@ const char *xml_refuse(struct xml_scan *t, const char *p, enum xml_error error);
 const char *xml_refuse_byte(struct xml_scan *t, const char *p);
 enum xml_error xml_byte_error(uint8_t byte);
 
+/* --- namespace faults --------------------------------------------------------------------------------------------- */
+
+/* A fault of Namespaces 1.0 that leaves the top-level element's own name certain: XML_OK when it is noted and the element
+ * read on, XML_NAMESPACE when it ends the stream. Called on faults only. */
+static inline enum xml_error xml_spare(struct xml_scan *t)
+{
+    if (!t->header || !t->limits->spares_misnamed)
+        return XML_NAMESPACE;
+    t->flags |= XML_HAS_MISNAMED;
+    return XML_OK;
+}
+
 /* --- careful.c: everything rare. Each returns the byte to go on with, or NULL after a verdict. -------------------- */
 
 const char *xml_careful_name(struct xml_scan *t, const char *p, const char *end, enum xml_state state);

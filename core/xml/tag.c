@@ -167,16 +167,26 @@ static bool is_allowed(struct span prefix, uint16_t ns, bool is_empty)
     return ns != NS_XML && !is_empty && !span_equal(prefix, SPAN("xmlns"));
 }
 
+/* Nothing is bound by it. The top-level element must not depend on it. */
+static enum xml_error misdeclared(struct xml_scan *t, const struct xml_attribute *a, struct span prefix)
+{
+    struct span own = span_of(t->bytes + t->tag + 1, t->tag_prefix_size);
+    bool is_same_kind = (a->prefix_size == 0) == (own.size == 0);
+    return t->depth == 0 && is_same_kind && span_equal(prefix, own) ? XML_NAMESPACE : xml_spare(t);
+}
+
 static enum xml_error declare(struct xml_scan *t, struct xml_attribute *a)
 {
     enum xml_error error = XML_OK;
+    a->ns = NS_XMLNS;
     uint32_t skip = a->prefix_size ? a->prefix_size + 1u : a->name_size;
     struct span prefix = span_of(t->bytes + a->name + skip, a->name_size - skip);
     uint16_t ns = a->value_size ? declared_ns(t, a, &error) : NS_NONE;
     if (error != XML_OK)
         return error;
-    if (!is_allowed(prefix, ns, a->value_size == 0))
-        return XML_NAMESPACE;
+    bool is_nameless = a->prefix_size != 0 && prefix.size == 0; /* "xmlns:", a name that was spared */
+    if (is_nameless || !is_allowed(prefix, ns, a->value_size == 0))
+        return misdeclared(t, a, prefix);
     uint32_t in_scope = t->binding_count + (t->header ? t->header->count : 0u);
     uint32_t most = t->limits->namespace_max;
     if (!t->header && most > HEADER_MAX)
@@ -190,7 +200,6 @@ static enum xml_error declare(struct xml_scan *t, struct xml_attribute *a)
     arrays->bindings[t->binding_count++] = (struct xml_binding){a->name + skip, (uint16_t)prefix.size, ns};
     if (prefix.size == 0)
         t->default_ns = ns;
-    a->ns = NS_XMLNS;
     t->flags |= XML_HAS_DECLARATION;
     return XML_OK;
 }
@@ -242,7 +251,8 @@ static int ns_compare(const struct xml_scan *t, uint16_t a, uint16_t b)
     return (a > b) - (a < b);
 }
 
-/* By expanded name (Namespaces s6.3); declarations keep theirs apart, so this covers XML s3.1 as well. */
+/* By expanded name (Namespaces s6.3); declarations keep theirs apart. Two names that are the same as written, which
+ * XML s3.1 forbids, always have equal expanded names. */
 static int name_compare(const struct xml_scan *t, const struct xml_attribute *a, const struct xml_attribute *b)
 {
     uint32_t a_skip = a->prefix_size ? a->prefix_size + 1u : 0;
@@ -256,6 +266,27 @@ static int name_compare(const struct xml_scan *t, const struct xml_attribute *a,
     return order ? order : ns_compare(t, a->ns, b->ns);
 }
 
+static int prefix_compare(const struct xml_scan *t, const struct xml_attribute *a, const struct xml_attribute *b)
+{
+    int order = size_compare(a->prefix_size, b->prefix_size);
+    return order ? order : memcmp(t->bytes + a->name, t->bytes + b->name, a->prefix_size);
+}
+
+/* Equal expanded names lie together, and among them those that are the same as written. */
+static int sort_compare(const struct xml_scan *t, const struct xml_attribute *a, const struct xml_attribute *b)
+{
+    int order = name_compare(t, a, b);
+    return order ? order : prefix_compare(t, a, b);
+}
+
+/* XML_NOT_WELL_FORMED: the same as written; XML_NAMESPACE: only once expanded. */
+static enum xml_error pair_error(const struct xml_scan *t, const struct xml_attribute *a, const struct xml_attribute *b)
+{
+    if (name_compare(t, a, b) != 0)
+        return XML_OK;
+    return prefix_compare(t, a, b) == 0 ? XML_NOT_WELL_FORMED : XML_NAMESPACE;
+}
+
 static void sift_down(const struct xml_scan *t, const struct xml_attribute *a, uint16_t *order, uint32_t at,
                       uint32_t count)
 {
@@ -263,9 +294,9 @@ static void sift_down(const struct xml_scan *t, const struct xml_attribute *a, u
         uint32_t child = 2 * at + 1;
         if (child >= count)
             return;
-        if (child + 1 < count && name_compare(t, &a[order[child]], &a[order[child + 1]]) < 0)
+        if (child + 1 < count && sort_compare(t, &a[order[child]], &a[order[child + 1]]) < 0)
             child++;
-        if (name_compare(t, &a[order[at]], &a[order[child]]) >= 0)
+        if (sort_compare(t, &a[order[at]], &a[order[child]]) >= 0)
             return;
         uint16_t kept = order[at];
         order[at] = order[child];
@@ -285,28 +316,30 @@ static enum xml_error check_sorted(const struct xml_scan *t, const struct xml_at
     for (uint32_t i = count / 2; i-- > 0;)
         sift_down(t, a, order, i, count);
     enum xml_error error = XML_OK;
-    for (uint32_t left = count; left-- > 1 && error == XML_OK;) {
+    for (uint32_t left = count; left-- > 1 && error != XML_NOT_WELL_FORMED;) {
         uint16_t greatest = order[0];
         order[0] = order[left];
         sift_down(t, a, order, 0, left);
-        if (name_compare(t, &a[greatest], &a[order[0]]) == 0)
-            error = XML_NOT_WELL_FORMED;
+        enum xml_error pair = pair_error(t, &a[greatest], &a[order[0]]);
+        error = pair == XML_OK ? error : pair;
     }
     free(order);
     return error;
 }
 
+/* Looks further behind a pair that only Namespaces forbids: what XML forbids is never spared. */
 static enum xml_error check_unique(const struct xml_scan *t, const struct xml_attribute *a, uint32_t count)
 {
     if (count > PAIRWISE_MAX)
         return check_sorted(t, a, count);
+    enum xml_error error = XML_OK;
     for (uint32_t i = 1; i < count; i++) {
-        for (uint32_t j = 0; j < i; j++) {
-            if (name_compare(t, &a[i], &a[j]) == 0)
-                return XML_NOT_WELL_FORMED;
+        for (uint32_t j = 0; j < i && error != XML_NOT_WELL_FORMED; j++) {
+            enum xml_error pair = pair_error(t, &a[i], &a[j]);
+            error = pair == XML_OK ? error : pair;
         }
     }
-    return XML_OK;
+    return error;
 }
 
 enum xml_error xml_tag_resolve(struct xml_scan *t, uint16_t *ns)
@@ -319,16 +352,24 @@ enum xml_error xml_tag_resolve(struct xml_scan *t, uint16_t *ns)
             error = declare(t, i);
     }
     *ns = t->default_ns;
-    if (t->tag_prefix_size && error == XML_OK)
+    if (t->tag_prefix_size && error == XML_OK) {
         *ns = prefix_ns(t, span_of(t->bytes + t->tag + 1, t->tag_prefix_size), &error);
+        if (error == XML_NAMESPACE && t->depth)
+            error = xml_spare(t);
+    }
     uint32_t prefixed = 0;
     for (struct xml_attribute *i = a; (t->tag_flags & TAG_PREFIXED) && i < end && error == XML_OK; i++) {
         if (i->prefix_size == 0 || (i->flags & XML_ATTR_DECLARATION))
             continue;
         i->ns = prefix_ns(t, span_of(t->bytes + i->name, i->prefix_size), &error);
+        if (error == XML_NAMESPACE)
+            error = xml_spare(t);
         prefixed++;
     }
-    if (error == XML_OK && ((t->tag_flags & TAG_SUSPECT) || prefixed > 1))
+    if (error == XML_OK && ((t->tag_flags & TAG_SUSPECT) || prefixed > 1)) {
         error = check_unique(t, a, (uint32_t)(end - a));
+        if (error == XML_NAMESPACE)
+            error = xml_spare(t);
+    }
     return error;
 }

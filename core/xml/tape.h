@@ -59,6 +59,7 @@ enum xml_stanza_flag {
     XML_HAS_DECLARATION = 2, /* some namespace declaration inside the stanza */
     XML_USES_STREAM_PREFIX = 4, /* a prefix bound on the stream header, other than xml, is used: see prefixes_used */
     XML_HAS_REFERENCE = 8,   /* some reference in text or an attribute value */
+    XML_HAS_MISNAMED = 16,   /* not namespace-well-formed: set in what XML_MISNAMED tells, and nowhere else */
 };
 
 struct xml_stanza {

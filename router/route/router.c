@@ -60,6 +60,8 @@ struct policy *policy_new(struct config *config, struct ticket_keys *tickets, st
     atomic_init(&policy->references, 1);
     policy->config = config;
     policy->limits = limits_of(config, config->limits_stanza_size, config->limits_elements);
+    /* Only who has authenticated is spared: a stranger's stream ends. */
+    policy->limits.spares_misnamed = config->xml_namespace_errors == NAMESPACE_ERRORS_STANZA;
     policy->limits_unauthenticated =
         limits_of(config, config->limits_stanza_size_unauthenticated, config->limits_elements_unauthenticated);
     if (!has_certificate(config))

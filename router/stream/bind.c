@@ -18,6 +18,15 @@ bool bind_is_request(const struct xml_stanza *stanza)
            xml_child_named(stanza, 0, NS_BIND, "bind") != XML_NOWHERE;
 }
 
+bool bind_is_misnamed(const struct xml_stanza *stanza)
+{
+    const struct xml_attribute *type = xml_attribute(stanza, 0, NS_NONE, "type");
+    char room[32];
+    struct span value = type ? xml_value(stanza, type, room, sizeof room) : SPAN_NONE;
+    return (stanza->flags & XML_HAS_MISNAMED) && xml_is(stanza, 0, NS_CLIENT, "iq") &&
+           (span_is(value, "set") || span_is(value, "get"));
+}
+
 static enum nego_event refuse(struct stream *stream, const struct stanza_head *head, enum stanza_error error)
 {
     reply_error(&stream->out, stream->shard->pool, STANZA_IQ, SPAN_NONE, SPAN_NONE, head->id, error, NULL);
@@ -145,6 +154,8 @@ enum nego_event bind_resource(struct stream *stream, const struct xml_stanza *st
         stream_close(stream, error, NULL);
         return EV_CLOSED;
     }
+    if (stanza->flags & XML_HAS_MISNAMED)
+        return refuse(stream, &head, ERROR_NOT_ACCEPTABLE);
     if (fault == STANZA_BAD_TO)
         return refuse(stream, &head, ERROR_JID_MALFORMED);
     if (fault != STANZA_FINE || head.type != TYPE_SET || !requested(stanza, resource, &size))

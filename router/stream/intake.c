@@ -60,30 +60,53 @@ static void not_a_stanza(struct stream *stream, const struct xml_stanza *stanza)
     stream_close(stream, is_content_like ? STREAM_INVALID_NAMESPACE_ERROR : STREAM_UNSUPPORTED_STANZA_TYPE_ERROR, NULL);
 }
 
-void intake_element(struct stream *stream, const struct xml_stanza *stanza)
+/* Reads the head. False: the stanza's sender is not who it says or cannot be answered, and the stream ends. */
+static bool is_answerable(struct stream *stream, const struct xml_stanza *stanza, enum stanza_kind kind,
+                          struct stanza_head *head, enum stanza_fault *fault)
 {
     struct shard *shard = stream->shard;
+    shard_count(shard, COUNTER_STANZAS_IN, 1);
+    *fault = stanza_head_read(stanza, kind, head);
+    if (*fault == STANZA_BAD_FROM || !from_is_own(stream, head)) {
+        shard_count(shard, COUNTER_REFUSED, 1);
+        stream_close(stream, STREAM_INVALID_FROM_ERROR, "'from' is not this stream's address");
+        return false;
+    }
+    if (*fault == STANZA_BAD_ID) { /* an answer without it would answer nothing (s8.3.1) */
+        shard_count(shard, COUNTER_REFUSED, 1);
+        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "the id of a stanza is too long");
+        return false;
+    }
+    return true;
+}
+
+void intake_element(struct stream *stream, const struct xml_stanza *stanza)
+{
     enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);
+    struct stanza_head head;
+    enum stanza_fault fault;
     if (kind == STANZA_NONE) {
         not_a_stanza(stream, stanza);
         return;
     }
-    shard_count(shard, COUNTER_STANZAS_IN, 1);
-    struct stanza_head head;
-    enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
-    if (fault == STANZA_BAD_FROM || !from_is_own(stream, &head)) {
-        shard_count(shard, COUNTER_REFUSED, 1);
-        stream_close(stream, STREAM_INVALID_FROM_ERROR, "'from' is not this stream's address");
+    if (!is_answerable(stream, stanza, kind, &head, &fault))
         return;
-    }
-    if (fault == STANZA_BAD_ID) { /* an answer without it would answer nothing (s8.3.1) */
-        shard_count(shard, COUNTER_REFUSED, 1);
-        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "the id of a stanza is too long");
-        return;
-    }
-    if (fault != STANZA_FINE) {
+    if (fault != STANZA_FINE)
         refuse(stream, &head, fault);
+    else
+        route_stanza(stream, stanza, &head);
+}
+
+void intake_misnamed(struct stream *stream, const struct xml_stanza *stanza)
+{
+    enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);
+    struct stanza_head head;
+    enum stanza_fault fault;
+    if (kind == STANZA_NONE) {
+        shard_count(stream->shard, COUNTER_XML_REFUSED, 1);
+        stream_close(stream, STREAM_NOT_WELL_FORMED_ERROR, xml_error_text(XML_NAMESPACE));
         return;
     }
-    route_stanza(stream, stanza, &head);
+    if (is_answerable(stream, stanza, kind, &head, &fault))
+        route_refuse(stream, &head, ERROR_NOT_ACCEPTABLE, xml_error_text(XML_NAMESPACE));
 }

@@ -308,6 +308,18 @@ void nego_element(struct stream *stream, const struct xml_stanza *stanza)
     nego_event(stream, event_of(stanza), stanza);
 }
 
+/* An iq request is a failed attempt to bind, answered by bind_resource(); whatever else has no place here ends the
+ * stream as it would if nothing were spared (RFC 6120 s11.3, rule 4). */
+void nego_misnamed(struct stream *stream, const struct xml_stanza *stanza)
+{
+    if (stream->state == STREAM_BIND && bind_is_misnamed(stanza)) {
+        nego_event(stream, EV_IQ_BIND, stanza);
+        return;
+    }
+    shard_count(stream->shard, COUNTER_XML_REFUSED, 1);
+    stream_close(stream, STREAM_NOT_WELL_FORMED_ERROR, xml_error_text(XML_NAMESPACE));
+}
+
 bool nego_new(struct stream *stream)
 {
     struct nego *nego = calloc(1, sizeof *nego);

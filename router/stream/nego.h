@@ -68,6 +68,8 @@ void nego_free(struct stream *stream);
 /* A header or a top-level element before the stream is bound. */
 void nego_header(struct stream *stream, const struct xml_stanza *header);
 void nego_element(struct stream *stream, const struct xml_stanza *stanza);
+/* A top-level element that is not namespace-well-formed, of a stream that has authenticated. */
+void nego_misnamed(struct stream *stream, const struct xml_stanza *stanza);
 void nego_event(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza);
 /* <starttls/> where it has no place any more: <failure/> and the end (RFC 6120 s5.4.2.2). Also in a session. */
 enum nego_event nego_refuse_tls(struct stream *stream, const struct xml_stanza *stanza);

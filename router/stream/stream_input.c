@@ -32,6 +32,12 @@ static void consume(struct stream *stream, struct span *bytes)
             else
                 nego_element(stream, &stanza);
             break;
+        case XML_MISNAMED:
+            if (stream->state == STREAM_BOUND)
+                intake_misnamed(stream, &stanza);
+            else
+                nego_misnamed(stream, &stanza);
+            break;
         case XML_FOOTER:
             stream->has_footer = true;
             stream_close(stream, STREAM_NO_ERROR, NULL);

@@ -29,6 +29,7 @@ static void take_back(struct shard *shard, const struct xml_stanza *stanza)
 static struct xml_limits wide_limits(const struct shard *shard)
 {
     struct xml_limits limits = shard->limits;
+    limits.spares_misnamed = false;
     limits.stanza_size_max = 2 * limits.stanza_size_max + 4 * JID_SIZE_MAX;
     limits.attribute_max = (uint16_t)(limits.attribute_max + 64);
     limits.namespace_max = (uint16_t)(limits.namespace_max + 64);

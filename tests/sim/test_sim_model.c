@@ -359,6 +359,7 @@ static void listen_to(struct ear *ear, const struct caller *caller)
         case XML_FOOTER:
             note(ear, "end ");
             return;
+        case XML_MISNAMED: /* its limits spare nothing */
         case XML_REFUSED:
             note(ear, "(no XML: %s)", xml_error_text((enum xml_error)ear->reader.error));
             return;

@@ -159,10 +159,11 @@ static void record_tape(struct record *record, const struct xml_stanza *s)
 static void note(struct run *run, enum xml_event event, const struct xml_stanza *s, enum run_kind kind)
 {
     run->stanzas += event == XML_STANZA;
+    run->misnamed += event == XML_MISNAMED;
     if (kind == RUN_TAPE) {
         uint32_t tag = (uint32_t)event;
         record_add(&run->record, &tag, sizeof tag);
-        if (event == XML_HEADER || event == XML_STANZA)
+        if (event == XML_HEADER || event == XML_STANZA || event == XML_MISNAMED)
             record_tape(&run->record, s);
     } else if (kind == RUN_EVENTS) {
         if (event == XML_HEADER || event == XML_STANZA)
@@ -240,5 +241,6 @@ void run_free(struct run *run)
 bool run_is_equal(const struct run *a, const struct run *b)
 {
     return a->end == b->end && a->error == b->error && a->offset == b->offset && a->stanzas == b->stanzas &&
+           a->misnamed == b->misnamed &&
            record_is_equal(&a->record, &b->record);
 }

@@ -36,6 +36,7 @@ struct run {
     enum xml_error error;
     uint64_t offset;
     uint32_t stanzas;
+    uint32_t misnamed;
     size_t memory_max; /* of the reader, seen after a call */
     struct record record;
 };
