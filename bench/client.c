@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SOURCES_COUNT 250u /* 127.0.0.2 to 127.0.0.251: 28,000 ports each by default */
 
@@ -168,11 +169,24 @@ static void stanza(struct client *client, const struct xml_stanza *stanza)
     }
 }
 
+/* --tap: a file a connection. Sessions are many, so none stays open. */
+static void keep(const struct client *client, struct span bytes)
+{
+    char path[1024];
+    int size = snprintf(path, sizeof path, "%s/load-%d-%u-%u.xml", client->fleet->options->tap, (int)getpid(),
+                        client->number, client->dials);
+    SL_CHECK(size > 0 && (size_t)size < sizeof path);
+    FILE *file = fopen(path, "ab");
+    SL_CHECK(file && fwrite(bytes.ptr, bytes.size, 1, file) == 1 && fclose(file) == 0);
+}
+
 /* XML of the stream, in order. */
 static void consume(void *context, struct span bytes)
 {
     struct client *client = context;
     struct xml_stanza found;
+    if (client->fleet->options->tap && bytes.size)
+        keep(client, bytes);
     while (bytes.size && client->state != CLIENT_FAILED) {
         switch (xml_reader_next(&client->reader, client->fleet->scratch, &bytes, &found)) {
         case XML_MORE:

@@ -47,6 +47,7 @@ const char *load_options_usage(void)
            "  --presence            send available presence after binding\n"
            "  --relay               the other end is bench/relay: no XMPP, connections joined by twos\n"
            "  --pid PID             of the server: its CPU time and memory are read from /proc\n"
+           "  --tap FOLDER          keeps what clients hear there, a file a connection: for tests, slow\n"
            "  --json                one line of JSON\n"
            "\n"
            "Exit status: 0 all went well; 1 something was lost, duplicated, out of order or failed; 2 wrong usage.\n";
@@ -77,6 +78,7 @@ enum option_id {
     OPT_PRESENCE,
     OPT_RELAY,
     OPT_PID,
+    OPT_TAP,
     OPT_JSON,
     OPT_HELP,
 };
@@ -105,6 +107,7 @@ static const struct option longs[] = {
     {"presence", no_argument, NULL, OPT_PRESENCE},
     {"relay", no_argument, NULL, OPT_RELAY},
     {"pid", required_argument, NULL, OPT_PID},
+    {"tap", required_argument, NULL, OPT_TAP},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -234,6 +237,8 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
         options->domain = optarg;
     } else if (id == OPT_PASSWORD) {
         options->password = optarg;
+    } else if (id == OPT_TAP) {
+        options->tap = optarg;
     }
     return true;
 }
@@ -302,7 +307,8 @@ enum load_parsed load_options_parse(struct load_options *options, int argc, char
             options->is_relay = true;
         else if (id == OPT_JSON)
             options->is_json = true;
-        else if (id == OPT_CONNECT || id == OPT_TLS || id == OPT_DOMAIN || id == OPT_PASSWORD || id == OPT_MECHANISM)
+        else if (id == OPT_CONNECT || id == OPT_TLS || id == OPT_DOMAIN || id == OPT_PASSWORD || id == OPT_TAP ||
+                 id == OPT_MECHANISM)
             is_fine = set_word(options, (enum option_id)id, err);
         else
             is_fine = set_number(options, (enum option_id)id, err);

@@ -23,6 +23,7 @@ struct load_options {
     uint32_t address_count;
     const char *domain;
     const char *password;
+    const char *tap; /* folder for what clients hear, a file a connection; NULL: none */
     uint32_t sessions;
     uint32_t pairs; /* 0: see sessions, which is complete after parsing */
     uint32_t users;

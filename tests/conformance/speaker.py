@@ -152,12 +152,16 @@ class Reader:
 
 
 class Wire:
-    """Bytes of one connection, with or without TLS."""
+    """Bytes of one connection, with or without TLS. Who wants to keep what the server says sets connected: it is called
+    with the port and gives what is called with all bytes behind TLS."""
+    connected = staticmethod(lambda port: lambda data: None)
 
     def __init__(self, host, port):
         self.socket = socket.create_connection((host, port), timeout=WAIT)
+        self.heard = self.connected(port)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = None
+        self.is_tls = False        # or its handshake is under way
         self.was_notified = False  # their close_notify has come
         self.has_ended = False
 
@@ -177,6 +181,8 @@ class Wire:
             data = b""
         if not data:
             self.has_ended = True
+        elif not self.is_tls:
+            self.heard(data)
         return data
 
     def receive(self, wait):
@@ -187,6 +193,7 @@ class Wire:
                 data = self.tls.read(65536)
                 if not data:
                     self.was_notified = True
+                self.heard(data)
                 return data
             except ssl.SSLWantReadError:
                 if self.outgoing.pending:
@@ -207,6 +214,7 @@ class Wire:
 
     def start_tls(self, context, name):
         """True once the handshake is through; False when the server ended it."""
+        self.is_tls = True
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
         until = time.monotonic() + WAIT

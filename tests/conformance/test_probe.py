@@ -2,6 +2,7 @@
 """Every case of the probe passes on this router ($SLUICED, else build/release). What does not is listed here with the
 outcome that was weighed and the reason; any other outcome that is no pass fails the test."""
 import pathlib
+import json
 import sys
 
 import pytest
@@ -11,7 +12,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tools")]
 import probe  # noqa: E402
 import ledger  # noqa: E402
+import speaker  # noqa: E402
+import tap  # noqa: E402
 import throwaway  # noqa: E402
+
+speaker.Wire.connected = staticmethod(lambda port: tap.Connection(port, "probe").heard)
 
 # By id: (verdict, what is seen, reason).
 EXCEPTIONS = {
@@ -28,6 +33,11 @@ def target(tmp_path_factory):
     made = throwaway.start(folder)
     accounts = [("user0", "secret"), ("user1", "secret")]
     yield ledger.Target("127.0.0.1", made["c2s"], made["tls"], "localhost", accounts, str(folder / "ca.pem"))
+    with throwaway.Stats(made["stats"]) as stats:
+        accepted = next(row["total"] for row in json.loads("".join(stats.ask("json show stats")))
+                        if row["name"] == "connections_accepted")
+    # One more looked whether it listens.
+    assert accepted <= tap.opened[made["c2s"]] + tap.opened[made["tls"]] + 1, "connections past the tap"
     throwaway.stop(folder)  # raises on a failed check or a sanitizer's report in the log
 
 

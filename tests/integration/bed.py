@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import throwaway  # noqa: E402
 
+import tap  # noqa: E402
 import wire  # noqa: E402
 
 TESTBED = str(ROOT / "tools" / "testbed")
@@ -68,11 +69,13 @@ class Bed:
         self.pid, self.port, self.tls_port = int(made["pid"]), int(made["c2s"]), int(made["tls"])
         self.socket = made["stats"]
         self.authority = self.folder / "ca.pem"
+        self.untapped_from = self.tapped()
 
     def relaunch(self):
         """After its end: the same folder, ports and accounts; nothing is made anew."""
         self.process = throwaway.launch(self.folder.resolve(), self.settings, {"c2s": self.port, "tls": self.tls_port})
         self.pid = self.process.pid
+        self.untapped_from = self.tapped()
         return self.process
 
     def kill(self):
@@ -86,7 +89,9 @@ class Bed:
                                                          len(list(tasks.iterdir())) <= 1))
 
     def stop(self):
-        """In order; fails if the log shows a failed check or a sanitizer's report."""
+        """In order; fails if the log shows a failed check or a sanitizer's report, or somebody connected past the tap."""
+        with contextlib.suppress(OSError, throwaway.Trouble):  # it may have ended before
+            assert not self.untapped(), f"{self.untapped()} connections past the tap (tests/schema/tap.py)"
         done = subprocess.run([TESTBED, "stop", str(self.folder)], capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise AssertionError(done.stderr + "\n".join(self.log()[-30:]))
@@ -112,6 +117,14 @@ class Bed:
 
     def shard_of(self, jid):
         return next(row["shard"] for row in self.sessions() if row["jid"] == jid)
+
+    def tapped(self):
+        return tap.opened[self.port] + tap.opened[self.tls_port]
+
+    def untapped(self):
+        """Connections that the router counts and the tap does not, but for the one that saw the router listen."""
+        known = self.tapped() - self.untapped_from + 1
+        return max(0, self.stats()["connections_accepted"] - known)
 
     def ctl(self, *words, given=None):
         return subprocess.run([sluicectl(), "--socket", self.socket, *words], input=given or "", capture_output=True,
@@ -193,3 +206,4 @@ class Bed:
                 client.close()
         self.clients.clear()
         assert wait_until(lambda: not self.difference()), self.difference()
+        assert not self.untapped(), f"{self.untapped()} connections past the tap (tests/schema/tap.py)"

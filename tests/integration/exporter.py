@@ -8,6 +8,7 @@ import select
 import subprocess
 import time
 
+import tap
 import wire
 
 MARK = b"Keying material: "
@@ -25,6 +26,7 @@ class ExporterWire:
              "-servername", name, "-tls1_3", "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32",
              "-nocommands", "-ign_eof"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.tap = tap.Connection(port)
         text = b""
         while not re.search(MARK + rb"[0-9A-F]{64}\r?\n", text) or not text.endswith(b"---\n"):
             text += self.read(time.monotonic() + wire.WAIT)
@@ -45,7 +47,7 @@ class ExporterWire:
         # It tells of the end in words of its own behind the last bytes of the stream.
         end = data.find(b"</stream:stream>")
         self.has_ended = not data
-        return wire.tap(self, data if end < 0 else data[:end + 16])
+        return self.tap.heard(data if end < 0 else data[:end + 16])
 
     def wait_for_end(self, _=None):
         self.process.wait(wire.WAIT)

@@ -8,6 +8,7 @@ import ssl
 
 import pytest
 
+import tap
 import wire
 
 logging.getLogger("slixmpp.stringprep").setLevel(logging.ERROR)
@@ -47,6 +48,16 @@ class Person(slixmpp.ClientXMPP):
     def finish(self, failure):
         if not self.ready.done():
             self.ready.set_result(failure)
+
+    def connection_made(self, transport):
+        """Called for the connection and, on the same one, for what is behind STARTTLS."""
+        if self.event_when_connected == "connected":
+            self.tap = tap.Connection(self.address[1], "slixmpp")
+        super().connection_made(transport)
+
+    def data_received(self, data):
+        self.tap.heard(data)
+        super().data_received(data)
 
     async def log_in(self, direct=False):
         """None, or the event by which it failed."""

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import bed as bed_module
+import tap
 import throwaway
 import wire
 
@@ -27,15 +28,22 @@ def load_binary():
     raise AssertionError(f"{places[0]} is not built: ninja bench/sluice-load")
 
 
+def load(bed, folder, *words):
+    """The report of a run. What its clients hear goes to the tap."""
+    folder.mkdir()
+    done = subprocess.run([load_binary(), *words, "--connect", f"127.0.0.1:{bed.tls_port}", "--sessions", str(SESSIONS),
+                           "--pid", str(bed.pid), "--tap", str(folder), "--json"],
+                          capture_output=True, text=True, timeout=600, check=False)
+    tap.adopt(bed.tls_port, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("shards", [1, 2, 8])
-def test_sessions__all_in_pairs__chat_and_lose_nothing(start_bed, shards):
+def test_sessions__all_in_pairs__chat_and_lose_nothing(start_bed, tmp_path, shards):
     bed = start_bed(shards=shards, users=SESSIONS, settings=["log.level=warn"])
     bare = wire.rss(bed.pid)
-    done = subprocess.run([load_binary(), "chat", "--connect", f"127.0.0.1:{bed.tls_port}", "--sessions", str(SESSIONS),
-                           "--count", str(MESSAGES), "--warmup", "0", "--window", "1", "--pid", str(bed.pid), "--json"],
-                          capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads(done.stdout)
+    report = load(bed, tmp_path / "tap", "chat", "--count", str(MESSAGES), "--warmup", "0", "--window", "1")
     peak = int(next(line for line in open(f"/proc/{bed.pid}/status", encoding="ascii") if "VmHWM" in line).split()[1])
     print(f"{shards} shards, {SESSIONS} sessions: {((peak << 10) - bare) / SESSIONS:.0f} bytes a session at the peak "
           f"(all of the process, handshakes included); {report}")
@@ -49,11 +57,7 @@ def test_sessions__all_in_pairs__chat_and_lose_nothing(start_bed, shards):
         assert stats["letters_posted"] > 0
 
 
-def test_idle_sessions__cost_what_is_promised(start_bed):
+def test_idle_sessions__cost_what_is_promised(start_bed, tmp_path):
     """By sluice-load's own measure: resident memory after a rest, less that of the empty process."""
     bed = start_bed(name="idle", shards=2, users=SESSIONS, settings=["log.level=warn"])
-    done = subprocess.run([load_binary(), "idle", "--connect", f"127.0.0.1:{bed.tls_port}", "--sessions", str(SESSIONS),
-                           "--duration", "1", "--pid", str(bed.pid), "--json"],
-                          capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout)
+    print(load(bed, tmp_path / "tap", "idle", "--duration", "1"))

@@ -4,9 +4,7 @@
 Wire carries bytes and knows no XML. Client reads a stream over a Wire: headers, whole top-level elements, the end tag,
 the end of the connection, each exactly once and in that order, or it raises Wrong. Nothing here waits longer than
 WAIT seconds."""
-import itertools
 import os
-import pathlib
 import socket
 import ssl
 import struct
@@ -15,6 +13,7 @@ import xml.etree.ElementTree as ET
 from xml.parsers import expat
 
 import scram
+import tap
 
 WAIT = 20.0  # generous: sanitizer builds on a busy machine; a correct router answers in microseconds
 STREAM = "http://etherx.jabber.org/streams"
@@ -28,19 +27,6 @@ CB = "urn:xmpp:sasl-cb:0"
 LIMITS = "urn:xmpp:stream-limits:0"
 CLIENT = "jabber:client"
 SEPARATOR = "\x01"  # between namespace and name; no XML holds it
-
-
-def tap(wire, data):
-    """SL_TAP=FOLDER keeps what the router sends there, a file a connection, for tests/schema."""
-    if "SL_TAP" in os.environ and data:
-        if not hasattr(wire, "tapped"):
-            wire.tapped = pathlib.Path(os.environ["SL_TAP"], f"live-{os.getpid()}-{next(connections)}.xml")
-        with open(wire.tapped, "ab") as file:
-            file.write(data)
-    return data
-
-
-connections = itertools.count()
 
 
 class Wrong(Exception):
@@ -83,6 +69,7 @@ class Wire:
     def __init__(self, port, host="127.0.0.1", budget=None):
         self.socket = socket.create_connection((host, port), timeout=WAIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.tap = tap.Connection(port)
         self.budget = budget
         self.sent = 0
         self.tls = None
@@ -119,17 +106,19 @@ class Wire:
         data = self.socket.recv(65536)
         if not data:
             self.has_ended = True
+        elif not self.tls:
+            self.tap.heard(data)
         return data
 
     def receive(self, until=None):
         until = until or time.monotonic() + WAIT
         if not self.tls:
-            return tap(self, self.receive_raw(until))
+            return self.receive_raw(until)
         while True:
             try:
                 data = self.tls.read(65536)
                 if data:
-                    return tap(self, data)
+                    return self.tap.heard(data)
                 self.was_notified = True
                 return b""
             except ssl.SSLWantReadError:

@@ -33,3 +33,32 @@ def compiled(name="client-stream"):
     with tempfile.TemporaryDirectory() as folder:
         convert(folder)
         return etree.RelaxNG(etree.parse(f"{folder}/{name}.rng"))
+
+
+def prepare(names):
+    """Compiles them before the process forks."""
+    for name in names:
+        compiled(name)
+
+
+DEFINITION = re.compile(r"element\s+(?:\(([^)]*)\)|([\w:.-]+))")
+
+
+@functools.lru_cache(maxsize=None)
+def definitions():
+    """FILE:LINE of each definition of an element, by Clark name."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.rnc")):
+        text = re.sub(r"(^|\s)#[^\n]*", lambda match: match.group(1), path.read_text())
+        prefixes = dict(re.findall(r'namespace ([\w-]+) = "([^"]*)"', text))
+        prefixes[""] = (re.findall(r'default namespace = "([^"]*)"', text) or [""])[0]
+        for match in DEFINITION.finditer(text):
+            line = text.count("\n", 0, match.start()) + 1
+            for name in re.findall(r"[\w:.-]+", match.group(1) or match.group(2)):
+                prefix, _, local = name.rpartition(":")
+                found.setdefault(f"{{{prefixes.get(prefix, '')}}}{local}", []).append(f"{path.name}:{line}")
+    return found
+
+
+def lines_of(tag):
+    return definitions().get(tag, [])

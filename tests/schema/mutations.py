@@ -3,6 +3,7 @@
 
 A row is a name, an XPath to what is changed, and the change. The change gets the element and a seeded dice."""
 import copy
+import re
 
 from lxml import etree
 
@@ -15,7 +16,9 @@ NAMESPACES = {
     "sasl": "urn:ietf:params:xml:ns:xmpp-sasl",
     "cb": "urn:xmpp:sasl-cb:0",
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
+    "session": "urn:ietf:params:xml:ns:xmpp-session",
     "limits": "urn:xmpp:stream-limits:0",
+    "items": "http://jabber.org/protocol/disco#items",
     "info": "http://jabber.org/protocol/disco#info",
     "version": "jabber:iq:version",
     "time": "urn:xmpp:time",
@@ -87,6 +90,10 @@ def text_behind(element, dice):
 
 BOUND = "/s:stream[s:features/bind:bind]"
 STANZA = f"{BOUND}/c:*[not(bind:bind)]"
+# What the router says itself, not another client through it: docs/schema/client.rnc.
+OWN = f"{BOUND}/c:*[not(contains(@from, '/')) or @type='error' or @type='unavailable' or self::c:iq]"
+# What it says in the name of a session that has ended.
+GONE = f"{BOUND}/c:presence[@type='unavailable'][not(*)]"
 NO_CONDITION = "e:no-such-condition"
 
 ROWS = [
@@ -116,6 +123,16 @@ ROWS = [
     ("SASL again behind SASL", f"{BOUND}/s:features", lambda element, dice: element.append(sasl_offer())),
     ("no binding offered", f"{BOUND}/s:features/bind:bind", remove),
     ("limit below the least", "//limits:max-bytes", write("9999", "-1", "", "many")),
+    ("limit of time that is none", "//limits:limits",
+     lambda element, dice: element.append(made("limits:idle-seconds", "soon"))),
+    ("limits twice", "//limits:limits", repeat),
+    ("bind with content", f"{BOUND}/s:features/bind:bind", add("bind:required-too")),
+    ("session with content", f"{BOUND}/s:features/session:session", write("x")),
+    ("session with another child", f"{BOUND}/s:features/session:session/session:optional",
+     rename("session:required")),
+    ("starttls with a word", "//tls:starttls", write("now")),
+    ("starttls with another child", "//tls:starttls/tls:required", rename("tls:needed")),
+    ("binding mechanism alone", "/s:stream/s:features/sasl:mechanisms", rename("sasl:mechanism")),
     ("features twice", "/s:stream/s:features", repeat),
     ("features behind completion", f"{BOUND}[c:iq]/s:features", repeat_at_the_end),
     ("features behind the answer", "/s:stream[sasl:*]/s:features", swap_with_next),
@@ -124,12 +141,16 @@ ROWS = [
     # TLS and SASL: s5.4.2, s6.4, s6.5
     ("proceed with content", "//tls:proceed", write("now")),
     ("more behind proceed", "//tls:proceed", repeat),
+    ("TLS failure with a cause", "//tls:failure", add("tls:reason")),
+    ("more behind a TLS failure", "//tls:failure", repeat),
+    ("TLS failure of another namespace", "//tls:failure", rename("sasl:aborted")),
     ("challenge that is not base64", "//sasl:challenge", write("====", "a", "ab cd", "YWJj\n", "YWJjZA", "ü")),
     ("success that is not base64", "//sasl:success", write("yes!", "YWJj ", "==")),
     ("more behind success", "//sasl:success", repeat),
     ("success in another namespace", "//sasl:success", rename("tls:success")),
     ("failure without a cause", "//sasl:failure", empty),
     ("failure with two causes", "//sasl:failure", add("sasl:aborted")),
+    ("SASL cause with content", "//sasl:failure/sasl:*[1]", write("x")),
     ("failure with an unknown cause", "//sasl:failure/sasl:*[1]", rename("sasl:no-such-cause")),
     ("stanza before authentication", "/s:stream/s:features[sasl:mechanisms]",
      lambda element, dice: element.addnext(made("c:message"))),
@@ -149,6 +170,8 @@ ROWS = [
      lambda element, dice: element.addprevious(made("c:message"))),
     ("bound to a bare address", "//bind:jid", write("user@example.com", "example.com", "", "user@/r", "@example.com/r")),
     ("bound to nothing", "//bind:jid", remove),
+    ("bound to two addresses", "//bind:jid", repeat),
+    ("binding answered in another namespace", f"{BOUND}/c:iq/bind:bind", rename("session:session")),
     ("bound twice", f"{BOUND}/c:iq[bind:bind]", repeat),
     # stanzas: s8.1, s8.2, s8.4
     ("iq without id", f"{BOUND}/c:iq", drop("id")),
@@ -165,9 +188,15 @@ ROWS = [
     ("unknown stanza", STANZA, rename("c:request")),
     ("text in a stanza", STANZA, write("x")),
     ("text behind a stanza", STANZA, text_behind),
-    ("unknown child of the content namespace", f"{BOUND}/c:*", add("c:no-such-child")),
-    ("child of no namespace", f"{BOUND}/c:message", lambda element, dice: element.append(etree.Element("x"))),
-    ("child of the stream namespace", f"{BOUND}/c:message", add("s:features")),
+    ("unknown child of the content namespace", OWN, add("c:no-such-child")),
+    ("child of no namespace", OWN, lambda element, dice: element.append(etree.Element("x"))),
+    ("attribute of the content namespace", OWN, put("{jabber:client}id", "1")),
+    ("child of the stream namespace", STANZA, add("s:features")),
+    ("child of the other content namespace", STANZA,
+     lambda element, dice: element.append(etree.Element("{jabber:server}x"))),
+    ("unavailable of another type", GONE, put("type", "gone", "offline", "")),
+    ("unavailable from nobody", GONE, put("from", "", "user@example.com/", "@example.com/r")),
+    ("unavailable with a child that nobody knows", GONE, add("c:gone")),
     ("iq with two payloads", f"{BOUND}/c:iq[*][@type='get' or @type='set' or @type='result']",
      lambda element, dice: element.append(etree.Element("{urn:example:x}x"))),
     ("request without payload", f"{BOUND}/c:iq[@type='get' or @type='set']", empty),
@@ -197,6 +226,15 @@ ROWS = [
     ("disco#info without identity", "//c:iq[@type='result']/info:query[count(info:identity)=1]/info:identity", remove),
     ("feature without var", "//info:feature", drop("var")),
     ("identity without category", "//info:identity", drop("category")),
+    ("feature with content", "//info:feature", write("x")),
+    ("disco#info of another name", "//c:iq[@type='result']/info:query", rename("info:queries")),
+    ("disco#items with a word", "//c:iq[@type='result']/items:query", write("none")),
+    ("version of another name", "//c:iq[@type='result']/version:query", rename("version:answer")),
+    ("version twice", "//version:version", repeat),
+    ("time of another name", "//c:iq[@type='result']/time:time", rename("time:now")),
+    ("offset without a colon", "//time:tzo", write("+0000", "UTC", "")),
+    ("two payloads in a result", f"{BOUND}/c:iq[@type='result'][*][not(contains(@from, '/'))]",
+     lambda element, dice: element.append(etree.Element("{urn:example:x}x"))),
     ("version without a name", "//version:name", remove),
     ("version before name", "//version:name", swap_with_next),
     ("time that is not UTC", "//time:utc",
@@ -204,6 +242,71 @@ ROWS = [
     ("time without offset", "//time:tzo", remove),
     ("ping with content", "//c:iq[@type='get']/ping:ping", write("x")),
 ]
+
+
+# Every place of router/ that writes XML, as emitters() finds it, and the rows above that it would have to do for one of
+# them to be sent: whoever adds a place adds a row for it. Or, where no grammar sees it, a case of
+# test_bytes__that_no_grammar_sees__are_refused.
+EMITTERS = {
+    "router/im/presence.c presence": ["unavailable of another type", "unavailable from nobody",
+                                      "unavailable with a child that nobody knows"],
+    "router/im/presence.c forward": ["stanza from nobody", "stanza of the other content namespace", "unknown show"],
+    "router/route/route.c forward": ["stanza from nobody", "stanza to nobody", "message of an unknown type",
+                                     "child of the stream namespace", "prefixed-stanza", "prefixed-body"],
+    "router/route/reply.c name": ["iq without id", "iq of an unknown type", "stanza from nobody", "unknown stanza"],
+    "router/route/reply.c error": ["error without <error/>", "error without type", "two errors"],
+    "router/route/reply.c errors[error].condition": ["error without condition", "error with an unknown condition",
+                                                     "error of a stream's namespace"],
+    "router/route/reply.c text": ["error with its text first"],
+    "router/stream/bind.c bind": ["binding answered in another namespace", "bound twice"],
+    "router/stream/bind.c jid": ["bound to nothing", "bound to a bare address", "bound to two addresses"],
+    "router/stream/mechanism.c channel-binding": ["unknown binding type",
+                                                  "binding types without tls-server-end-point"],
+    "router/stream/mechanism.c mechanism": ["mechanism in small letters", "PLAIN in the clear"],
+    "router/stream/mechanism.c mechanisms": ["no mechanism", "SASL again behind SASL", "binding mechanism alone"],
+    "router/stream/mechanism.c sasl-channel-binding": ["binding mechanisms without types"],
+    "router/stream/nego.c bind": ["no binding offered", "bind with content"],
+    "router/stream/nego.c failure": ["TLS failure with a cause", "more behind a TLS failure",
+                                     "TLS failure of another namespace"],
+    "router/stream/nego.c optional": ["session with another child"],
+    "router/stream/nego.c proceed": ["proceed with content", "more behind proceed"],
+    "router/stream/nego.c required": ["starttls alone and not required", "starttls with another child"],
+    "router/stream/nego.c session": ["session with content"],
+    "router/stream/nego.c starttls": ["starttls with a word", "TLS again behind TLS"],
+    "router/stream/nego.c stream:features": ["features twice", "text in features", "a feature of no namespace"],
+    "router/stream/sasl.c conditions[error]": ["failure with an unknown cause", "SASL cause with content"],
+    "router/stream/sasl.c failure": ["failure without a cause", "failure with two causes"],
+    "router/stream/sasl.c name": ["challenge that is not base64", "success that is not base64",
+                                  "success in another namespace"],
+    "router/stream/stream.c </stream:stream>": ["junk-behind-end", "restart-after-end"],
+    "router/stream/stream.c conditions[error]": ["stream error with an unknown condition", "condition with content"],
+    "router/stream/stream.c stream:error": ["stream error without condition", "more behind the stream error"],
+    "router/stream/stream.c text": ["stream error with two texts", "stream error with its text first"],
+    "router/stream/stream_header.c <?xml version='1.0'?>": ["xml-1.1", "latin-1"],
+    "router/stream/stream_header.c limits": ["limits twice"],
+    "router/stream/stream_header.c max-bytes": ["limit below the least"],
+    "router/stream/stream_header.c stream:stream": ["header without from", "header with a short id", "another root"],
+    "router/xep/disco.c feature": ["feature without var", "feature with content"],
+    "router/xep/disco.c identity": ["identity without category", "disco#info without identity"],
+    "router/xep/disco.c query": ["disco#info of another name", "disco#items with a word"],
+    "router/xep/time.c time": ["time of another name"],
+    "router/xep/time.c tzo": ["time without offset", "offset without a colon"],
+    "router/xep/time.c utc": ["time that is not UTC"],
+    "router/xep/version.c name": ["version without a name"],
+    "router/xep/version.c query": ["version of another name"],
+    "router/xep/version.c version": ["version before name", "version twice"],
+}
+WRITES = re.compile(r"\b(?:xml_(?:open|empty|text_element)\(&?\w+, ([^,;]*?)[,)]|xml_(text)_in_english\(|"
+                    r"xml_(forward)\(|SPAN\(\"(<[^\"]*)\"\))")
+
+
+def emitters(root):
+    """"FILE NAME" for each place that writes XML: of an element, an expression for one, what is forwarded, plain tags."""
+    found = set()
+    for path in sorted((root / "router").rglob("*.c")):
+        for groups in WRITES.findall(path.read_text()):
+            found.add(f"{path.relative_to(root)} {''.join(groups).strip(chr(34))}")
+    return found
 
 
 def sasl_offer():

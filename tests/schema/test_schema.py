@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Everything that the router sends in recorded sessions, simulated and live, is what the grammars of docs/schema
 say."""
+import contextlib
 import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 
@@ -17,7 +19,10 @@ import bed as bed_module  # noqa: E402
 import grammar  # noqa: E402
 import live  # noqa: E402
 import mutations  # noqa: E402
+import scram  # noqa: E402
+import tap  # noqa: E402
 import validate  # noqa: E402
+import wire  # noqa: E402
 
 SEED = int(os.environ.get("SL_SEED", random.SystemRandom().randrange(1 << 31)))
 STREAMS_A_MUTATION = 4
@@ -28,7 +33,7 @@ def build_folder():
 
 
 def simulate(folder, names=("routing", "limits")):
-    """The simulated tests of the build that the router under test is of."""
+    """Simulated tests of the build that the router under test is of."""
     build = build_folder()
     programs = [build / "tests" / "sim" / f"test_sim_{name}" for name in names]
     certificates = build / "tests" / "unit" / "tls" / "certs"
@@ -43,6 +48,19 @@ def simulate(folder, names=("routing", "limits")):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+@contextlib.contextmanager
+def tapped(folder, is_ours=True):
+    """What is heard meanwhile goes there, and at the end, if it is ours, to where the whole run's goes."""
+    of_all = os.environ["SL_TAP"]
+    os.environ["SL_TAP"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ["SL_TAP"] = of_all
+        for path in pathlib.Path(folder).glob("*.xml") if is_ours else ():
+            shutil.copy(path, tap.new_file(of_all, validate.suite_of(path)))
+
+
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
@@ -51,20 +69,10 @@ def simulated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stormed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stormed")
-    simulate(folder, ["storm"])
-    return folder
-
-
-@pytest.fixture(scope="module")
 def lived(tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
-    os.environ["SL_TAP"] = str(folder)
-    try:
+    with tapped(folder):
         live.run(tmp_path_factory.mktemp("bed"))
-    finally:
-        del os.environ["SL_TAP"]
     return folder
 
 
@@ -73,7 +81,7 @@ def roots_of(folder):
     for path in sorted(folder.glob("*.xml")):
         for document in validate.split(path.read_bytes()):
             report = validate.Report()
-            root, _ = validate.check_stream(document, grammar.compiled(), report)
+            root, _ = validate.check_stream(document, report)
             if root is not None and not report.faults:
                 found.append(root)
     return found
@@ -97,11 +105,6 @@ def assert_valid(folder, streams_min, stanzas_min):
 # Holds 6120:11.1/2 6120:11.3/1 6120:11.3/3.
 def test_streams__of_simulations__are_valid(simulated):
     assert_valid(simulated, 200, 150)
-
-
-@pytest.mark.skipif(not bed_module.IS_LONG, reason="a hundred megabytes: with SL_LONG=1")
-def test_streams__of_the_storm__are_valid(stormed):
-    assert_valid(stormed, 1000, 100000)
 
 
 # Holds 6120:8.2.3/8 6120:8.2.3/9 6120:8.3.1/5 6120:8.3.1/8 6120:8.3.2/1 6120:8.3.2/2 6120:8.3.2/6 6120:8.4/2.
@@ -142,12 +145,12 @@ PING = "<iq type='get'{}><ping xmlns='urn:xmpp:ping'/></iq>"
     pytest.param("<message to='user0@localhost'><c:body xmlns:c='jabber:client'>x</c:body></message>",
                  id="prefixed-child"),
 ])
-def test_answer__to_odd_stanza__is_valid(bed, tmp_path, monkeypatch, data):
-    monkeypatch.setenv("SL_TAP", str(tmp_path))
-    client = bed.login("user0", secure=False)
-    client.send(data)
-    client.stanza()
-    client.end()
+def test_answer__to_odd_stanza__is_valid(bed, tmp_path, data):
+    with tapped(tmp_path):
+        client = bed.login("user0", secure=False)
+        client.send(data)
+        client.stanza()
+        client.end()
     assert not validate.check([tmp_path]).faults
 
 
@@ -163,6 +166,104 @@ def test_mutated_stream__is_refused(roots, row):
         mutated = mutations.mutate(root, row, dice)
         assert not grammar.compiled().validate(mutated), \
             f"SL_SEED={SEED}: accepted: {validate.etree.tostring(mutated).decode()[:2000]}"
+
+
+def test_every_emitter__has_a_mutation(request):
+    """Who adds a place to router/ that writes XML names in mutations.EMITTERS what it would do wrong."""
+    rows = {row[0] for row in mutations.ROWS}
+    cases = {mark.kwargs["ids"][n] for mark in test_bytes__that_no_grammar_sees__are_refused.pytestmark
+             for n in range(len(mark.kwargs["ids"]))}
+    assert mutations.emitters(bed_module.ROOT) == set(mutations.EMITTERS)
+    for place, names in mutations.EMITTERS.items():
+        assert names and set(names) <= rows | cases, place
+
+
+# Names in the program by others as long: what its emitters then send is well-formed, and wrong.
+WRONG_NAMES = [
+    (b"stream:features", b"stream:featured"), (b"mechanisms", b"mechanizms"), (b"invalid-mechanism", b"unvalid-mechanism"),
+    (b"incorrect-encoding", b"incorrect-encodinG"), (b"max-bytes", b"max-bites"), (b"bad-format", b"bad-Format"),
+    (b"urn:ietf:params:xml:ns:xmpp-stanzas", b"urn:ietf:params:xml:ns:xmpp-stanzaz"),
+    (b"urn:ietf:params:xml:ns:xmpp-streams", b"urn:ietf:params:xml:ns:xmpp-streamz"),
+    (b"remote-server-not-found", b"remote-server-not-there"),
+]
+
+
+def wrong_router(folder, wrong_name):
+    """The router under test with another name in it."""
+    name, other = wrong_name
+    program = pathlib.Path(bed_module.sluiced()).read_bytes()
+    assert len(name) == len(other) and program.count(name + b"\0"), name
+    folder = folder / "router"
+    folder.mkdir(parents=True)
+    path = folder / "sluiced"
+    path.write_bytes(program.replace(name + b"\0", other + b"\0"))
+    path.chmod(0o755)
+    return path
+
+
+def hear_it_out(bed):
+    """What shows each of WRONG_NAMES: features behind TLS, SASL and stanza errors, a stream error."""
+    client = bed.connect()
+    client.wire.send(wire.header())
+    while b"</stream:" not in client.bytes:
+        client.bytes += client.wire.receive()
+    client.send(f"<starttls xmlns='{wire.TLS}'/>")
+    while b"<proceed" not in client.bytes:
+        client.bytes += client.wire.receive()
+    client.restart()
+    client.wire.start_tls(bed.context())
+    steps = ((wire.header(), b"</stream:feature"), (f"<auth xmlns='{wire.SASL}' mechanism='GSSAPI'/>", b"</failure>"),
+             (f"<auth xmlns='{wire.SASL}' mechanism='PLAIN'>====</auth>", b"</failure>"),
+             (f"<auth xmlns='{wire.SASL}' mechanism='PLAIN'>{scram.b64(b'%cuser0%csecret' % (0, 0))}</auth>", b"<success"))
+    for step, answer in steps:
+        client.send(step)
+        client.restart()
+        while answer not in client.bytes:
+            client.bytes += client.wire.receive()
+    client.restart()
+    live.say(client, wire.header().decode() + f"<iq type='set' id='1'><bind xmlns='{wire.BIND}'/></iq>"
+             "<message to='a@elsewhere.example'/></stream:stream>")
+    live.say(bed.connect(), wire.header().decode() + "<stream:stream/>")
+
+
+def test_right_router__in_the_same_session__is_accepted(tmp_path):
+    assert not faults_of(bed_module.sluiced(), tmp_path).faults
+
+
+def faults_of(program, tmp_path):
+    given = os.environ.get("SLUICED")
+    os.environ["SLUICED"] = str(program)
+    folder = tmp_path / "tap"
+    folder.mkdir()
+    try:
+        bed = bed_module.Bed(tmp_path / "bed", users=1)
+        with tapped(folder, is_ours=False):
+            hear_it_out(bed)
+        bed.stop()
+    finally:
+        if given is None:
+            del os.environ["SLUICED"]
+        else:
+            os.environ["SLUICED"] = given
+    return validate.check([folder])
+
+
+@pytest.mark.parametrize("wrong_name", WRONG_NAMES, ids=[other.decode() for _, other in WRONG_NAMES])
+def test_wrong_router__is_refused(tmp_path, wrong_name):
+    report = faults_of(wrong_router(tmp_path, wrong_name), tmp_path)
+    assert any(wrong_name[1].decode() in fault for fault in report.faults), report
+
+
+def test_wrong_router__fails_a_run_whose_tests_pass(tmp_path):
+    """The gate itself: a test that does not look at what is wrong passes, and the run fails and says where."""
+    env = {**os.environ, "SLUICED": str(wrong_router(tmp_path, (b"max-bytes", b"max-bites")))}
+    del env["SL_TAP"]
+    test = "tests/integration/test_clients.py::test_blanks__between_stanzas__keep_the_session"
+    done = subprocess.run([sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", test], env=env,
+                          cwd=bed_module.ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 1 and "1 passed" in done.stdout, done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("FAILED "))
+    assert test in line and "stream 2" in line and "<max-bites>" in line and "stream-limits.rnc:" in line, line
 
 
 HEADER = ("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.com' "
@@ -197,6 +298,53 @@ END = "</stream:stream>"
         "unbound-prefix"])
 def test_bytes__that_no_grammar_sees__are_refused(text):
     assert validate.check_connection(text.encode()).faults
+
+
+@pytest.mark.parametrize("stanza, by_another, by_router", [
+    ("<message {}><x xmlns=''/><body>x</body></message>", True, False),
+    ("<message {}><x xmlns=''><body/></x></message>", True, False),
+    ("<message {} type='chat'><no-such-child/></message>", True, False),
+    ("<message {} xmlns:c='jabber:client' c:id='1'/>", True, False),
+    ("<presence {}><x/><show>away</show></presence>", True, False),
+    ("<message {}><x xmlns='urn:example:x'/></message>", True, True),
+    ("<presence {} type='unavailable'><x/></presence>", False, False),
+    ("<message {} type='error'><x/></message>", False, False),
+    ("<message {}><body><x/></body></message>", False, False),
+    ("<message {}><error type='cancel'/></message>", False, False),
+    ("<message {}><x xmlns='jabber:server'/></message>", False, False),
+    ("<message {} priority='1'/>", False, False),
+    ("<message {}>x</message>", False, False),
+    ("<message {} type='sms'/>", False, False),
+    ("<presence {}><show>away</show><show>xa</show></presence>", False, False),
+    ("<iq {} id='1' type='get'><x xmlns=''/></iq>", False, False),
+])
+def test_relayed_content__is_the_senders_own(stanza, by_another, by_router):
+    """RFC 6120 s11.4, and only so far: docs/schema/client.rnc, client.relayed."""
+    for origin, is_valid in (("from='a@example.com/r'", by_another), ("from='a@example.com'", by_router),
+                             ("from='example.com'", by_router), ("", by_router)):
+        faults = validate.check_connection((HEADER + BIND + stanza.format(origin) + END).encode()).faults
+        assert (not faults) == is_valid, (origin, faults)
+
+
+@pytest.mark.parametrize("at", [0, 1, 50, 98, 99])
+@pytest.mark.parametrize("wrong", ["<message type='sms'/>", "<message><body>x</body>y</message>",
+                                   "<c:message xmlns:c='jabber:client'><c:body>x</c:body></c:message>",
+                                   "<stream:features/>", "<stream:error><conflict xmlns='u'/></stream:error>"])
+def test_one_wrong_stanza__among_many__is_found(wrong, at):
+    """Stanzas of one shape are looked at once: validate.without_repeats."""
+    stanzas = [f"<message id='{n}' from='a@example.com/r'><body>x</body></message>" for n in range(100)]
+    assert not validate.check_connection((HEADER + BIND + "".join(stanzas) + END).encode()).faults
+    stanzas[at] = wrong
+    report = validate.check_connection((HEADER + BIND + "".join(stanzas) + END).encode())
+    assert report.faults and report.elements == 102
+
+
+def test_records_of_tls__that_nobody_read__are_no_stream():
+    proceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+    tls = HEADER + STARTTLS + proceed
+    for data in (b"\x15\x03\x01\0\x02\2\x32", tls.encode() + b"\x15\x03\x03\0\x02\2\x28"):
+        assert not validate.check_connection(data).faults
+    assert validate.check_connection(HEADER.encode() + b"\x15\x03\x03\0").faults
 
 
 @pytest.mark.parametrize("text, cut", [

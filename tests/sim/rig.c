@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "router/store/account.h"
+#include "tests/sim/tap.h"
 
 #include <stdlib.h>
 #include <stdio.h>
@@ -89,6 +90,7 @@ struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chao
     for (size_t i = 0; i < sizeof seeds; i++)
         seeds[i] = (uint8_t)(seed >> (8 * (i % 8))) ^ (uint8_t)i;
     rig->shard_count = shard_count;
+    rig->tapped_before = tap_count();
     rig->world = world_new(seed, chaos);
     log_set_level(LOG_WARN);
     rig->policy = policy_new(load(overrides), NULL, &err, NULL);
@@ -163,6 +165,7 @@ void rig_free(struct rig *rig)
     SL_CHECK(rig_counter(rig, COUNTER_SESSIONS) == 0);
     SL_CHECK(rig_counter(rig, COUNTER_MAIL_OUT) == rig_counter(rig, COUNTER_MAIL_IN));
     SL_CHECK(rig_balance(rig) == 0);
+    SL_CHECK(rig_counter(rig, COUNTER_ACCEPTED) <= tap_count() - rig->tapped_before);
     for (unsigned i = 0; i < rig->shard_count; i++) {
         SL_CHECK(!rig->shards[i].streams && rig->shards[i].users.count == 0 && mail_waiting(&rig->shards[i]) == 0);
         struct io *io = rig->shards[i].io;

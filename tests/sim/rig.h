@@ -18,13 +18,15 @@ struct rig {
     struct store *store;
     struct shard shards[RIG_SHARDS_MAX];
     struct counters counters[RIG_SHARDS_MAX];
+    unsigned tapped_before; /* connections of earlier rigs */
 };
 
 /* overrides: NULL-terminated "KEY=VALUE" for the configuration; "rig.certificate=PATH" stands for PATH.pem and PATH.key
  * of example.com, which then is the only domain; "rig.domain=NAME" makes NAME the only one. */
 struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
                     const char *const *overrides);
-/* Ends the shards and checks what must be zero: connections, sessions, users, letters under way. */
+/* Ends the shards and checks what must be zero: connections, sessions, users, letters under way, connections past the
+ * tap. */
 void rig_free(struct rig *rig);
 /* As a reload with these overrides would. */
 void rig_reload(struct rig *rig, const char *const *overrides);

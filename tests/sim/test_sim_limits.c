@@ -100,6 +100,22 @@ static void open_tls(struct caller *caller, struct rig *rig)
 
 /* Only bytes that TLS protected may be read as such (RFC 6120 s5.4.3.3): also when they came in pieces while the stream
  * was held. */
+/* RFC 6120 s5.4.2.2: no certificate, so none was offered; asked for all the same it is refused, and the stream ends. */
+static void starttls__where_there_is_no_certificate__is_refused(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(3, 1, NULL, 1, NULL);
+    struct caller caller;
+    caller_open(&caller, rig, 0);
+    caller_say_text(&caller, CALLER_HEADER STARTTLS);
+    caller_run(&caller);
+    assert_true(caller_has_heard(&caller, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>"));
+    assert_true(caller_is_over(&caller));
+    caller_close(&caller);
+    rig_run(rig, 60000);
+    rig_free(rig);
+}
+
 static void plain_bytes__held_behind_starttls__end_the_stream(void **state)
 {
     (void)state;
@@ -592,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(login__with_a_name_no_store_can_hold__fails_like_any_other),
         cmocka_unit_test(binding__refused_ten_times__closes_the_stream),
+        cmocka_unit_test(starttls__where_there_is_no_certificate__is_refused),
         cmocka_unit_test(plain_bytes__held_behind_starttls__end_the_stream),
         cmocka_unit_test(resource__of_a_session_whose_tls_broke__is_free_at_once),
         cmocka_unit_test(bytes__that_wait_for_a_handshake__are_few),

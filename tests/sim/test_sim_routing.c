@@ -2,6 +2,7 @@
 /* The routing rules one by one, on one and on three shards: who gets what, and what the sender is told. */
 #include "router/route/session.h"
 #include "tests/sim/actor.h"
+#include "tests/sim/tap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -364,6 +365,7 @@ static void reload__in_negotiation__resets(void **state)
     run(stage);
     struct span answer = peer_received(peer);
     assert_non_null(memmem(answer.ptr, answer.size, "<reset ", 7));
+    tap_write(tap_open(), answer);
     peer_free(peer);
     run(stage);
     assert_int_equal(rig_counter(stage->rig, COUNTER_SESSIONS), 4);
