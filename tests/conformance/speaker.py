@@ -157,8 +157,8 @@ class Wire:
     connected = staticmethod(lambda port: lambda data: None)
 
     def __init__(self, host, port):
-        self.socket = socket.create_connection((host, port), timeout=WAIT)
         self.heard = self.connected(port)
+        self.socket = socket.create_connection((host, port), timeout=WAIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = None
         self.is_tls = False        # or its handshake is under way

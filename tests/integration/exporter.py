@@ -21,12 +21,12 @@ class ExporterWire:
         self.tls = self
         self.was_notified = True  # s_client does not tell; wire.Wire does
         self.has_ended = False
+        self.tap = tap.Connection(port)
         self.process = subprocess.Popen(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", str(authority), "-verify_return_error",
              "-servername", name, "-tls1_3", "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32",
              "-nocommands", "-ign_eof"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.tap = tap.Connection(port)
         text = b""
         while not re.search(MARK + rb"[0-9A-F]{64}\r?\n", text) or not text.endswith(b"---\n"):
             text += self.read(time.monotonic() + wire.WAIT)

@@ -67,9 +67,9 @@ class Wire:
     """Bytes of one connection, with or without TLS. budget: cut after so many bytes on the network."""
 
     def __init__(self, port, host="127.0.0.1", budget=None):
+        self.tap = tap.Connection(port)  # first: one that is reset at once was still accepted
         self.socket = socket.create_connection((host, port), timeout=WAIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.tap = tap.Connection(port)
         self.budget = budget
         self.sent = 0
         self.tls = None

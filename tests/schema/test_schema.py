@@ -7,6 +7,7 @@ import pathlib
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -360,6 +361,18 @@ def test_bytes__of_whole_and_cut_connections__are_taken(text, cut):
         assert report.faults and not report.streams
     else:
         assert not report.faults and report.cut == cut
+
+
+def test_connection__past_the_tap__is_detected(tmp_path):
+    bed = bed_module.Bed(tmp_path / "bed", users=1, plaintext=True)
+    bed.connect().open()
+    assert bed_module.wait_until(lambda: bed.stats()["connections_accepted"] == 2) and not bed.untapped()
+    with socket.create_connection(("127.0.0.1", bed.port)):
+        assert bed_module.wait_until(bed.untapped)
+    with pytest.raises(AssertionError, match="1 connections past the tap"):
+        bed.stop()
+    bed.untapped_from -= 1
+    bed.stop()
 
 
 def test_tap__that_saw_nothing__fails(tmp_path, monkeypatch, capsys):
