@@ -92,6 +92,8 @@ BOUND = "/s:stream[s:features/bind:bind]"
 STANZA = f"{BOUND}/c:*[not(bind:bind)]"
 # What the router says itself, not another client through it: docs/schema/client.rnc.
 OWN = f"{BOUND}/c:*[not(contains(@from, '/')) or @type='error' or @type='unavailable' or self::c:iq]"
+# What it asks a silent session.
+ASKED = f"{BOUND}/c:iq[@type='get'][ping:ping][not(contains(@from, '/'))]"
 # What it says in the name of a session that has ended.
 GONE = f"{BOUND}/c:presence[@type='unavailable'][not(*)]"
 NO_CONDITION = "e:no-such-condition"
@@ -241,6 +243,11 @@ ROWS = [
      write("2026-11-22T19:00:00+01:00", "20261122T19:00:00", "2026-13-01T00:00:00Z")),
     ("time without offset", "//time:tzo", remove),
     ("ping with content", "//c:iq[@type='get']/ping:ping", write("x")),
+    ("ping without id", ASKED, drop("id")),
+    ("ping of another type", ASKED, put("type", "error", "ping", "")),
+    ("ping from nobody", ASKED, put("from", "", "a b", "@example.com")),
+    ("ping in another namespace", f"{ASKED}/ping:ping", rename("bind:ping")),
+    ("two pings in one", f"{ASKED}/ping:ping", repeat),
 ]
 
 
@@ -278,6 +285,8 @@ EMITTERS = {
     "router/stream/sasl.c failure": ["failure without a cause", "failure with two causes"],
     "router/stream/sasl.c name": ["challenge that is not base64", "success that is not base64",
                                   "success in another namespace"],
+    "router/stream/silence.c iq": ["ping without id", "ping of another type", "ping from nobody"],
+    "router/stream/silence.c ping": ["ping with content", "ping in another namespace", "two pings in one"],
     "router/stream/stream.c </stream:stream>": ["junk-behind-end", "restart-after-end"],
     "router/stream/stream.c conditions[error]": ["stream error with an unknown condition", "condition with content"],
     "router/stream/stream.c stream:error": ["stream error without condition", "more behind the stream error"],
