@@ -455,7 +455,7 @@ fate_case("route.unknown-message", "RFC 6120 s10.5.3.1", "MUST",
 fate_case("route.unknown-presence", "RFC 6120 s10.5.3.1", "SHOULD", "Presence to an unknown user is ignored.", "ignored",
     "stanza:*",
           lambda probe, s: f"<presence id='m1' to='nobody-here@{probe.domain}'/>")
-# Holds 6120:10.5/4 6120:10.5.3.1/2.
+# Holds 6120:8.3.3.7/1 6120:8.3.3.19/1 6120:10.5/4 6120:10.5.3.1/2.
 fate_case("route.unknown-iq", "RFC 6120 s10.5.3.1", "MUST", "A request to an unknown user is answered by service-unavailable.",
           "stanza:service-unavailable", "", lambda probe, s: iq("get", f"nobody-here@{probe.domain}", UNKNOWN))
 
@@ -478,7 +478,6 @@ def _(probe):
         probe.target.bare(2)) else "different"
 
 
-# Holds 6120:8.3.3.7/1 6120:8.3.3.19/1.
 # Holds 6120:13.10.2/1 6120:13.10.2/2.
 @case("route.presence-leak", "RFC 6120 s13.10.2", "SHOULD",
     "The answer for a resource does not tell whether the account exists.", "same", "different")

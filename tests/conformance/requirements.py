@@ -73,7 +73,7 @@ def rows_of(rfc, text):
             feature = feature if feature else {}
             feature.update(re.findall(r"(Feature|Description|Section|Roles):\s+(.*?)(?=\s+(?:Description|Section|Roles):|$)", words))
             if "Roles" in feature:
-                yield Requirement(f"{rfc}:feature/{feature['Feature']}", section, feature["Roles"], feature["Description"][:HEAD])
+                yield Requirement(f"{rfc}:feature/{feature['Feature']}", section, feature["Roles"], shortened(feature["Description"]))
                 feature = None
             continue
         if section == BOILERPLATE[rfc]:
@@ -85,11 +85,15 @@ def rows_of(rfc, text):
                 yield Requirement(f"{rfc}:{section}/{count[section]}", section, " ".join(keywords), excerpt(sentence))
 
 
+def shortened(text):
+    return text[:HEAD] + ("..." if len(text) > HEAD else "")
+
+
 def excerpt(sentence):
     """The head of a sentence; of a long one, the part around its first keyword."""
     at = KEYWORD.search(sentence).start()
     if at < HEAD - 30:
-        return sentence[:HEAD] + ("..." if len(sentence) > HEAD else "")
+        return shortened(sentence)
     begin = sentence.rfind(" ", 0, at - HEAD + 40) + 1
     return "..." + sentence[begin:begin + HEAD] + ("..." if begin + HEAD < len(sentence) else "")
 

@@ -76,7 +76,6 @@ def test_w3c_cases__each_in_a_message__not_acceptable_and_the_next_is_served(spa
     recipient.end()
 
 
-# Holds 6120:11.3/4.
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_w3c_cases__by_default__end_the_stream(bed, case):
     recipient = bed.login("user1", "r")

@@ -145,6 +145,7 @@ static void answer_all(unsigned shards, bool is_cut)
 }
 
 /* Holds 6120:11.3/4. */
+/* Holds stanza:not-acceptable - a stanza that is not namespace-well-formed, with xml.namespace_errors=stanza. */
 static void stanza__that_is_misnamed__not_acceptable(void **state)
 {
     (void)state;
@@ -170,7 +171,6 @@ static const struct ended ends[] = {
     {"<message from='user1@example.com/a' to='user1@example.com/a'><x:y/></message>", "invalid-from"},
 };
 
-/* Holds 6120:11.3/2 6120:11.3/4. */
 static void element__whose_end_or_kind_is_uncertain__ends_the_stream(void **state)
 {
     (void)state;

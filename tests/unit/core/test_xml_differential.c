@@ -129,7 +129,7 @@ static void reader__generated_streams__read_as_by_others(void **state)
     assert_int_equal(older, 0);
 }
 
-/* Holds 6120:11.3/2 6120:11.3/4. */
+/* Holds 6120:11.3/2. */
 static void reader__spoilt_streams__refused_as_by_others(void **state)
 {
     (void)state;

@@ -62,7 +62,6 @@ static bool is_other(const char *id)
     return strcmp(id, "rmt-ns10-012") == 0 || strcmp(id, "x-ibm-1-0.5-valid-P05-ibm05v02.xml") == 0;
 }
 
-/* Holds 6120:11.3/4. */
 static void misnamed__w3c_cases_in_a_stanza__one_each_and_the_next_is_told(void **state)
 {
     (void)state;
@@ -200,7 +199,6 @@ static bool is_as_expected(const struct run *run, enum expected expected)
     return false;
 }
 
-/* Holds 6120:11.3/2 6120:11.3/4. */
 static void misnamed__written_cases__spared_or_not(void **state)
 {
     (void)state;
