@@ -5,6 +5,7 @@
  * sees a part of one. On one and on three shards.
  */
 #include "tests/sim/actor.h"
+#include "tests/sim/tap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -213,6 +214,7 @@ static void option__is_off__ends_the_stream(void **state)
 static void expect_not_well_formed(struct peer *peer)
 {
     struct span answer = peer_received(peer);
+    tap_write(tap_open(), answer);
     assert_non_null(memmem(answer.ptr, answer.size, "<not-well-formed ", 17));
     assert_null(memmem(answer.ptr, answer.size, "not-acceptable", 14));
 }
