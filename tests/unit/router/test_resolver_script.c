@@ -125,6 +125,7 @@ static void srv__direct_tls_declined__starttls_records_used(void **state)
          "example.com", "found by srv, ttl 60: b.example:5269 starttls [192.0.2.2]");
 }
 
+/* Holds 6120:3.2.1/1. */
 static void srv__declined__no_service_and_no_fallback(void **state)
 {
     (void)state;

@@ -338,6 +338,7 @@ static void check_row(const struct row *row, unsigned index)
     free_files(&files);
 }
 
+/* Holds 6120:13.7.1.1/2 6120:13.7.1.1/5 6120:13.7.1.1/7. */
 static void chains__of_the_matrix__have_their_outcomes(void **state)
 {
     struct row row;
