@@ -45,11 +45,13 @@ void actor_send(struct actor *actor, const char *format, ...)
     peer_send(actor->peer, span_of(text, (size_t)size));
 }
 
-static void greet(struct actor *actor)
+static void greet(struct actor *actor, const char *lang)
 {
     xml_reader_restart(&actor->reader);
-    actor_send(actor, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='example.com' version='1.0' "
-                      "xmlns:stream='http://etherx.jabber.org/streams'>");
+    actor_send(actor,
+               "<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='example.com' version='1.0' "
+               "xmlns:stream='http://etherx.jabber.org/streams'%s%s%s>",
+               lang ? " xml:lang='" : "", lang ? lang : "", lang ? "'" : "");
 }
 
 void actor_connect(struct actor *actor, unsigned shard)
@@ -61,7 +63,7 @@ void actor_connect(struct actor *actor, unsigned shard)
     actor->login++;
     actor->tapped = tap_open();
     actor->jid[0] = actor->error[0] = '\0';
-    greet(actor);
+    greet(actor, actor->langs[0]);
 }
 
 static void send_base64(struct actor *actor, const char *open, struct span bytes, const char *close)
@@ -149,7 +151,7 @@ static void element(struct actor *actor, const struct xml_stanza *stanza)
             char final[512];
             SL_CHECK(scram_client_verify(&actor->scram, decoded(actor, stanza, final)));
             actor->state = ACTOR_RESTART;
-            greet(actor);
+            greet(actor, actor->langs[1]);
         }
         break;
     case ACTOR_RESTART:

@@ -29,9 +29,10 @@ struct actor {
     unsigned login;  /* counts its connections */
     unsigned tapped; /* the connection's number in the tap */
     enum actor_state state;
-    char resource[32]; /* asked for; empty: none */
-    char jid[128];     /* full, once bound */
-    char error[64];    /* the stream error's condition, if one came */
+    char resource[32];    /* asked for; empty: none */
+    const char *langs[2]; /* xml:lang of its headers, before and behind SASL; NULL: none */
+    char jid[128];        /* full, once bound */
+    char error[64];       /* the stream error's condition, if one came */
     struct xml_reader reader;
     struct xml_scratch *scratch;
     struct scram_client scram;
