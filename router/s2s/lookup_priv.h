@@ -58,6 +58,7 @@ struct family {
 struct host {
     struct host *next;
     const char *name;
+    bool is_begun; /* its addresses were asked for, or given up */
     struct family v6;
     struct family v4;
     /* Both, in the order of attempts, when the lookup is done. */

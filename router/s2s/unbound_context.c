@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unbound.h>
 
+/* 512 lookups in 10 s about nothing but silent zones leave 1,800 questions behind, since libunbound gives up after 17
+ * s. */
 #define QUESTIONS_MAX 4096u
 #define CLASS_IN      1
 #define TYPE_CNAME    5u

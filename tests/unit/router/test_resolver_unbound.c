@@ -49,6 +49,15 @@ static const struct {
     {"c1.example", "CNAME", "c2.example", NS_HONEST, 0},
     {"c2.example", "CNAME", "c3.example", NS_HONEST, 0},
     {"c3.example", "A", "192.0.2.13", NS_HONEST, 0},
+    {"d0.example", "CNAME", "d1.example", NS_HONEST, 0},
+    {"d1.example", "CNAME", "d2.example", NS_HONEST, 0},
+    {"d2.example", "CNAME", "d3.example", NS_HONEST, 0},
+    {"d3.example", "CNAME", "d4.example", NS_HONEST, 0},
+    {"d4.example", "CNAME", "d5.example", NS_HONEST, 0},
+    {"d5.example", "CNAME", "d6.example", NS_HONEST, 0},
+    {"d6.example", "CNAME", "d7.example", NS_HONEST, 0},
+    {"d7.example", "CNAME", "d8.example", NS_HONEST, 0},
+    {"d8.example", "CNAME", "c3.example", NS_HONEST, 0},
     {"loop.example", "CNAME", "pool.example", NS_HONEST, 0},
     {"pool.example", "CNAME", "loop.example", NS_HONEST, 0},
     /* The signed zone: whole, and in each way broken. */
@@ -302,6 +311,16 @@ static void forged__answers__not_taken(void **state)
     bed_close(&bed);
 }
 
+static void chain__of_aliases__followed_to_its_limit(void **state)
+{
+    (void)state;
+    struct bed bed;
+    bed_open(&bed, false);
+    hold(&bed, "d1.example", "found by fallback: d1.example:5269 starttls [192.0.2.13]");
+    hold(&bed, "d0.example", "too-many,");
+    bed_close(&bed);
+}
+
 static void loop__of_aliases__ends(void **state)
 {
     (void)state;
@@ -542,6 +561,7 @@ int main(void)
         cmocka_unit_test(failing__server__failed_without_fallback),
         cmocka_unit_test(cut__answer__fetched_by_tcp),
         cmocka_unit_test(forged__answers__not_taken),
+        cmocka_unit_test(chain__of_aliases__followed_to_its_limit),
         cmocka_unit_test(loop__of_aliases__ends),
         cmocka_unit_test(secure__zone__tlsa_told),
         cmocka_unit_test(secure__target_in_an_unsigned_zone__srv_secure_alone),
