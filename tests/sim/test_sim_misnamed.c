@@ -214,7 +214,6 @@ static void option__is_off__ends_the_stream(void **state)
 static void expect_not_well_formed(struct peer *peer)
 {
     struct span answer = peer_received(peer);
-    tap_write(tap_open(), answer);
     assert_non_null(memmem(answer.ptr, answer.size, "<not-well-formed ", 17));
     assert_null(memmem(answer.ptr, answer.size, "not-acceptable", 14));
 }
