@@ -8,6 +8,7 @@ import time
 import pytest
 
 import bed as bed_module
+import tap
 import wire
 from wire import SASL, TLS
 
@@ -148,6 +149,7 @@ def test_tls_1_2__below_version_min__is_refused(start_bed):
 def test_renegotiation__asked_for_by_the_client__ends_without_a_word_of_xml(bed):
     """RFC 6120 s5.3.5: who does not support it closes the connection, without a stream error."""
     before = bed.stats()["tls_failed"]
+    tapped = tap.Connection(bed.tls_port)
     with subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{bed.tls_port}", "-tls1_2"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
         client.stdin.write(wire.header())
@@ -155,6 +157,7 @@ def test_renegotiation__asked_for_by_the_client__ends_without_a_word_of_xml(bed)
         said = b""
         while b"</stream:features>" not in said:
             said += client.stdout.read1(65536)
+        tapped.heard(said[said.index(b"<?xml"):said.index(b"</stream:features>") + 18])
         client.stdin.write(b"R\n")
         client.stdin.flush()
         said = client.stdout.read()
