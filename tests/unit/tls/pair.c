@@ -132,6 +132,7 @@ static bool carry(struct pair *pair, struct side *from, struct side *to)
     if (chain_is_empty(&from->wire))
         return false;
     struct chain moving = {0};
+    from->sent += from->wire.size;
     chain_splice(&moving, &from->wire);
     while (!chain_is_empty(&moving)) {
         struct span front = chain_front(&moving);

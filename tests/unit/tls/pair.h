@@ -9,6 +9,7 @@ struct side {
     struct engine *engine;
     struct chain wire;  /* on the way to the other side */
     struct chain plain; /* received */
+    size_t sent;        /* wire bytes so far */
     enum engine_status status;
 };
 

@@ -53,16 +53,13 @@ struct measure {
     size_t both;       /* client and server */
     size_t peak;       /* both, during the handshake */
     size_t after_data; /* both, after data went both ways */
+    size_t sent[2];    /* wire bytes of the handshake, the client's and the server's */
 };
 
-static struct measure measure(uint16_t version, bool has_tickets, const char *const *alpn)
+static struct measure measure_between(struct context *client, struct context *server)
 {
-    const char *const names[] = {"a", NULL};
     struct measure out;
     struct pair pair;
-    struct ticket_keys *keys = has_tickets ? ticket_keys_new() : NULL;
-    struct context *server = server_context(names, keys, 0x0303, 0x0304, alpn);
-    struct context *client = client_context(version, version, alpn);
     for (unsigned round = 0; round < 2; round++) { /* the first fills the contexts' own caches */
         size_t start = held;
         held_max = held;
@@ -70,6 +67,8 @@ static struct measure measure(uint16_t version, bool has_tickets, const char *co
         pair_shake(&pair);
         out.both = held - start;
         out.peak = held_max - start;
+        out.sent[0] = pair.client.sent;
+        out.sent[1] = pair.server.sent;
         char text[2000] = "";
         side_say(&pair, &pair.client, span_of(text, sizeof(text)));
         side_say(&pair, &pair.server, span_of(text, sizeof(text)));
@@ -82,10 +81,64 @@ static struct measure measure(uint16_t version, bool has_tickets, const char *co
         pair_close(&pair);
         assert_int_equal(held, start);
     }
+    return out;
+}
+
+static struct measure measure(uint16_t version, bool has_tickets, const char *const *alpn)
+{
+    const char *const names[] = {"a", NULL};
+    struct ticket_keys *keys = has_tickets ? ticket_keys_new() : NULL;
+    struct context *server = server_context(names, keys, 0x0303, 0x0304, alpn);
+    struct context *client = client_context(version, version, alpn);
+    struct measure out = measure_between(client, server);
     context_unref(server);
     context_unref(client);
     ticket_keys_free(keys);
     return out;
+}
+
+/* Between servers: each asks for the other's certificate. */
+static struct context *judging_context(enum context_role role, uint16_t version, struct anchors *anchors)
+{
+    static const char *const alpn[] = {"xmpp-server", NULL};
+    const struct context_domain domain = {"a.example", cert_path("a.pem"), cert_path("a.key")};
+    const struct context_config config = {
+        .role = role,
+        .domains = &domain,
+        .domain_count = 1,
+        .alpn = alpn,
+        .anchors = anchors,
+        .version_min = version,
+        .version_max = version,
+    };
+    struct context *context = context_new(&config, &(struct err){""}, NULL);
+    assert_non_null(context);
+    return context;
+}
+
+/* What a peer sends stays nowhere in the library: the measure's rounds begin and end with the same memory. */
+static void session__between_servers__is_as_small_and_keeps_nothing(void **state)
+{
+    (void)state;
+    for (uint16_t version = 0x0303; version <= 0x0304; version++) {
+        struct anchors *anchors = anchors_new(cert_path("ca.pem"), &(struct err){""});
+        assert_non_null(anchors);
+        struct context *server = judging_context(CONTEXT_SERVER, version, anchors);
+        struct context *client = judging_context(CONTEXT_CLIENT, version, anchors);
+        for (unsigned round = 0; round < 5; round++) {
+            struct measure m = measure_between(client, server);
+            if (round == 0)
+                printf("tls 1.%d, between servers: server session %zu B (client %zu B), both at the handshake's peak "
+                       "%zu B; on the wire %zu + %zu B\n",
+                       version - 0x0301, m.server, m.both - m.server, m.peak, m.sent[0], m.sent[1]);
+            assert_in_range(m.server, 1, SESSION_BYTES_MAX);
+            assert_in_range(m.both - m.server, 1, SESSION_BYTES_MAX);
+            assert_int_equal(m.after_data, m.both);
+        }
+        context_unref(server);
+        context_unref(client);
+        anchors_unref(anchors);
+    }
 }
 
 static void session__idle_after_the_handshake__is_small(void **state)
@@ -103,9 +156,10 @@ static void session__idle_after_the_handshake__is_small(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct measure m = measure(rows[i].version, rows[i].has_tickets, rows[i].has_alpn ? alpn : NULL);
-        printf("tls 1.%d%s%s: server session %zu B (client %zu B), both at the handshake's peak %zu B\n",
+        printf("tls 1.%d%s%s: server session %zu B (client %zu B), both at the handshake's peak %zu B; on the wire "
+               "%zu + %zu B\n",
                rows[i].version - 0x0301, rows[i].has_tickets ? ", tickets" : "", rows[i].has_alpn ? ", alpn" : "",
-               m.server, m.both - m.server, m.peak);
+               m.server, m.both - m.server, m.peak, m.sent[0], m.sent[1]);
         assert_in_range(m.server, 1, SESSION_BYTES_MAX);
         assert_int_equal(m.after_data, m.both); /* no buffer stays */
     }
@@ -137,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(session__idle_after_the_handshake__is_small),
+        cmocka_unit_test(session__between_servers__is_as_small_and_keeps_nothing),
         cmocka_unit_test(session__before_the_hello__holds_nothing_of_the_library),
     };
     wolfSSL_SetAllocators(count_malloc, count_free, count_realloc);

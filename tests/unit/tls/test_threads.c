@@ -127,11 +127,37 @@ static void context__shared_by_threads__is_safe(void **state)
     ticket_keys_free(keys);
 }
 
+/* The same between servers: the anchors and the library's contexts are shared while chains are judged. */
+static void anchors__shared_by_threads__are_safe(void **state)
+{
+    struct err err;
+    const struct context_domain domain = {"a.example", cert_path("a.pem"), cert_path("a.key")};
+    struct anchors *anchors = anchors_new(cert_path("ca.pem"), &err);
+    assert_non_null(anchors);
+    struct context_config config = {
+        .role = CONTEXT_CLIENT, .domains = &domain, .domain_count = 1, .anchors = anchors, .version_min = 0x0303};
+    struct shared shared = {context_new(&config, &err, NULL), NULL};
+    pthread_t threads[3];
+    (void)state;
+    config.role = CONTEXT_SERVER;
+    shared.server = context_new(&config, &err, NULL);
+    assert_non_null(shared.client);
+    assert_non_null(shared.server);
+    anchors_unref(anchors); /* the contexts have theirs */
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, shake_often, &shared), 0);
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    context_unref(shared.client);
+    context_unref(shared.server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(engine__moved_at_every_step__works),
         cmocka_unit_test(context__shared_by_threads__is_safe),
+        cmocka_unit_test(anchors__shared_by_threads__are_safe),
     };
     struct err err;
     if (!tls_start(&err))
