@@ -85,6 +85,14 @@ const struct party *context_find(const struct context *context, struct span a_la
     return NULL;
 }
 
+const struct party *context_party(const struct context *context, struct span name)
+{
+    char *a_label = name.size == 0 ? NULL : identity_a_label(name);
+    const struct party *party = a_label == NULL ? NULL : context_find(context, span_str(a_label));
+    free(a_label);
+    return party == NULL ? &context->parties[0] : party;
+}
+
 /* ---- tickets --------------------------------------------------------------------------------------------------- */
 
 /* The library's view of ticket_keys: 16 bytes of name, 16 of nonce (we use 12, and one for the generation), 32 of tag

@@ -50,3 +50,5 @@ uint8_t *engine_ticket_generation(void *engine);
 
 /* The party with this name, compared as host names are; NULL: none. */
 const struct party *context_find(const struct context *context, struct span a_label);
+/* The party of a domain in any of its forms; the first one when there is none. */
+const struct party *context_party(const struct context *context, struct span name);

@@ -214,22 +214,13 @@ static bool open_client(struct engine *engine, struct span name)
     return is_good;
 }
 
-/* The party of a domain, in any of its forms; the first one when there is none. */
-static const struct party *party_of(const struct context *context, struct span name)
-{
-    char *a_label = name.size == 0 ? NULL : identity_a_label(name);
-    const struct party *party = a_label == NULL ? NULL : context_find(context, span_str(a_label));
-    free(a_label);
-    return party == NULL ? &context->parties[0] : party;
-}
-
 static struct engine *make(struct context *context, struct span own_name)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL)
         return NULL;
     engine->context = context_ref(context);
-    engine->party = party_of(context, own_name);
+    engine->party = context_party(context, own_name);
     return engine;
 }
 

@@ -8,7 +8,9 @@
 #include "pair.h"
 #include "tls/credential_priv.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -266,6 +268,7 @@ static void check_handshake(const struct row *row, const struct chain_files *fil
         found = words_of(credential);
         check_identity(row, credential);
         assert_false(engine_is_resumed(side.engine));
+        assert_int_equal(SSL_SESSION_has_ticket(SSL_get0_session(ssl)), 0);
     } else {
         assert_int_equal(side.status, ENGINE_FAILED);
     }
@@ -361,6 +364,76 @@ static void chains__of_the_matrix__have_their_outcomes(void **state)
     assert_int_equal(failures, 0);
 }
 
+/* A key of which one half is the certificate's and the other is not: nothing notices until a signature is verified. */
+static EVP_PKEY *forge_key(const char *public_file, const char *private_file)
+{
+    FILE *files[] = {fopen(public_file, "r"), fopen(private_file, "r")};
+    EVP_PKEY *keys[2];
+    unsigned char point[256];
+    size_t size = 0;
+    BIGNUM *number = NULL;
+    EVP_PKEY *forged = NULL;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_non_null(files[i]);
+        keys[i] = PEM_read_PrivateKey(files[i], NULL, NULL, NULL);
+        assert_non_null(keys[i]);
+        fclose(files[i]);
+    }
+    assert_int_equal(EVP_PKEY_get_octet_string_param(keys[0], OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &size), 1);
+    assert_int_equal(EVP_PKEY_get_bn_param(keys[1], OSSL_PKEY_PARAM_PRIV_KEY, &number), 1);
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0);
+    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, size);
+    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, number);
+    OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(build);
+    EVP_PKEY_CTX *factory = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    assert_int_equal(EVP_PKEY_fromdata_init(factory), 1);
+    assert_int_equal(EVP_PKEY_fromdata(factory, &forged, EVP_PKEY_KEYPAIR, parameters), 1);
+    EVP_PKEY_CTX_free(factory);
+    OSSL_PARAM_free(parameters);
+    OSSL_PARAM_BLD_free(build);
+    BN_clear_free(number);
+    EVP_PKEY_free(keys[0]);
+    EVP_PKEY_free(keys[1]);
+    return forged;
+}
+
+/* Whoever shows a certificate proves to have its key, or the handshake ends: the library's verification, switched off
+ * while it looks at authorities, is on again by then. */
+static void certificate__without_its_key__ends_the_handshake(void **state)
+{
+    static const char *const names[] = {"direct", "good", "chain_of_10", "unknown_root"};
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        enum credential_role role = (enum credential_role)(i % 2);
+        struct chain_files files;
+        struct row row;
+        struct side side = {0};
+        struct chunk_pool pool;
+        snprintf(row.name, sizeof(row.name), "%s", names[i / 4]);
+        assert_true(load_files(&row, &files));
+        SSL *ssl = present(&files, role, i / 2 % 2 == 0 ? TLS1_3_VERSION : TLS1_2_VERSION);
+        assert_non_null(ssl);
+        char stolen[512];
+        snprintf(stolen, sizeof(stolen), "%s", files.key);
+        EVP_PKEY *forged = forge_key(stolen, chain_path("root_sent", ".key"));
+        assert_int_equal(SSL_use_PrivateKey(ssl, forged), 1);
+        EVP_PKEY_free(forged);
+        chunk_pool_init(&pool, 16);
+        side.engine = engine_new(contexts[role], SPAN("peer.example"));
+        shake(ssl, &side, &pool);
+        assert_int_equal(side.status, ENGINE_FAILED);
+        assert_null(strstr(engine_error(side.engine), "peer's alert")); /* it is we who end it */
+        assert_false(engine_is_ready(side.engine));
+        assert_null(engine_credential(side.engine));
+        engine_free(side.engine);
+        chain_clear(&side.wire, &pool);
+        chunk_pool_fini(&pool);
+        SSL_free(ssl);
+        free_files(&files);
+    }
+}
+
 static struct context *judging_context(enum context_role role)
 {
     struct err err = {""};
@@ -401,6 +474,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chains__of_the_matrix__have_their_outcomes),
+        cmocka_unit_test(certificate__without_its_key__ends_the_handshake),
     };
     if (!tls_start(&(struct err){""}))
         return 1;
