@@ -41,10 +41,10 @@ struct context_config {
                                         offers only others (RFC 7301 s3.2) and accepts one that offers none */
     struct ticket_keys *ticket_keys; /* server; NULL: no tickets. Must outlive the context and its engines. Not with
                                         anchors: a resumed handshake shows no certificate that could be judged */
-    struct anchors
-        *anchors;           /* between servers, in either role: the peer's certificates (a server asks for them) are
-                               judged by these anchors, and the handshake goes on whatever comes of it: engine_credential
-                               tells. NULL: a server does not ask, a client goes by ca_file. A reference is taken */
+    /* Between servers, in either role: the peer's certificates, which a server asks for, are judged by these, and the
+     * handshake goes on whatever comes of it (engine_credential tells). NULL: a server does not ask, a client goes by
+     * ca_file. A reference is taken. */
+    struct anchors *anchors;
     context_clock_fn clock; /* to judge by; NULL: the system's */
     const char *ca_file;    /* client: trust anchors in PEM; NULL with insecure. Names are the caller's to check */
     bool insecure;          /* client, tests and benches: accept any certificate */

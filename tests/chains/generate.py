@@ -25,7 +25,7 @@ chains = {}
 trusted = []
 
 
-# ---- DER, for what no library would write ---------------------------------------------------------------------------
+# ---- DER, for what no library would write --------------------------------------------------------------------------
 
 
 def tlv(tag, content):
@@ -69,7 +69,7 @@ def signed_again(certificate, key, edit=None, algorithm=ECDSA_SHA256, digest=has
     return tlv(0x30, tbs + algorithm + tlv(3, b"\0" + signature))
 
 
-# ---- certificates ---------------------------------------------------------------------------------------------------
+# ---- certificates --------------------------------------------------------------------------------------------------
 
 
 def new_key():
@@ -185,7 +185,7 @@ def under(name, options, **leaf_options):
     chain(name, leaf(one, **leaf_options), one)
 
 
-# ---- paths ------------------------------------------------------------------------------------------------------------
+# ---- paths ---------------------------------------------------------------------------------------------------------
 
 
 def line(count):
@@ -219,8 +219,8 @@ def paths():
     old_root = trust(authority("Old root", None, key=old_key, start=-20, end=-10))
     chain("cross_signed_old_root", leaf(old_root), authority("Old root", root, key=old_key))
     first, second = new_key(), new_key()
-    chain("cross_signed_circle", leaf(Party("Ring 1", first, None)), authority("Ring 1", Party("Ring 2", second, None), key=first),
-          authority("Ring 2", Party("Ring 1", first, None), key=second))
+    one, two = Party("Ring 1", first, None), Party("Ring 2", second, None)
+    chain("cross_signed_circle", leaf(one), authority("Ring 1", two, key=first), authority("Ring 2", one, key=second))
     chain("root_expired", leaf(old_root))
     early_root = trust(authority("Early root", None, start=10, end=3650))
     chain("root_not_yet_valid", leaf(early_root))
@@ -252,7 +252,7 @@ def paths():
     chain("intermediate_changed", leaf(one), Party("Changed", one.key, one.der[:-1] + bytes([one.der[-1] ^ 1])))
 
 
-# ---- authorities ------------------------------------------------------------------------------------------------------
+# ---- authorities ---------------------------------------------------------------------------------------------------
 
 
 def authorities():
@@ -292,7 +292,7 @@ def version_1_intermediate():
     return leaf(one), one
 
 
-# ---- usage --------------------------------------------------------------------------------------------------------------
+# ---- usage ---------------------------------------------------------------------------------------------------------
 
 
 def purposes():
@@ -312,7 +312,7 @@ def purposes():
     good("usage_agreement", key_usage=usage("key_agreement"))
 
 
-# ---- algorithms -----------------------------------------------------------------------------------------------------------
+# ---- algorithms ----------------------------------------------------------------------------------------------------
 
 
 rsa_keys = {}
@@ -366,7 +366,7 @@ def pss_leaf(issuer, salt):
     return made
 
 
-# ---- extensions -----------------------------------------------------------------------------------------------------------
+# ---- extensions ----------------------------------------------------------------------------------------------------
 
 
 def extensions():
@@ -396,7 +396,7 @@ def double_extensions(fields):
     return fields[:-1] + [tlv(0xA3, tlv(0x30, inner + split(inner)[0]))]
 
 
-# ---- name constraints -------------------------------------------------------------------------------------------------------
+# ---- name constraints ----------------------------------------------------------------------------------------------
 
 
 def constraints():
@@ -441,7 +441,7 @@ def constraints():
     chain("constraint_authority_below", leaf(below), below, bound)
 
 
-# ---- identity ---------------------------------------------------------------------------------------------------------------
+# ---- identity ------------------------------------------------------------------------------------------------------
 
 
 def identities():
@@ -480,7 +480,7 @@ def identities():
     good("mail_only", names=[x509.RFC822Name("x@peer.example")])
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------------------------
 
 
 def pem(der):
