@@ -234,6 +234,7 @@ static void stranger__whatever_the_option__loses_the_stream(void **state)
         struct peer *peer = peer_connect(stage.rig->world, 0, LISTEN_C2S);
         peer_send(peer, span_str(sent[i]));
         run(&stage);
+        tap_write(tap_open(), peer_received(peer));
         expect_not_well_formed(peer);
         peer_free(peer);
     }
