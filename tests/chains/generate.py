@@ -222,13 +222,13 @@ def paths():
     one, two = Party("Ring 1", first, None), Party("Ring 2", second, None)
     chain("cross_signed_circle", leaf(one), authority("Ring 1", two, key=first), authority("Ring 2", one, key=second))
     chain("root_expired", leaf(old_root))
-    early_root = trust(authority("Early root", None, start=10, end=3650))
+    early_root = trust(authority("Early root", None, start=3000))
     chain("root_not_yet_valid", leaf(early_root))
 
     good("leaf_expired", start=-20, end=-1)
-    good("leaf_not_yet_valid", start=1)
+    good("leaf_not_yet_valid", start=3000)
     under("intermediate_expired", {"start": -20, "end": -1})
-    under("intermediate_not_yet_valid", {"start": 1})
+    under("intermediate_not_yet_valid", {"start": 3000})
 
     chain("self_signed", leaf(None))
     chain("self_signed_authority", leaf(None, ca=True))
