@@ -76,13 +76,17 @@ static void srv__dot_among_others__ignored(void **state)
 static void srv__records_that_lead_nowhere__no_fallback(void **state)
 {
     (void)state;
-    script_bed_hold(NULL,
-                    "example.com A 192.0.2.9\n"
-                    "_xmpp-server._tcp.example.com SRV 1 0 5269 gone.example\n"
-                    "_xmpp-server._tcp.example.com SRV 1 0 0 a.example\n",
-                    "example.com", "no-address, ttl 300");
-    script_bed_hold(NULL, "example.com A 192.0.2.9\n_xmpp-server._tcp.example.com SRV 1 0 0 a.example\n", "example.com",
-                    "no-address, ttl 300");
+    static const char *const records[] = {
+        "_xmpp-server._tcp.example.com SRV 1 0 5269 gone.example\n",
+        "_xmpp-server._tcp.example.com SRV 1 0 0 b.example\n", /* no port */
+        /* RFC 2782: "." has its meaning when it is the only record. */
+        "_xmpp-server._tcp.example.com SRV 0 0 0 .\n_xmpp-server._tcp.example.com SRV 1 0 0 .\n",
+    };
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        char script[1024];
+        snprintf(script, sizeof script, HOSTS "example.com A 192.0.2.9\n%s", records[i]);
+        script_bed_hold(NULL, script, "example.com", "no-address, ttl 300");
+    }
 }
 
 static void srv__some_hosts_gone__the_others_remain(void **state)
