@@ -183,8 +183,8 @@ ROWS = [
     ("presence of an unknown type", f"{BOUND}/c:presence", put("type", "available", "")),
     ("stanza from nobody", STANZA, put("from", "", "@example.com", "user@", "a b", "user@example.com/", "x@y@z")),
     ("stanza to nobody", STANZA, put("to", "", "@example.com", "a@b@c", " ")),
-    ("stanza with another attribute", STANZA, put("priority", "1")),
-    ("stanza in a broken language", STANZA, put(LANG, "en_GB", "12345678901")),
+    ("stanza with another attribute", OWN, put("priority", "1")),
+    ("stanza in a broken language", OWN, put(LANG, "en_GB", "12345678901")),
     ("stanza of the other content namespace", STANZA, lambda element, dice: setattr(
         element, "tag", element.tag.replace("client", "server"))),
     ("unknown stanza", STANZA, rename("c:request")),

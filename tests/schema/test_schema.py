@@ -313,7 +313,7 @@ def test_bytes__that_no_grammar_sees__are_refused(text):
     ("<message {}><body><x/></body></message>", False, False),
     ("<message {}><error type='cancel'/></message>", False, False),
     ("<message {}><x xmlns='jabber:server'/></message>", False, False),
-    ("<message {} priority='1'/>", False, False),
+    ("<message {} priority='1'/>", True, False),
     ("<message {}>x</message>", False, False),
     ("<message {} type='sms'/>", False, False),
     ("<presence {}><show>away</show><show>xa</show></presence>", False, False),
