@@ -27,7 +27,7 @@ enum verdict route_verdict(const struct policy *policy, const struct stanza_head
 void route_refuse(struct stream *stream, const struct stanza_head *head, enum stanza_error error, const char *text)
 {
     struct shard *shard = stream->shard;
-    if (head->type == TYPE_ERROR || head->type == TYPE_RESULT) {
+    if (head->type == TYPE_ERROR || head->type == TYPE_RESULT || stream->state == STREAM_CLOSING) {
         shard_count(shard, COUNTER_DROPPED, 1);
         return;
     }

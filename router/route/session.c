@@ -82,33 +82,40 @@ static void list_remove(struct session *session)
     session->user->count--;
 }
 
-static void release(struct shard *shard, struct session *session)
+static void leave_user(struct shard *shard, struct session *session)
+{
+    user_put(shard, session->user);
+    session->user = NULL;
+    counter_sub(shard->counters, COUNTER_SESSIONS, 1);
+}
+
+void session_leave(struct shard *shard, struct session *session)
+{
+    list_remove(session);
+    /* It is out of the list already: what presence_gone() sends reaches the others only. */
+    presence_gone(shard, session);
+    leave_user(shard, session);
+}
+
+void session_free(struct session *session)
 {
     while (session->directed) {
         struct directed *next = session->directed->next;
         free(session->directed);
         session->directed = next;
     }
-    struct user *user = session->user;
     free(session->presence);
     free(session->lang);
     free(session);
-    user_put(shard, user);
-    counter_sub(shard->counters, COUNTER_SESSIONS, 1);
-}
-
-void session_free(struct shard *shard, struct session *session)
-{
-    list_remove(session);
-    /* It is out of the list already: what presence_gone() sends reaches the others only. */
-    presence_gone(shard, session);
-    release(shard, session);
 }
 
 void session_discard(struct shard *shard, struct session *session)
 {
-    list_remove(session);
-    release(shard, session);
+    if (session->user) {
+        list_remove(session);
+        leave_user(shard, session);
+    }
+    session_free(session);
 }
 
 void session_close_user(struct shard *shard, struct span bare, bool is_removed)

@@ -56,12 +56,15 @@ struct user *session_user(const struct shard *shard, struct span bare);
 struct session *session_find(const struct user *user, struct span resource);
 /* A new session of stream; no session of that full JID may exist. NULL when memory is refused. */
 struct session *session_new(struct shard *shard, struct stream *stream, struct span bare, struct span resource);
-/* Ends it: the user's other resources and those who got directed presence see it go (RFC 6121 s4.5, s4.6.3). */
-void session_free(struct shard *shard, struct session *session);
-/* Frees it without telling anybody, when the whole shard ends. */
+/* Ends it: its resource is free, and the user's other resources and those who got directed presence see it go (RFC 6121
+ * s4.5, s4.6.3). What is left is the address that its stream's last stanzas are stamped with: user is NULL. */
+void session_leave(struct shard *shard, struct session *session);
+/* The rest of one that has left. */
+void session_free(struct session *session);
+/* Both without telling anybody, when the whole shard ends. */
 void session_discard(struct shard *shard, struct session *session);
-/* The account was removed, or disabled: its sessions end with <not-authorized/>, logins that run will fail. A stream that
- * is between two shards at that moment is met by neither. */
+/* The account was removed, or disabled: its sessions end with <not-authorized/>, logins that run will fail. A stream
+ * that is between two shards at that moment is met by neither. */
 void session_close_user(struct shard *shard, struct span bare, bool is_removed);
 /* Highest non-negative priority among the available sessions; -1 if there is none. */
 int session_priority_max(const struct user *user);

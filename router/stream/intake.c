@@ -97,6 +97,22 @@ void intake_element(struct stream *stream, const struct xml_stanza *stanza)
         route_stanza(stream, stanza, &head);
 }
 
+void intake_last(struct stream *stream, const struct xml_stanza *stanza)
+{
+    struct shard *shard = stream->shard;
+    enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);
+    struct stanza_head head;
+    if (kind == STANZA_NONE)
+        return;
+    shard_count(shard, COUNTER_STANZAS_IN, 1);
+    bool is_fine = stanza_head_read(stanza, kind, &head) == STANZA_FINE && from_is_own(stream, &head);
+    bool is_answer = kind == STANZA_IQ && (head.type == TYPE_RESULT || head.type == TYPE_ERROR);
+    if (is_fine && (kind == STANZA_MESSAGE || is_answer))
+        route_stanza(stream, stanza, &head);
+    else
+        shard_count(shard, COUNTER_DROPPED, 1);
+}
+
 void intake_misnamed(struct stream *stream, const struct xml_stanza *stanza)
 {
     enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);

@@ -11,6 +11,8 @@
 struct stream;
 
 void intake_element(struct stream *stream, const struct xml_stanza *stanza);
-/* The same for one that is not namespace-well-formed: a stanza is answered <not-acceptable/> and goes nowhere, any other
- * element ends the stream (RFC 6120 s11.3, rule 4). */
+/* The same behind our own end tag: what is for others is routed, the rest has no answer any more and is dropped. */
+void intake_last(struct stream *stream, const struct xml_stanza *stanza);
+/* The same for one that is not namespace-well-formed: a stanza is answered <not-acceptable/> and goes nowhere, any
+ * other element ends the stream (RFC 6120 s11.3, rule 4). */
 void intake_misnamed(struct stream *stream, const struct xml_stanza *stanza);

@@ -230,6 +230,21 @@ void stream_drop(struct stream *stream)
     free(stream);
 }
 
+/* A stream that closes, in whatever way, has no session from then on: its resource is free for the next one. What the
+ * peer had under way may still be heard, in its name. */
+static void end_session(struct stream *stream, bool is_heard)
+{
+    struct session *session = stream->session;
+    if (!session)
+        return;
+    if (session->user)
+        session_leave(stream->shard, session);
+    if (is_heard)
+        return;
+    stream->session = NULL;
+    session_free(session);
+}
+
 void stream_closed(struct stream *stream, int error)
 {
     struct shard *shard = stream->shard;
@@ -241,9 +256,7 @@ void stream_closed(struct stream *stream, int error)
     stream->state = STREAM_CLOSING;
     stream->holds = 0;
     throttle_release_all(stream);
-    if (stream->session)
-        session_free(shard, stream->session);
-    stream->session = NULL;
+    end_session(stream, false);
     if (stream->was_bound && !chain_is_empty(&stream->out))
         unsent_return(shard, &stream->out);
     stream_clear(stream);
@@ -345,15 +358,6 @@ void stream_ended(struct stream *stream)
         stream_touch(stream);
 }
 
-/* A stream that closes, in whatever way, has no session from then on: its resource is free for the next one. */
-static void end_session(struct stream *stream)
-{
-    struct session *session = stream->session;
-    stream->session = NULL;
-    if (session)
-        session_free(stream->shard, session);
-}
-
 void stream_abort(struct stream *stream)
 {
     if (stream->state == STREAM_TLS && !chain_is_empty(&stream->wire) && io_can_send(stream->conn))
@@ -361,7 +365,7 @@ void stream_abort(struct stream *stream)
     stream->state = STREAM_CLOSING;
     stream->holds = 0;
     stream->is_moving = false;
-    end_session(stream);
+    end_session(stream, false);
     io_close(stream->shard->io, stream->conn);
 }
 
@@ -379,6 +383,16 @@ static void write_end(struct stream *stream, enum stream_error error, const char
         log_event(LOG_DEBUG, "stream.error", "condition=%s text=\"%s\"", conditions[error], text ? text : "");
     }
     chain_append(&stream->out, pool, SPAN("</stream:stream>"));
+}
+
+/* RFC 6120 s4.4: who sends the end tag goes on to process what comes until the other side's. Not from one whose stream
+ * is not to be trusted or read any more, and there is nothing behind the peer's own end. */
+static bool is_heard_out(const struct stream *stream, enum stream_error error)
+{
+    bool is_trusted = error == STREAM_NO_ERROR || error == STREAM_RESET_ERROR || error == STREAM_CONFLICT_ERROR ||
+                      error == STREAM_SYSTEM_SHUTDOWN_ERROR || error == STREAM_RESOURCE_CONSTRAINT_ERROR ||
+                      error == STREAM_CONNECTION_TIMEOUT_ERROR;
+    return is_trusted && !stream->has_footer && !stream->has_ended;
 }
 
 void stream_close(struct stream *stream, enum stream_error error, const char *text)
@@ -403,8 +417,12 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         io_resume(shard->io, stream->conn);
     }
     throttle_release_all(stream);
-    end_session(stream);
+    end_session(stream, is_heard_out(stream, error));
     nego_free(stream);
+    if (stream->session && !chain_is_empty(&stream->held)) {
+        stream->holds = 1; /* what waits is heard out too, in the next turn */
+        stream_release(stream);
+    }
     stream_set_deadline(stream, shard->policy->config->timeouts_close_ms);
     stream_touch(stream);
 }

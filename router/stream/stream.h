@@ -38,7 +38,7 @@ enum stream_state {
     STREAM_RESTART, /* waits for the header behind authentication */
     STREAM_BIND,    /* waits for resource binding */
     STREAM_BOUND,   /* a session */
-    STREAM_CLOSING, /* our end tag is out: what the peer still sends is thrown away */
+    STREAM_CLOSING, /* our end tag is out: of what the peer still sends a session's last messages count */
     STREAM_STATE_COUNT
 };
 

@@ -51,13 +51,16 @@ static void consume(struct stream *stream, struct span *bytes)
     }
 }
 
-/* Behind our own end tag only the peer's end tag matters; the rest is thrown away (RFC 6120 s4.4). */
+/* Behind our own end tag the peer's end tag matters, and what a session had under way (RFC 6120 s4.4); the rest is
+ * thrown away. */
 static void consume_closing(struct stream *stream, struct span *bytes)
 {
     struct xml_stanza stanza;
     while (bytes->size && !stream->has_footer) {
         enum xml_event event = xml_reader_next(&stream->reader, stream->shard->scratch, bytes, &stanza);
         stream->has_footer = event == XML_FOOTER;
+        if (event == XML_STANZA && stream->session)
+            intake_last(stream, &stanza);
         if (event == XML_REFUSED || event == XML_MORE)
             break;
     }
@@ -72,7 +75,7 @@ static void take_plain(void *context, struct span bytes)
     struct stream *stream = context;
     if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
         nego_event(stream, EV_TLS_READY, NULL);
-    if (stream->state == STREAM_CLOSING) {
+    if (stream->state == STREAM_CLOSING && (!stream->session || chain_is_empty(&stream->held))) {
         consume_closing(stream, &bytes);
         return;
     }
@@ -81,7 +84,9 @@ static void take_plain(void *context, struct span bytes)
         consume(stream, &bytes);
         stream->is_running = false;
     }
-    if (bytes.size && stream->state != STREAM_CLOSING)
+    if (stream->state == STREAM_CLOSING && chain_is_empty(&stream->held))
+        consume_closing(stream, &bytes);
+    else if (bytes.size)
         chain_append(&stream->held, stream->shard->pool, bytes);
 }
 
@@ -182,6 +187,11 @@ static void run_held(struct stream *stream)
         consume(stream, &rest);
         stream->is_running = false;
         chain_consume(&stream->held, pool, front.size - rest.size);
+    }
+    while (stream->state == STREAM_CLOSING && stream->session && !chain_is_empty(&stream->held)) {
+        struct span front = chain_front(&stream->held), rest = front;
+        consume_closing(stream, &rest);
+        chain_consume(&stream->held, pool, front.size);
     }
     if (stream->state == STREAM_CLOSING) {
         chain_clear(&stream->held, pool);

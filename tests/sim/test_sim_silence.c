@@ -336,9 +336,40 @@ static void router__ending_a_stream__waits_for_the_peers_end(void **state)
         caller_wait(&older, how == 2 ? 5100 : 0);
         assert_true(peer_is_closed(older.peer));
         caller_run(&newer);
-        assert_false(caller_has_heard(&newer, "late")); /* behind an error nothing is carried out (s4.9.1.1) */
+        assert_true(caller_has_heard(&newer, "late")); /* s4.4, rule 2: what the peer had under way is processed */
         caller_close(&older);
         caller_close(&newer);
+        rig_run(rig, 10);
+    }
+    finish(rig);
+}
+
+/* What a stream was ended for decides whether its peer's last words count: not when they cannot be trusted. */
+static void last_words__of_who_broke_the_rules__are_not_heard(void **state)
+{
+    (void)state;
+    static const char late[] = "<message to='user0@example.com/b'><body>late</body></message>";
+    static const struct {
+        const char *says, *condition;
+    } cases[] = {
+        {"<message from='mallory@example.com' to='user0@example.com/b'/>", "<invalid-from"},
+        {"<message to='user0@example.com/b'>&undefined;</message>", "<restricted-xml"},
+        {"<x xmlns='urn:x'/>", "<unsupported-stanza-type"},
+    };
+    struct rig *rig = tls_rig();
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct caller breaker, other;
+        open_tls_session(&breaker, rig, "a");
+        open_tls_session(&other, rig, "b");
+        caller_say_text(&breaker, cases[i].says);
+        caller_run(&breaker);
+        assert_true(caller_has_heard(&breaker, cases[i].condition));
+        caller_say_text(&breaker, late);
+        caller_run(&breaker);
+        caller_run(&other);
+        assert_false(caller_has_heard(&other, "late"));
+        caller_close(&breaker);
+        caller_close(&other);
         rig_run(rig, 10);
     }
     finish(rig);
@@ -399,6 +430,7 @@ int main(void)
         cmocka_unit_test(end_tag__under_tls__waits_for_close_notify),
         cmocka_unit_test(end_tag__without_close_notify__waits_for_fin_or_its_time),
         cmocka_unit_test(router__ending_a_stream__waits_for_the_peers_end),
+        cmocka_unit_test(last_words__of_who_broke_the_rules__are_not_heard),
         cmocka_unit_test(close_notify__without_an_end_tag__is_answered),
         cmocka_unit_test(end_tag__with_close_notify_and_fin__ends_at_once),
     };
