@@ -15,6 +15,7 @@
 #include "router/admin/control.h"
 #include "router/admin/survey.h"
 #include "router/route/shard.h"
+#include "router/s2s/resolver_config.h"
 #include "router/store/store.h"
 #include "router/version.h"
 #include "tls/context.h"
@@ -56,6 +57,8 @@ struct sluice {
     struct io_config io_config;
     struct router *router;
     struct store *store;
+    struct resolver_config resolver_config;
+    struct resolver *resolver; /* NULL: no other servers */
     struct control *control;
     struct worker *workers;
     struct counters **counters;
@@ -360,11 +363,20 @@ static bool build(struct sluice *sluice, struct err *err)
         !(sluice->group = io_group_new(sluice->shard_count, err)))
         return false;
     if (!listen_all(sluice, "listen.c2s", &config->listen_c2s, LISTEN_C2S, err) ||
-        !listen_all(sluice, "listen.c2s_tls", &config->listen_c2s_tls, LISTEN_C2S_TLS, err))
+        !listen_all(sluice, "listen.c2s_tls", &config->listen_c2s_tls, LISTEN_C2S_TLS, err) ||
+        !listen_all(sluice, "listen.s2s", &config->listen_s2s, LISTEN_S2S, err) ||
+        !listen_all(sluice, "listen.s2s_tls", &config->listen_s2s_tls, LISTEN_S2S_TLS, err))
         return false;
     if (!load_seed(config->store_path, seed, err) ||
         !(sluice->router = router_new(sluice->shard_count, config->limits_link_size, seed, err)))
         return false;
+    if (config->s2s_enabled) {
+        if (!resolver_config_init(&sluice->resolver_config, config, err))
+            return false;
+        sluice->resolver = resolver_open(&sluice->resolver_config.settings, sluice->shard_count, err);
+        if (!sluice->resolver)
+            return false;
+    }
     sluice->workers = aligned_alloc(64, sluice->shard_count * sizeof(struct worker));
     sluice->counters = calloc(sluice->shard_count, sizeof(struct counters *));
     SL_CHECK(sluice->workers && sluice->counters);
@@ -377,6 +389,8 @@ static bool build(struct sluice *sluice, struct err *err)
         if (!shard_init(&worker->shard, i, sluice->router, sluice->policy, &worker->counters, client, err))
             return false;
         worker->shard.answer = answer;
+        if (sluice->resolver)
+            worker->shard.resolver = resolver_client(sluice->resolver, i, wake_shard, worker);
     }
     return true;
 }
@@ -454,6 +468,9 @@ static void take_down(struct sluice *sluice)
 {
     if (sluice->control)
         control_free(sluice->control);
+    if (sluice->resolver)
+        resolver_close(sluice->resolver);
+    resolver_config_fini(&sluice->resolver_config);
     if (sluice->store)
         store_close(sluice->store);
     if (sluice->group)

@@ -40,17 +40,22 @@ struct peer *peer_connect_from(struct io_group *group, unsigned shard, unsigned 
     return peer;
 }
 
-struct peer *peer_connect(struct world *world, unsigned shard, unsigned tag)
+struct peer *peer_connect_to(struct io_group *group, unsigned shard, unsigned tag)
 {
-    SL_CHECK(world->groups != NULL);
     /* Every peer has an address of its own, so that budgets per address do not meet them all. */
-    uint64_t serial = ++world->serial;
+    uint64_t serial = ++group->world->serial;
     struct sockaddr_in from = {
         .sin_family = AF_INET,
         .sin_port = htons((uint16_t)(32768 + serial % 28000)),
         .sin_addr.s_addr = htonl(0x0a000000u | (uint32_t)(serial & 0xffffff)),
     };
-    return peer_connect_from(world->groups, shard, tag, (const struct sockaddr *)&from);
+    return peer_connect_from(group, shard, tag, (const struct sockaddr *)&from);
+}
+
+struct peer *peer_connect(struct world *world, unsigned shard, unsigned tag)
+{
+    SL_CHECK(world->groups != NULL);
+    return peer_connect_to(world->groups, shard, tag);
 }
 
 struct peer *world_accept(struct world *world)

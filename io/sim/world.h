@@ -63,6 +63,8 @@ struct peer *world_accept(struct world *world);
 
 /* A peer connects to the listener of that tag on that shard. */
 struct peer *peer_connect(struct world *world, unsigned shard, unsigned tag);
+/* The same to a shard of any group of the world. */
+struct peer *peer_connect_to(struct io_group *group, unsigned shard, unsigned tag);
 /* The same with the address that the router sees, to a shard of any group of the world. */
 struct peer *peer_connect_from(struct io_group *group, unsigned shard, unsigned tag, const struct sockaddr *from);
 /* Its own address, or the one that was dialled. */

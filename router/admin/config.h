@@ -25,6 +25,7 @@
 
 /* Indices of the CHOICE keys, in the order of the row's choices. log.level is enum log_level of core/base/log.h. */
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+enum config_s2s_policy { S2S_PKIX, S2S_PKIX_OR_DIALBACK };
 enum config_conflict { CONFLICT_REPLACE, CONFLICT_REFUSE, CONFLICT_RENAME };
 /* SASL mechanisms from the weakest on: by their hash first, then by whether they bind to TLS. */
 enum config_strength { STRENGTH_PLAIN, STRENGTH_SHA1, STRENGTH_SHA1_PLUS, STRENGTH_SHA256, STRENGTH_SHA256_PLUS };

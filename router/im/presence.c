@@ -162,10 +162,12 @@ static void directed_unavailable(struct shard *shard, struct session *session)
         struct directed *directed = session->directed;
         session->directed = directed->next;
         struct chain chain = {0};
+        struct jid to = directed_jid(directed);
         struct letter letter = {
             .kind = STANZA_PRESENCE,
             .type = TYPE_UNAVAILABLE,
-            .to = directed_jid(directed),
+            .is_remote = !policy_has_domain(shard->policy, jid_domain(&to)),
+            .to = to,
             .from = session_jid(session),
             .payload = &chain,
         };

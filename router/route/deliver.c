@@ -3,6 +3,7 @@
 
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/s2s/remote.h"
 #include "router/stream/stream.h"
 #include "router/stream/throttle.h"
 
@@ -24,16 +25,20 @@ static struct span first_bytes(const struct letter *letter, struct chunk **rest)
     return span_of(chunk->bytes + chunk->start, chunk->end - chunk->start);
 }
 
-static void append_payload(struct shard *shard, struct stream *stream, struct letter *letter, bool is_last)
+static void copy_payload(struct shard *shard, struct chain *out, const struct letter *letter)
 {
-    if (is_last && letter->payload && letter->payload->size >= MOVE_MIN) {
-        chain_splice(&stream->out, letter->payload);
-        return;
-    }
     struct chunk *rest;
-    chain_append(&stream->out, shard->pool, first_bytes(letter, &rest));
+    chain_append(out, shard->pool, first_bytes(letter, &rest));
     for (; rest; rest = rest->next)
-        chain_append(&stream->out, shard->pool, span_of(rest->bytes + rest->start, rest->end - rest->start));
+        chain_append(out, shard->pool, span_of(rest->bytes + rest->start, rest->end - rest->start));
+}
+
+void deliver_append(struct shard *shard, struct chain *out, struct letter *letter)
+{
+    if (letter->payload && letter->payload->size >= MOVE_MIN)
+        chain_splice(out, letter->payload);
+    else
+        copy_payload(shard, out, letter);
 }
 
 static size_t payload_size(const struct letter *letter)
@@ -41,16 +46,18 @@ static size_t payload_size(const struct letter *letter)
     return letter->payload ? letter->payload->size : letter->payload_inline.size;
 }
 
-static bool has_room(const struct shard *shard, const struct session *session, const struct letter *letter)
+static bool has_room(const struct shard *shard, const struct stream *stream, const struct letter *letter)
 {
-    return session->stream->out.size + payload_size(letter) <= shard->policy->config->limits_queue_hard;
+    return stream->out.size + payload_size(letter) <= shard->policy->config->limits_queue_hard;
 }
 
-/* One copy to one session. The caller has checked has_room(). */
-static void hand_over(struct shard *shard, struct session *session, struct letter *letter, bool is_last)
+/* One copy to one stream. The caller has checked has_room(). */
+static void hand_over(struct shard *shard, struct stream *stream, struct letter *letter, bool is_last)
 {
-    struct stream *stream = session->stream;
-    append_payload(shard, stream, letter, is_last);
+    if (is_last)
+        deliver_append(shard, &stream->out, letter);
+    else
+        copy_payload(shard, &stream->out, letter);
     stream_touch(stream);
     shard_count(shard, COUNTER_DELIVERED, 1);
     if (stream->out.size > shard->policy->config->limits_queue_soft) {
@@ -59,11 +66,17 @@ static void hand_over(struct shard *shard, struct session *session, struct lette
     }
 }
 
+bool deliver_to_stream(struct shard *shard, struct stream *stream, struct letter *letter)
+{
+    if (!has_room(shard, stream, letter))
+        return false;
+    hand_over(shard, stream, letter, true);
+    return true;
+}
+
 static void deliver_to_one(struct shard *shard, struct session *session, struct letter *letter)
 {
-    if (has_room(shard, session, letter))
-        hand_over(shard, session, letter, true);
-    else
+    if (!deliver_to_stream(shard, session->stream, letter))
         deliver_bounce(shard, letter, ERROR_RESOURCE_CONSTRAINT);
 }
 
@@ -77,9 +90,9 @@ static void deliver_to_many(struct shard *shard, struct user *user, struct lette
 {
     unsigned copies = 0;
     for (struct session *session = user->first; session; session = session->next) {
-        if (!session->is_available || session->priority < priority_min || !has_room(shard, session, letter))
+        if (!session->is_available || session->priority < priority_min || !has_room(shard, session->stream, letter))
             continue;
-        hand_over(shard, session, letter, false);
+        hand_over(shard, session->stream, letter, false);
         copies++;
     }
     if (copies)
@@ -167,6 +180,10 @@ static void deliver_iq(struct shard *shard, struct user *user, struct letter *le
 
 void deliver(struct shard *shard, struct letter *letter)
 {
+    if (letter->is_remote) {
+        remote_deliver(shard, letter);
+        return;
+    }
     struct user *user = session_user(shard, jid_bare(&letter->to));
     switch (letter->kind) {
     case STANZA_MESSAGE:
@@ -185,7 +202,7 @@ void deliver(struct shard *shard, struct letter *letter)
 
 void deliver_anywhere(struct shard *shard, struct letter *letter)
 {
-    unsigned owner = router_owner(shard->router, jid_bare(&letter->to));
+    unsigned owner = router_owner(shard->router, letter->is_remote ? jid_domain(&letter->to) : jid_bare(&letter->to));
     if (owner == shard->index)
         deliver(shard, letter);
     else if (!mail_post_letter(shard, owner, letter))
@@ -207,6 +224,7 @@ void deliver_bounce(struct shard *shard, const struct letter *letter, enum stanz
     struct letter back = {
         .kind = letter->kind,
         .type = TYPE_ERROR,
+        .is_remote = !policy_has_domain(shard->policy, jid_domain(&letter->from)),
         .to = letter->from,
         .from = letter->to,
         .id = letter->id,
@@ -220,8 +238,8 @@ void deliver_copy(struct shard *shard, struct session *session, struct span payl
 {
     struct letter letter = {.kind = STANZA_PRESENCE, .payload_inline = payload};
     shard_count(shard, COUNTER_BORN, 1);
-    if (has_room(shard, session, &letter))
-        hand_over(shard, session, &letter, false);
+    if (has_room(shard, session->stream, &letter))
+        hand_over(shard, session->stream, &letter, false);
     else
         drop(shard);
 }

@@ -16,6 +16,11 @@
 
 struct session;
 
+/* The letter's bytes to the end of a chain; its own chain is empty afterwards if it was moved. */
+void deliver_append(struct shard *shard, struct chain *out, struct letter *letter);
+/* To a stream of this shard: counted as delivered, and its sender slowed down where the stream is not read. False, and
+ * nothing was done, when its queue is full. */
+bool deliver_to_stream(struct shard *shard, struct stream *stream, struct letter *letter);
 /* Takes the letter's payload chain, if it has one. */
 void deliver(struct shard *shard, struct letter *letter);
 /* To the owner of letter->to, here or elsewhere. */

@@ -20,6 +20,7 @@ struct record_letter {
     uint8_t kind;
     uint8_t type;
     bool is_chain; /* the payload travels as chunks, not as bytes */
+    bool is_remote;
     uint32_t payload_size;
     uint16_t to_parts[3];
     uint16_t from_parts[3];
@@ -120,6 +121,7 @@ static void letter_put(struct shard *shard, const struct letter *letter, bool is
         .kind = (uint8_t)letter->kind,
         .type = (uint8_t)letter->type,
         .is_chain = is_chain,
+        .is_remote = letter->is_remote,
         .payload_size = payload_size(letter),
         .id_size = (uint16_t)letter->id.size,
         .sender_shard = (uint16_t)letter->sender.shard,
@@ -274,7 +276,11 @@ bool mail_post_control(struct link *link, enum notice notice, void *argument)
 static void take_letter(struct shard *shard, const struct record_letter *record)
 {
     const char *bytes = record->bytes;
-    struct letter letter = {.kind = (enum stanza_kind)record->kind, .type = (enum stanza_type)record->type};
+    struct letter letter = {
+        .kind = (enum stanza_kind)record->kind,
+        .type = (enum stanza_type)record->type,
+        .is_remote = record->is_remote,
+    };
     letter.to = parts_take(record->to_parts, &bytes);
     letter.from = parts_take(record->from_parts, &bytes);
     letter.id = span_of(bytes, record->id_size);

@@ -35,6 +35,7 @@ struct stream_ref {
 struct letter {
     enum stanza_kind kind;
     enum stanza_type type;
+    bool is_remote; /* for another domain: its owner is the domain's, not the bare JID's */
     struct jid to;
     struct jid from; /* full, or the router's own address */
     struct span id;

@@ -48,7 +48,14 @@ static void answer_iq(struct stream *stream, const struct xml_stanza *stanza, co
         shard_count(shard, COUNTER_DROPPED, 1);
         return;
     }
-    struct iq_request request = {.stream = stream, .stanza = stanza, .head = head, .to_account = to_account};
+    struct iq_request request = {
+        .shard = shard,
+        .out = &stream->out,
+        .asker = session_jid(stream->session),
+        .stanza = stanza,
+        .head = head,
+        .to_account = to_account,
+    };
     enum stanza_error error = feature_answer(&request);
     if (error != NO_STANZA_ERROR) {
         route_refuse(stream, head, error, NULL);
@@ -68,7 +75,9 @@ static void to_server(struct stream *stream, const struct xml_stanza *stanza, co
         shard_count(stream->shard, COUNTER_DROPPED, 1); /* the server watches nobody's presence */
 }
 
-static void to_user(struct stream *stream, const struct xml_stanza *stanza, const struct stanza_head *head)
+/* A user of ours, or anything at another domain. */
+static void to_address(struct stream *stream, const struct xml_stanza *stanza, const struct stanza_head *head,
+                       bool is_remote)
 {
     struct shard *shard = stream->shard;
     struct session *session = stream->session;
@@ -79,12 +88,17 @@ static void to_user(struct stream *stream, const struct xml_stanza *stanza, cons
     struct letter letter = {
         .kind = head->kind,
         .type = head->type,
+        .is_remote = is_remote,
         .to = head->to,
         .from = own,
         .id = head->id,
         .sender = stream_ref(stream),
         .payload = &shard->work,
     };
+    if (is_remote) {
+        forward.content_from = NS_CLIENT;
+        forward.content_to = NS_SERVER;
+    }
     if (!head->has_to) { /* s10.3.1: as if 'to' were the sender's bare JID */
         letter.to = jid_of_prepared(jid_bare(&own));
         forward.to = jid_bare(&own);
@@ -113,13 +127,16 @@ void route_stanza(struct stream *stream, const struct xml_stanza *stanza, const 
         answer_iq(stream, stanza, head, true);
         break;
     case VERDICT_USER:
-        to_user(stream, stanza, head);
+        to_address(stream, stanza, head, false);
         break;
     case VERDICT_SERVICE:
         route_refuse(stream, head, ERROR_SERVICE_UNAVAILABLE, NULL);
         break;
     case VERDICT_REMOTE:
-        route_refuse(stream, head, ERROR_REMOTE_SERVER_NOT_FOUND, NULL);
+        if (stream->shard->policy->config->s2s_enabled)
+            to_address(stream, stanza, head, true);
+        else
+            route_refuse(stream, head, ERROR_REMOTE_SERVER_NOT_FOUND, NULL);
         break;
     }
 }

@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/link.h"
 #include "router/stream/crowd.h"
+#include "tls/digest.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,11 +22,13 @@ static struct xml_limits limits_of(const struct config *config, uint32_t stanza_
     };
 }
 
-static struct context *context_of(const struct config *config, struct ticket_keys *tickets, struct err *err,
-                                  struct err *warning)
+enum context_use { FOR_CLIENTS, FOR_SERVERS, TO_SERVERS };
+
+static struct context *context_of(const struct config *config, enum context_use use, struct anchors *anchors,
+                                  struct ticket_keys *tickets, struct err *err, struct err *warning)
 {
-    static const char *const alpn[] = {"xmpp-client", NULL};
-    struct context_domain *domains = calloc(config->domain_count, sizeof *domains);
+    static const char *const alpn_client[] = {"xmpp-client", NULL}, *const alpn_server[] = {"xmpp-server", NULL};
+    struct context_domain *domains = calloc(config->domain_count + 1, sizeof *domains);
     SL_CHECK(domains);
     unsigned count = 0;
     for (unsigned i = 0; i < config->domain_count; i++)
@@ -33,16 +36,32 @@ static struct context *context_of(const struct config *config, struct ticket_key
             domains[count++] = (struct context_domain){config->domains[i].name, config->domains[i].certificate,
                                                        config->domains[i].key};
     struct context_config context = {
-        .role = CONTEXT_SERVER,
+        .role = use == TO_SERVERS ? CONTEXT_CLIENT : CONTEXT_SERVER,
         .domains = domains,
         .domain_count = count,
-        .alpn = alpn,
-        .ticket_keys = config->tls_tickets ? tickets : NULL,
+        .alpn = use == FOR_CLIENTS ? alpn_client : alpn_server,
+        .ticket_keys = use == FOR_CLIENTS && config->tls_tickets ? tickets : NULL,
+        .anchors = anchors,
         .version_min = config->tls_version_min == CONFIG_TLS_1_3 ? 0x0304 : 0x0303,
     };
     struct context *result = context_new(&context, err, warning);
     free(domains);
     return result;
+}
+
+/* Between servers, both roles, with a judgement of the other side's certificate. */
+static bool server_contexts(struct policy *policy, struct err *err)
+{
+    const struct config *config = policy->config;
+    struct anchors *anchors = anchors_new(config->s2s_ca[0] ? config->s2s_ca : NULL, err);
+    if (!anchors) {
+        err_prefix(err, "s2s.ca");
+        return false;
+    }
+    policy->tls_server = context_of(config, FOR_SERVERS, anchors, NULL, err, NULL);
+    policy->tls_client = policy->tls_server ? context_of(config, TO_SERVERS, anchors, NULL, err, NULL) : NULL;
+    anchors_unref(anchors);
+    return policy->tls_client != NULL;
 }
 
 static bool has_certificate(const struct config *config)
@@ -66,8 +85,8 @@ struct policy *policy_new(struct config *config, struct ticket_keys *tickets, st
         limits_of(config, config->limits_stanza_size_unauthenticated, config->limits_elements_unauthenticated);
     if (!has_certificate(config))
         return policy;
-    policy->tls = context_of(config, tickets, err, warning);
-    if (policy->tls)
+    policy->tls = context_of(config, FOR_CLIENTS, NULL, tickets, err, warning);
+    if (policy->tls && (!config->s2s_enabled || server_contexts(policy, err)))
         return policy;
     policy_unref(policy);
     return NULL;
@@ -111,8 +130,10 @@ void policy_unref(struct policy *policy)
     /* Release our reads before another thread's free; the last one acquires them all. */
     if (!policy || atomic_fetch_sub_explicit(&policy->references, 1, memory_order_acq_rel) != 1)
         return;
-    if (policy->tls)
-        context_unref(policy->tls);
+    struct context *const contexts[] = {policy->tls, policy->tls_server, policy->tls_client};
+    for (size_t i = 0; i < sizeof contexts / sizeof contexts[0]; i++)
+        if (contexts[i])
+            context_unref(contexts[i]);
     config_unref(policy->config);
     free(policy);
 }
@@ -133,6 +154,7 @@ struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_
     memcpy(&router->hash_key, seed, 16);
     memcpy(&router->owner_key, seed + 16, 16);
     memcpy(router->fake_secret, seed + 32, 32);
+    digest_hmac(DIGEST_SHA256, span_of((const char *)seed, 64), SPAN("dialback"), router->dialback_secret);
     router->crowd = crowd_new(&router->hash_key);
     unsigned count = shard_count + 1;
     router->links = calloc((size_t)count * count, sizeof(struct link *));

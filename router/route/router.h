@@ -19,11 +19,15 @@
 struct crowd;
 struct link;
 
+enum listener_tag { LISTEN_C2S, LISTEN_C2S_TLS, LISTEN_S2S, LISTEN_S2S_TLS };
+
 /* The configuration and the certificates in force: one per load, counted, never changed. */
 struct policy {
     _Atomic unsigned references;
     struct config *config;
     struct context *tls;                      /* NULL when no domain has a certificate */
+    struct context *tls_server;               /* for streams that other servers open; NULL: none */
+    struct context *tls_client;               /* for those that we open to them */
     uint32_t epoch;                           /* one more whenever the features of a stream are others than before */
     struct xml_limits limits;                 /* of authenticated streams */
     struct xml_limits limits_unauthenticated; /* before */
@@ -31,10 +35,11 @@ struct policy {
 
 struct router {
     unsigned shard_count;
-    uint32_t link_size;         /* bytes of each link */
-    struct hash_key hash_key;   /* of every table keyed by peers */
-    struct hash_key owner_key;  /* of owner() */
-    uint8_t fake_secret[32];    /* account_fake(): the plausible salts of unknown users */
+    uint32_t link_size;        /* bytes of each link */
+    struct hash_key hash_key;  /* of every table keyed by peers */
+    struct hash_key owner_key; /* of owner() */
+    uint8_t fake_secret[32];   /* account_fake(): the plausible salts of unknown users */
+    uint8_t dialback_secret[32];
     struct crowd *crowd;        /* what one address prefix may do: router/stream/crowd.h */
     _Atomic unsigned undrained; /* shards that still have streams, while the process drains */
     struct link **links;        /* [from * (shard_count + 1) + to]; the control thread is number shard_count */

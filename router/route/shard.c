@@ -4,6 +4,9 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "router/route/session.h"
+#include "router/s2s/contact.h"
+#include "router/s2s/remote.h"
+#include "router/s2s/resolver.h"
 #include "router/stream/reset.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
@@ -25,6 +28,7 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
 {
     *shard = (struct shard){.index = index, .router = router, .counters = counters, .store = store};
     table_init(&shard->users, &router->hash_key, user_key);
+    remote_init(shard);
     shard->verify_end = &shard->verify_first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
@@ -73,6 +77,8 @@ void shard_set_policy(struct shard *shard, struct policy *policy)
 
 void shard_fini(struct shard *shard)
 {
+    contact_fini(shard);
+    remote_fini(shard);
     while (shard->streams)
         stream_drop(shard->streams);
     mail_discard(shard);
@@ -87,15 +93,12 @@ void shard_fini(struct shard *shard)
 static void accepted(void *context, struct io_conn *conn, unsigned tag, const struct sockaddr *peer)
 {
     struct shard *shard = context;
-    stream_accept(shard, conn, tag == LISTEN_C2S_TLS, peer);
+    stream_accept(shard, conn, (enum listener_tag)tag, peer);
 }
 
 static void dialled(void *context, struct io_conn *conn, int error)
 {
-    (void)context;
-    (void)conn;
-    (void)error;
-    SL_CHECK(false); /* the router dials nobody before it speaks to other servers */
+    contact_opened(context, conn, error);
 }
 
 static void received(void *context, struct io_conn *conn, struct span bytes)
@@ -121,9 +124,10 @@ static void sent(void *context, struct io_conn *conn)
 
 static void closed(void *context, struct io_conn *conn, int error)
 {
-    (void)context;
     if (conn->owner)
         stream_closed(conn->owner, error);
+    else
+        contact_broken(context, conn);
 }
 
 static void departing(void *context, struct io_conn *conn)
@@ -200,6 +204,8 @@ static uint64_t turn(void *context)
     bool more = mail_drain(shard);
     shard->handshakes = 0;
     store_poll(shard->store, store_reply, shard);
+    if (shard->resolver)
+        resolver_poll(shard->resolver, shard_now_ms(shard), contact_resolved, shard);
     wheel_advance(shard->wheel, shard_now_ms(shard), shard);
     more |= verify_run(shard);
     more |= stream_run_all(shard);
@@ -209,9 +215,13 @@ static uint64_t turn(void *context)
     bool is_waiting = mail_retry(shard);
     mail_publish(shard);
     store_flush(shard->store);
+    if (shard->resolver)
+        resolver_flush(shard->resolver, shard_now_ms(shard));
     if (more || shard->runnable || shard->dirty)
         return 0;
     uint64_t next = wheel_next_ms(shard->wheel);
+    if (shard->resolver && next > resolver_deadline_ms(shard->resolver))
+        next = resolver_deadline_ms(shard->resolver);
     /* A full link empties without telling us: look again in a millisecond. */
     if (is_waiting && next > shard_now_ms(shard) + 1)
         next = shard_now_ms(shard) + 1;

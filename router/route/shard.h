@@ -18,7 +18,9 @@
 #include "router/route/router.h"
 #include "router/store/store.h"
 
+struct contact;
 struct overflow;
+struct resolver_client;
 
 struct shard {
     unsigned index;
@@ -30,8 +32,13 @@ struct shard {
     struct wheel *wheel;
     struct xml_scratch *scratch;
     struct store_client *store;
-    struct table users;          /* struct user by bare JID: router/route/session.h */
-    unsigned handshakes;         /* TLS handshake steps of this turn */
+    struct table users;               /* struct user by bare JID: router/route/session.h */
+    unsigned handshakes;              /* TLS handshake steps of this turn */
+    struct table remotes;             /* struct remote by their domain: router/s2s/remote.h */
+    uint32_t pair_count;              /* in them */
+    struct resolver_client *resolver; /* NULL: no other server is looked for */
+    uint64_t contact_serial;
+    struct contact *contacts;    /* under way: router/s2s/contact.h */
     struct chain work;           /* the payload being routed; empty between two stanzas */
     struct verify *verify_first; /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;
@@ -48,8 +55,6 @@ struct shard {
     bool is_drained;            /* no stream is left here; mail is still taken until no shard has any */
     bool is_stopping;
 };
-
-enum listener_tag { LISTEN_C2S, LISTEN_C2S_TLS };
 
 extern const struct io_handler shard_io_handler;
 

@@ -44,7 +44,7 @@ static void refuse(struct stream *stream, const struct stanza_head *head, enum s
 }
 
 /* What is not a stanza: RFC 6120 s4.8.2 and s4.9.3.24, and the peer's own stream error (s4.9.1.1). */
-static void not_a_stanza(struct stream *stream, const struct xml_stanza *stanza)
+void intake_not_a_stanza(struct stream *stream, const struct xml_stanza *stanza)
 {
     if (xml_is(stanza, 0, NS_STREAM, "error")) {
         log_event(LOG_DEBUG, "stream.peer_error", "bytes=%u", stanza->size);
@@ -56,7 +56,7 @@ static void not_a_stanza(struct stream *stream, const struct xml_stanza *stanza)
         return;
     }
     enum xml_ns ns = (enum xml_ns)stanza->elements[0].ns;
-    bool is_content_like = ns == NS_SERVER || ns == NS_NONE;
+    bool is_content_like = ns == (stream->is_s2s ? NS_CLIENT : NS_SERVER) || ns == NS_NONE;
     stream_close(stream, is_content_like ? STREAM_INVALID_NAMESPACE_ERROR : STREAM_UNSUPPORTED_STANZA_TYPE_ERROR, NULL);
 }
 
@@ -86,7 +86,7 @@ void intake_element(struct stream *stream, const struct xml_stanza *stanza)
     struct stanza_head head;
     enum stanza_fault fault;
     if (kind == STANZA_NONE) {
-        not_a_stanza(stream, stanza);
+        intake_not_a_stanza(stream, stanza);
         return;
     }
     if (!is_answerable(stream, stanza, kind, &head, &fault))

@@ -16,3 +16,5 @@ void intake_last(struct stream *stream, const struct xml_stanza *stanza);
 /* The same for one that is not namespace-well-formed: a stanza is answered <not-acceptable/> and goes nowhere, any
  * other element ends the stream (RFC 6120 s11.3, rule 4). */
 void intake_misnamed(struct stream *stream, const struct xml_stanza *stanza);
+/* The answer to an element that is none. */
+void intake_not_a_stanza(struct stream *stream, const struct xml_stanza *stanza);

@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/s2s.h"
 #include "router/stream/bind.h"
 #include "router/stream/crowd.h"
 #include "router/stream/stream_header.h"
@@ -41,12 +42,20 @@ static bool has_bound_too_often(const struct stream *stream)
 
 /* Each phase has its deadline, but all together end timeouts.login after the first header: going through STARTTLS buys
  * no time (RELIABILITY s3.2). */
-static void phase_deadline(struct stream *stream, uint64_t ms)
+void nego_phase_deadline(struct stream *stream, uint64_t ms)
 {
     uint64_t now = shard_now_ms(stream->shard), due = stream->nego->due_ms;
     if (due && now + ms > due)
         ms = due > now ? due - now : 1;
     stream_set_deadline(stream, ms);
+}
+
+void nego_login_deadline(struct stream *stream)
+{
+    uint64_t login_ms = stream->shard->policy->config->timeouts_login_ms;
+    if (!stream->nego->due_ms)
+        stream->nego->due_ms = shard_now_ms(stream->shard) + login_ms;
+    nego_phase_deadline(stream, login_ms);
 }
 
 /* RFC 6120 s5.4.1, s6.4.1: while TLS is mandatory nothing but STARTTLS is offered. */
@@ -71,10 +80,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
     xml_close(&w);
     stream_touch(stream);
     stream->epoch = shard->policy->epoch;
-    uint64_t login_ms = shard->policy->config->timeouts_login_ms;
-    if (!stream->nego->due_ms)
-        stream->nego->due_ms = shard_now_ms(shard) + login_ms;
-    phase_deadline(stream, login_ms);
+    nego_login_deadline(stream);
     return EV_NONE;
 }
 
@@ -131,7 +137,7 @@ static bool is_starttls_command(const struct xml_stanza *stanza)
 
 /* s5.3.3, RELIABILITY s3.3: bytes that came together with <starttls/> are plain text that would be taken for
  * protected. That, and a command that is none (s5.4.2.2), fails; so does want of memory. */
-static enum nego_event start_tls(struct stream *stream, const struct xml_stanza *stanza)
+enum nego_event nego_start_tls(struct stream *stream, const struct xml_stanza *stanza)
 {
     if (stream->behind || !is_starttls_command(stanza))
         return nego_refuse_tls(stream, stanza);
@@ -143,16 +149,16 @@ static enum nego_event start_tls(struct stream *stream, const struct xml_stanza 
     struct xml_writer w = xml_writer_on(&stream->wire, stream->shard->pool);
     xml_empty(&w, "proceed", "urn:ietf:params:xml:ns:xmpp-tls");
     stream_touch(stream);
-    phase_deadline(stream, stream->shard->policy->config->timeouts_tls_ms);
+    nego_phase_deadline(stream, stream->shard->policy->config->timeouts_tls_ms);
     return EV_NONE;
 }
 
-static enum nego_event tls_ready(struct stream *stream, const struct xml_stanza *stanza)
+enum nego_event nego_tls_ready(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
     shard_count(stream->shard, engine_is_resumed(stream->tls) ? COUNTER_TLS_RESUMED : COUNTER_TLS_FULL, 1);
     stream_header_forget(stream->nego); /* s5.4.3.3: what came unprotected is not known any more */
-    phase_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
+    nego_phase_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
     return EV_NONE;
 }
 
@@ -186,7 +192,7 @@ static enum nego_event go_home(struct stream *stream, const struct xml_stanza *s
 }
 
 /* s6.4.5, s7.7.3: another attempt is allowed, but not for ever. */
-static enum nego_event give_up(struct stream *stream, const struct xml_stanza *stanza)
+enum nego_event nego_give_up(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
     stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too many failed attempts");
@@ -208,19 +214,19 @@ static enum nego_event nothing(struct stream *stream, const struct xml_stanza *s
     return EV_NONE;
 }
 
-const struct nego_row nego_rows[] = {
+static const struct nego_row rows[] = {
     /* state          event         guard                 action         next            spec */
     {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1, 6.4.1"},
-    {STREAM_OPEN, EV_STARTTLS, may_start_tls, start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
+    {STREAM_OPEN, EV_STARTTLS, may_start_tls, nego_start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_OPEN, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
     {STREAM_SASL, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.3.4, 5.4.2.2"},
     {STREAM_BIND, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
-    {STREAM_TLS, EV_TLS_READY, NULL, tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_TLS, EV_TLS_READY, NULL, nego_tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_OPEN, EV_AUTH, NULL, sasl_refuse_plain, STREAM_OPEN, "RFC6120 6.5.4"},
     {STREAM_OPEN, EV_RESPONSE, NULL, sasl_refuse_response, STREAM_OPEN, "RFC6120 6.5.8"},
     {STREAM_OPEN, EV_ABORT, NULL, sasl_abort, STREAM_OPEN, "RFC6120 6.4.4"},
-    {STREAM_OPEN, EV_FAILURE, has_failed_too_often, give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
     {STREAM_OPEN, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
@@ -228,7 +234,7 @@ const struct nego_row nego_rows[] = {
     {STREAM_SASL, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2: a second one takes its place"},
     {STREAM_SASL, EV_RESPONSE, NULL, sasl_response, STREAM_LOOKUP, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},
-    {STREAM_LOOKUP, EV_FAILURE, has_failed_too_often, give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_FAILURE, has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_OTHER_FROM, NULL, refuse_identity, STREAM_CLOSING, "RFC6120 6.4.6, 4.9.3.9"},
     {STREAM_LOOKUP, EV_SUCCESS, is_home, restart_here, STREAM_RESTART, "RFC6120 6.4.6"},
@@ -236,10 +242,10 @@ const struct nego_row nego_rows[] = {
     {STREAM_MOVE, EV_ARRIVED, NULL, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_RESTART, EV_HEADER, NULL, offer_bind, STREAM_BIND, "RFC6120 7.4"},
     {STREAM_BIND, EV_IQ_BIND, NULL, bind_resource, STREAM_BOUND, "RFC6120 7.6, 7.7"},
-    {STREAM_BOUND, EV_FAILURE, has_bound_too_often, give_up, STREAM_CLOSING, "RFC6120 7.7.3"},
+    {STREAM_BOUND, EV_FAILURE, has_bound_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 7.7.3"},
     {STREAM_BOUND, EV_FAILURE, NULL, nothing, STREAM_BIND, "RFC6120 7.6.2, 7.7.2"},
 };
-const unsigned nego_row_count = sizeof nego_rows / sizeof nego_rows[0];
+const struct nego_table nego_c2s_table = {rows, sizeof rows / sizeof rows[0]};
 
 /* No row: what the peer did has no place here. */
 static void no_row(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza)
@@ -252,10 +258,18 @@ static void no_row(struct stream *stream, enum nego_event event, const struct xm
     stream_close(stream, error, NULL);
 }
 
+static const struct nego_table *table_of(const struct stream *stream)
+{
+    if (!stream->is_s2s)
+        return &nego_c2s_table;
+    return ((const struct s2s *)stream)->is_out ? &s2s_out_table : &s2s_in_table;
+}
+
 static const struct nego_row *row_find(const struct stream *stream, enum nego_event event)
 {
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        const struct nego_row *row = &nego_rows[i];
+    const struct nego_table *table = table_of(stream);
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct nego_row *row = &table->rows[i];
         if ((unsigned)row->state == stream->state && row->event == event && (!row->guard || row->guard(stream)))
             return row;
     }
@@ -275,7 +289,7 @@ void nego_event(struct stream *stream, enum nego_event event, const struct xml_s
             return;
         stream->state = (uint8_t)row->next;
     }
-    if (stream->state == STREAM_BOUND)
+    if (stream->state == STREAM_BOUND && !stream->is_s2s) /* dialback goes on between servers */
         nego_free(stream);
 }
 
@@ -303,9 +317,40 @@ static enum nego_event event_of(const struct xml_stanza *stanza)
     return EV_OTHER;
 }
 
+static enum nego_event s2s_event_of(const struct xml_stanza *stanza)
+{
+    static const struct {
+        enum xml_ns ns;
+        const char *name;
+        enum nego_event event;
+    } known[] = {
+        {NS_STREAM, "features", EV_FEATURES}, {NS_TLS, "starttls", EV_STARTTLS}, {NS_TLS, "proceed", EV_PROCEED},
+        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},        {NS_SASL, "success", EV_SUCCESS},
+        {NS_SASL, "failure", EV_FAILURE},
+    };
+    if (stanza_kind_of(stanza, NS_SERVER) != STANZA_NONE)
+        return EV_STANZA;
+    if (stanza->elements[0].ns == NS_DIALBACK)
+        return EV_DIALBACK;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (xml_is(stanza, 0, known[i].ns, known[i].name))
+            return known[i].event;
+    return EV_OTHER;
+}
+
 void nego_element(struct stream *stream, const struct xml_stanza *stanza)
 {
-    nego_event(stream, event_of(stanza), stanza);
+    if (!stream->is_s2s) {
+        nego_event(stream, event_of(stanza), stanza);
+        return;
+    }
+    if (xml_is(stanza, 0, NS_STREAM, "error")) {
+        s2s_take_error(s2s_of(stream), stanza);
+        return;
+    }
+    if (xml_is(stanza, 0, NS_STREAM, "features"))
+        s2s_take_features(s2s_of(stream), stanza);
+    nego_event(stream, s2s_event_of(stanza), stanza);
 }
 
 /* An iq request is a failed attempt to bind, answered by bind_resource(); whatever else has no place here ends the

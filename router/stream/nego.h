@@ -24,8 +24,12 @@ enum nego_event {
     EV_RESPONSE,
     EV_ABORT,
     EV_IQ_BIND,
-    EV_STANZA, /* message, presence, another iq */
-    EV_OTHER,  /* any other top-level element */
+    EV_STANZA,   /* message, presence, another iq */
+    EV_BIDI,     /* s2s: XEP-0288 */
+    EV_DIALBACK, /* s2s: <db:result/>, <db:verify/> */
+    EV_FEATURES, /* s2s out */
+    EV_PROCEED,  /* s2s out */
+    EV_OTHER,    /* any other top-level element */
     EV_TLS_READY,
     EV_ACCOUNT,   /* the store answered */
     EV_VERIFIED,  /* a password is judged */
@@ -60,8 +64,21 @@ struct nego_row {
     const char *spec;
 };
 
-extern const struct nego_row nego_rows[];
-extern const unsigned nego_row_count;
+struct nego_table {
+    const struct nego_row *rows;
+    unsigned count;
+};
+extern const struct nego_table nego_c2s_table;
+
+/* Actions that streams of every kind share. */
+enum nego_event nego_start_tls(struct stream *stream, const struct xml_stanza *stanza);
+enum nego_event nego_refuse_tls(struct stream *stream, const struct xml_stanza *stanza);
+enum nego_event nego_tls_ready(struct stream *stream, const struct xml_stanza *stanza);
+enum nego_event nego_give_up(struct stream *stream, const struct xml_stanza *stanza);
+/* From the first header on a stream has timeouts.login to be bound. */
+void nego_login_deadline(struct stream *stream);
+/* For the phase that begins; all phases together end timeouts.login after the first header. */
+void nego_phase_deadline(struct stream *stream, uint64_t ms);
 
 bool nego_new(struct stream *stream);
 void nego_free(struct stream *stream);

@@ -21,6 +21,8 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     struct jid jid = session_jid(stream->session);
     if (!policy_has_domain(after, jid_domain(&jid)))
         return STREAM_HOST_GONE_ERROR;
+    if (!mechanism_is_still_offered(stream))
+        return STREAM_RESET_ERROR;
     if (!stream->tls)
         return after->tls && after->config->tls_required ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
     bool is_too_old =
@@ -30,19 +32,24 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     return STREAM_NO_ERROR;
 }
 
+/* Another server comes back at once, so it is not asked what of the change concerns it. */
+static enum stream_error judge_server(const struct stream *stream)
+{
+    return reset_is_stale(stream) ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
+}
+
 static void judge(struct stream *stream, const struct policy *before)
 {
     struct shard *shard = stream->shard;
     if (stream->state == STREAM_CLOSING || stream->ending)
         return;
-    if (!stream->session) {
+    bool is_server = stream->is_s2s && stream->state == STREAM_BOUND;
+    if (!stream->session && !is_server) {
         if (stream->has_sent_header && reset_is_stale(stream))
             stream_close(stream, STREAM_RESET_ERROR, text);
         return;
     }
-    enum stream_error error = judge_session(stream, before);
-    if (error == STREAM_NO_ERROR && !mechanism_is_still_offered(stream))
-        error = STREAM_RESET_ERROR;
+    enum stream_error error = is_server ? judge_server(stream) : judge_session(stream, before);
     if (error == STREAM_NO_ERROR)
         return;
     uint32_t dice;

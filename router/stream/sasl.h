@@ -14,7 +14,15 @@
 
 struct store_reply;
 
+enum sasl_error {
+#define SASL_ERROR(symbol, condition) SASL_##symbol,
+#include "router/stream/sasl_errors.def"
+#undef SASL_ERROR
+};
+
 void sasl_free(struct sasl *sasl);
+/* <failure/>: the exchange, if there is one, is gone; the table counts how often that happens. */
+enum nego_event sasl_fail(struct stream *stream, enum sasl_error error);
 
 enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza);           /* <auth/> */
 enum nego_event sasl_refuse_plain(struct stream *stream, const struct xml_stanza *stanza);    /* <auth/> before TLS */

@@ -11,12 +11,6 @@
 
 struct verify;
 
-enum sasl_error {
-#define SASL_ERROR(symbol, condition) SASL_##symbol,
-#include "router/stream/sasl_errors.def"
-#undef SASL_ERROR
-};
-
 struct sasl {
     const struct mechanism *mechanism;
     struct scram scram;
@@ -30,8 +24,7 @@ struct sasl {
     bool is_store_down;
 };
 
-/* <failure/>, <challenge/>, <success/>; the exchange is gone behind a failure and behind success. */
-enum nego_event sasl_fail(struct stream *stream, enum sasl_error error);
+/* <challenge/>, <success/>, and in sasl.h <failure/>; the exchange is gone behind a failure and behind success. */
 enum nego_event sasl_challenge(struct stream *stream, struct span data);
 enum nego_event sasl_succeed(struct stream *stream, struct span data);
 /* The stream waits, held, until the store answers: EV_ACCOUNT. */

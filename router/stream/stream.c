@@ -6,6 +6,7 @@
 #include "io/io.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/s2s/s2s.h"
 #include "router/stream/crowd.h"
 #include "router/stream/nego.h"
 #include "router/stream/reset.h"
@@ -136,6 +137,8 @@ static void deadline(void *context, struct timer *timer)
     case STREAM_OPEN:
     case STREAM_LOOKUP:
     case STREAM_SASL:
+    case STREAM_PROCEED:
+    case STREAM_DIALBACK:
     case STREAM_MOVE:
     case STREAM_RESTART:
     case STREAM_BIND:
@@ -178,30 +181,49 @@ const char *stream_address(const struct stream *stream, char out[STREAM_ADDRESS_
     return out;
 }
 
-void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, const struct sockaddr *peer)
+/* A stream before its first byte; NULL when memory is refused. */
+static struct stream *stream_new(struct shard *shard, struct io_conn *conn, size_t size)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
+    struct stream *stream = calloc(1, size);
     if (stream)
         stream->shard = shard;
     if (!stream || !nego_new(stream)) {
         free(stream);
         conn->owner = NULL;
+        return NULL;
+    }
+    stream->is_s2s = size != sizeof *stream;
+    stream->conn = conn;
+    stream->epoch = shard->policy->epoch;
+    stream->accepted_ms = shard_now_ms(shard);
+    conn->owner = stream;
+    list_add(shard, stream);
+    xml_reader_init(&stream->reader, &shard->limits_unauthenticated);
+    stream_set_deadline(stream, shard->policy->config->timeouts_header_ms);
+    return stream;
+}
+
+struct stream *stream_dialled(struct shard *shard, struct io_conn *conn, size_t size)
+{
+    return stream_new(shard, conn, size);
+}
+
+void stream_accept(struct shard *shard, struct io_conn *conn, enum listener_tag listener, const struct sockaddr *peer)
+{
+    bool direct_tls = listener == LISTEN_C2S_TLS || listener == LISTEN_S2S_TLS;
+    bool is_s2s = listener == LISTEN_S2S || listener == LISTEN_S2S_TLS;
+    struct stream *stream = stream_new(shard, conn, is_s2s ? sizeof(struct s2s) : sizeof *stream);
+    if (!stream) {
         io_reset(shard->io, conn);
         return;
     }
-    stream->conn = conn;
-    stream->accepted_ms = shard_now_ms(shard);
     address_keep(stream, peer);
-    conn->owner = stream;
-    list_add(shard, stream);
     if (!crowd_enter(stream) || (direct_tls && !crowd_may_handshake(stream))) {
         /* Nothing that could be said is read before TLS; a flood is cheapest to answer with a reset. */
         stream->state = STREAM_CLOSING;
         io_reset(shard->io, conn);
         return;
     }
-    xml_reader_init(&stream->reader, &shard->limits_unauthenticated);
-    stream_set_deadline(stream, shard->policy->config->timeouts_header_ms);
     if (direct_tls && !stream_start_tls(stream))
         stream_abort(stream);
 }
@@ -217,6 +239,8 @@ static void stream_clear(struct stream *stream)
     nego_free(stream);
     if (stream->tls)
         engine_free(stream->tls);
+    if (stream->is_s2s)
+        s2s_clear(s2s_of(stream));
 }
 
 void stream_drop(struct stream *stream)
@@ -231,10 +255,12 @@ void stream_drop(struct stream *stream)
 }
 
 /* A stream that closes, in whatever way, has no session from then on: its resource is free for the next one. What the
- * peer had under way may still be heard, in its name. */
+ * peer had under way may still be heard, in its name. What a pair of domains had to say on it goes on elsewhere. */
 static void end_session(struct stream *stream, bool is_heard)
 {
     struct session *session = stream->session;
+    if (stream->is_s2s)
+        s2s_ending(s2s_of(stream));
     if (!session)
         return;
     if (session->user)
@@ -258,7 +284,8 @@ void stream_closed(struct stream *stream, int error)
     throttle_release_all(stream);
     end_session(stream, false);
     if (stream->was_bound && !chain_is_empty(&stream->out))
-        unsent_return(shard, &stream->out);
+        /* Not <recipient-unavailable/>: that would tell a stranger that there was a session (RFC 6120 s8.3.3.13). */
+        unsent_return(shard, &stream->out, NS_CLIENT, ERROR_SERVICE_UNAVAILABLE);
     stream_clear(stream);
     free(stream);
 }
@@ -405,6 +432,8 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         return;
     }
     /* An error before the headers are exchanged still comes inside a stream (RFC 6120 s4.9.1.2). */
+    if (stream->is_s2s)
+        s2s_ending(s2s_of(stream)); /* takes what is unsent along */
     if (stream->nego)
         stream_header_write(stream);
     write_end(stream, error, text);
@@ -435,16 +464,28 @@ void stream_end_later(struct stream *stream, enum stream_error error, const char
     stream->ending_text = text;
 }
 
+static struct engine *engine_of(struct stream *stream)
+{
+    const struct policy *policy = stream->shard->policy;
+    if (!stream->is_s2s)
+        return policy->tls ? engine_new(policy->tls, stream->nego->domain) : NULL;
+    if (!s2s_of(stream)->is_out)
+        return policy->tls_server ? engine_new(policy->tls_server, stream->nego->domain) : NULL;
+    return policy->tls_client ? engine_new_client(policy->tls_client, s2s_of(stream)->remote, stream->nego->domain)
+                              : NULL;
+}
+
 bool stream_start_tls(struct stream *stream)
 {
     struct shard *shard = stream->shard;
-    if (!shard->policy->tls)
-        return false;
-    stream->tls = engine_new(shard->policy->tls, stream->nego->domain);
+    stream->tls = engine_of(stream);
     if (!stream->tls)
         return false;
     /* What was written before (<proceed/>) goes out in plain text. */
     chain_splice(&stream->wire, &stream->out);
+    if (engine_start(stream->tls, &stream->wire, shard->pool) != ENGINE_OK)
+        return false;
+    stream_touch(stream);
     xml_reader_restart(&stream->reader);
     stream->has_sent_header = false;
     stream->state = STREAM_TLS;

@@ -19,6 +19,7 @@
 #include "core/xml/reader.h"
 #include "core/xml/writer.h"
 #include "router/route/mail.h"
+#include "router/route/router.h"
 
 struct io_conn;
 struct engine;
@@ -29,16 +30,18 @@ struct shard;
 struct sockaddr;
 
 enum stream_state {
-    STREAM_HEADER,  /* waits for the peer's first stream header */
-    STREAM_OPEN,    /* features sent, nothing authenticated */
-    STREAM_TLS,     /* TLS handshake */
-    STREAM_LOOKUP,  /* SASL: the account is being fetched; held */
-    STREAM_SASL,    /* a challenge is out */
-    STREAM_MOVE,    /* authenticated: on its way to its owner shard; held */
-    STREAM_RESTART, /* waits for the header behind authentication */
-    STREAM_BIND,    /* waits for resource binding */
-    STREAM_BOUND,   /* a session */
-    STREAM_CLOSING, /* our end tag is out: of what the peer still sends a session's last messages count */
+    STREAM_HEADER,   /* waits for the peer's first stream header */
+    STREAM_OPEN,     /* features sent, nothing authenticated */
+    STREAM_TLS,      /* TLS handshake */
+    STREAM_LOOKUP,   /* SASL: the account is being fetched; held */
+    STREAM_SASL,     /* a challenge is out */
+    STREAM_MOVE,     /* authenticated: on its way to its owner shard; held */
+    STREAM_RESTART,  /* waits for the header behind authentication */
+    STREAM_BIND,     /* waits for resource binding */
+    STREAM_BOUND,    /* a session */
+    STREAM_PROCEED,  /* s2s out: <starttls/> is sent */
+    STREAM_DIALBACK, /* s2s out: a dialback key or question is sent */
+    STREAM_CLOSING,  /* our end tag is out: what the peer still sends is thrown away */
     STREAM_STATE_COUNT
 };
 
@@ -81,6 +84,7 @@ struct stream {
     bool has_ended : 1;       /* the peer sent FIN, or TLS close_notify */
     bool has_notified : 1;    /* our TLS close_notify is out */
     bool is_shut : 1;         /* our FIN is out */
+    bool is_s2s : 1;          /* the head of a struct s2s: router/s2s/s2s.h */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
     uint16_t move_to;
     uint8_t mechanism;   /* that authenticated it: mechanism_name() */
@@ -99,7 +103,9 @@ void stream_drop(struct stream *stream);
 const char *stream_address(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);
 
 /* A connection was accepted; the stream lives until its connection has closed. */
-void stream_accept(struct shard *shard, struct io_conn *conn, bool direct_tls, const struct sockaddr *peer);
+void stream_accept(struct shard *shard, struct io_conn *conn, enum listener_tag listener, const struct sockaddr *peer);
+/* A connection of ours to another server: s2s_dialled() makes more of it. size: of the struct that stream heads. */
+struct stream *stream_dialled(struct shard *shard, struct io_conn *conn, size_t size);
 /* Called by the shard's io handler. */
 void stream_received(struct stream *stream, struct span wire);
 void stream_ended(struct stream *stream);

@@ -3,6 +3,7 @@
 
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/s2s.h"
 #include "tls/engine.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@ static struct span attribute_value(const struct xml_stanza *header, enum xml_ns 
  * stream namespace is the default one and every stanza declares its own. */
 static enum stream_error check_namespaces(const struct stream *stream, const struct xml_stanza *header)
 {
-    struct span prefix, uri;
+    struct span prefix, uri, content = xml_ns_uri(stream->is_s2s ? NS_SERVER : NS_CLIENT);
     bool binds_content = false;
     if (header->elements[0].ns != NS_STREAM)
         return STREAM_INVALID_NAMESPACE_ERROR;
@@ -30,10 +31,10 @@ static enum stream_error check_namespaces(const struct stream *stream, const str
     for (unsigned i = 0; i < xml_reader_prefixes(&stream->reader); i++) {
         xml_reader_prefix(&stream->reader, i, &prefix, &uri);
         if (prefix.size) {
-            binds_content |= span_equal(uri, xml_ns_uri(NS_CLIENT));
+            binds_content |= span_equal(uri, content);
             continue;
         }
-        bool is_known = span_equal(uri, xml_ns_uri(NS_CLIENT)) || span_equal(uri, xml_ns_uri(NS_STREAM));
+        bool is_known = span_equal(uri, content) || span_equal(uri, xml_ns_uri(NS_STREAM));
         return is_known ? STREAM_NO_ERROR : STREAM_INVALID_NAMESPACE_ERROR;
     }
     /* No default namespace: content would need a prefix (s4.8.5: it MUST NOT have one). */
@@ -173,17 +174,57 @@ static void take_lang(struct nego *nego, const struct xml_stanza *header)
         nego->lang = (char *)(uintptr_t)copy.ptr;
 }
 
+/* Another server's address is a domain (s4.7.1); the first one it gave is kept for our 'to'. */
+static enum stream_error take_server_from(struct stream *stream, const struct xml_stanza *header)
+{
+    char room[JID_SIZE_MAX + 1];
+    struct jid_buffer buffer;
+    struct jid jid;
+    struct span copy, from = attribute_value(header, NS_NONE, "from", room, sizeof room);
+    struct nego *nego = stream->nego;
+    if (!xml_attribute(header, 0, NS_NONE, "from"))
+        return STREAM_NO_ERROR;
+    if (!from.ptr || jid_prepare(from, &buffer, &jid) != JID_OK || jid.local_size || jid.resource_size)
+        return STREAM_INVALID_FROM_ERROR;
+    if (nego->from)
+        return span_equal(jid_domain(&jid), span_str(nego->from)) ? STREAM_NO_ERROR : STREAM_INVALID_FROM_ERROR;
+    if (!keep(&copy, jid_domain(&jid)))
+        return STREAM_RESOURCE_CONSTRAINT_ERROR;
+    nego->from = (char *)(uintptr_t)copy.ptr;
+    return STREAM_NO_ERROR;
+}
+
+/* The answer to the header that we began with: its id goes into our dialback key. */
+static enum stream_error take_answer(struct s2s *s2s, const struct xml_stanza *header)
+{
+    char room[256];
+    struct span copy, id = attribute_value(header, NS_NONE, "id", room, sizeof room);
+    free(s2s->peer_id);
+    s2s->peer_id = NULL;
+    if (!id.ptr || !keep(&copy, id))
+        return STREAM_POLICY_VIOLATION_ERROR;
+    s2s->peer_id = (char *)(uintptr_t)copy.ptr;
+    return STREAM_NO_ERROR;
+}
+
+/* 'to' of the one who begins, the id of the one who answers. */
+static enum stream_error take_addressing(struct stream *stream, const struct xml_stanza *header)
+{
+    bool is_answer = stream->is_s2s && s2s_of(stream)->is_out;
+    return is_answer ? take_answer(s2s_of(stream), header) : take_to(stream, header);
+}
+
 enum stream_error stream_header_take(struct stream *stream, const struct xml_stanza *header)
 {
     enum stream_error error = check_namespaces(stream, header);
     if (error != STREAM_NO_ERROR)
         return error;
     enum stream_error version_error = take_version(stream->nego, header); /* whatever the answer is, it has a version */
-    error = take_to(stream, header);
+    error = take_addressing(stream, header);
     if (error == STREAM_NO_ERROR)
         error = version_error;
     if (error == STREAM_NO_ERROR)
-        error = take_from(stream, header);
+        error = stream->is_s2s ? take_server_from(stream, header) : take_from(stream, header);
     if (error == STREAM_NO_ERROR)
         take_lang(stream->nego, header);
     return error;
@@ -225,13 +266,17 @@ void stream_header_write(struct stream *stream)
     xml_open(&w, "stream:stream");
     struct span domain = nego->domain.size ? nego->domain : span_str(stream->shard->policy->config->domains[0].name);
     xml_write_attribute(&w, "from", domain);
-    xml_write_attribute(&w, "id", span_str(nego->stream_id));
+    bool is_ours = stream->is_s2s && s2s_of(stream)->is_out;
+    if (!is_ours) /* s4.7.3: who answers gives the id */
+        xml_write_attribute(&w, "id", span_str(nego->stream_id));
     if (nego->from)
         xml_write_attribute(&w, "to", span_str(nego->from));
     if (nego->version[0])
         xml_write_attribute(&w, "version", span_str(nego->version));
     xml_write_attribute(&w, "xml:lang", SPAN("en"));
-    xml_namespace(&w, "jabber:client");
+    xml_namespace(&w, stream->is_s2s ? "jabber:server" : "jabber:client");
+    if (stream->is_s2s) /* XEP-0220 s2: the prefix is declared here, always */
+        xml_write_attribute(&w, "xmlns:db", SPAN("jabber:server:dialback"));
     xml_write_attribute(&w, "xmlns:stream", SPAN("http://etherx.jabber.org/streams"));
     xml_leave_open(&w);
 }

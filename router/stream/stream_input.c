@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/border.h"
 #include "router/stream/intake.h"
 #include "router/stream/nego.h"
 #include "router/stream/stream.h"
@@ -27,10 +28,12 @@ static void consume(struct stream *stream, struct span *bytes)
             nego_header(stream, &stanza);
             break;
         case XML_STANZA:
-            if (stream->state == STREAM_BOUND)
-                intake_element(stream, &stanza);
-            else
+            if (stream->state != STREAM_BOUND)
                 nego_element(stream, &stanza);
+            else if (stream->is_s2s)
+                border_element(stream, &stanza);
+            else
+                intake_element(stream, &stanza);
             break;
         case XML_MISNAMED:
             if (stream->state == STREAM_BOUND)

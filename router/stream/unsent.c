@@ -4,15 +4,28 @@
 #include "router/route/deliver.h"
 #include "router/route/shard.h"
 
-static const char header[] =
-    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
+#define HEADER(content)                                                                                                \
+    "<stream:stream xmlns='" content "' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
 
-static void take_back(struct shard *shard, const struct xml_stanza *stanza)
+/* What becomes of each stanza that was not sent. */
+struct fate {
+    struct shard *shard;
+    enum xml_ns content;
+    enum stanza_error error; /* back to its sender with this ... */
+    struct chain *stanzas;   /* ... or, if not NULL, copied here */
+};
+
+static void take_back(const struct fate *fate, const struct xml_stanza *stanza)
 {
+    struct shard *shard = fate->shard;
     struct stanza_head head;
-    enum stanza_kind kind = stanza_kind_of(stanza, NS_CLIENT);
+    enum stanza_kind kind = stanza_kind_of(stanza, fate->content);
     if (kind == STANZA_NONE)
         return; /* our own stream error */
+    if (fate->stanzas) {
+        chain_append(fate->stanzas, shard->pool, span_of(stanza->bytes, stanza->size));
+        return;
+    }
     counter_sub(shard->counters, COUNTER_DELIVERED, 1);
     shard_count(shard, COUNTER_RETURNED, 1);
     enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
@@ -21,8 +34,7 @@ static void take_back(struct shard *shard, const struct xml_stanza *stanza)
         letter.to = head.to;
         letter.from = head.from;
     }
-    /* Not <recipient-unavailable/>: that would tell a stranger that there was a session (RFC 6120 s8.3.3.13). */
-    deliver_bounce(shard, &letter, ERROR_SERVICE_UNAVAILABLE);
+    deliver_bounce(shard, &letter, fate->error);
 }
 
 /* A stanza that was just small enough has grown by its stamp, a language, and what its sender's header had declared. */
@@ -36,26 +48,37 @@ static struct xml_limits wide_limits(const struct shard *shard)
     return limits;
 }
 
-void unsent_return(struct shard *shard, const struct chain *out)
+static void walk(const struct fate *fate, const struct chain *out)
 {
+    struct shard *shard = fate->shard;
     struct xml_reader reader;
     struct xml_stanza stanza;
     struct xml_limits limits = wide_limits(shard);
     struct span bytes = chain_front(out);
     enum xml_event event;
     xml_reader_init(&reader, &limits);
-    /* A client that did not wait for <success/> to bind may have taken nothing since: then our own header is there. */
+    /* A peer that did not wait for our answer to go on may have taken nothing since: then our own header is there. */
     bool has_header = bytes.size > 5 && memcmp(bytes.ptr, "<?xml", 5) == 0;
-    bytes = SPAN(header);
+    bytes = fate->content == NS_SERVER ? SPAN(HEADER("jabber:server")) : SPAN(HEADER("jabber:client"));
     if (!has_header)
         xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
     for (struct chunk *chunk = out->head; chunk; chunk = chunk->next) {
         bytes = span_of(chunk->bytes + chunk->start, chunk->end - chunk->start);
         while ((event = xml_reader_next(&reader, shard->scratch, &bytes, &stanza)) <= XML_STANZA && event != XML_MORE)
             if (event == XML_STANZA)
-                take_back(shard, &stanza);
+                take_back(fate, &stanza);
         if (event != XML_MORE)
             break;
     }
     xml_reader_fini(&reader);
+}
+
+void unsent_return(struct shard *shard, const struct chain *out, enum xml_ns content, enum stanza_error error)
+{
+    walk(&(struct fate){.shard = shard, .content = content, .error = error}, out);
+}
+
+void unsent_collect(struct shard *shard, const struct chain *out, enum xml_ns content, struct chain *stanzas)
+{
+    walk(&(struct fate){.shard = shard, .content = content, .stanzas = stanzas}, out);
 }

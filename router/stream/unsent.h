@@ -7,8 +7,12 @@
  *
  * Thread:  the session's shard, after the session is out of the table.
  */
-struct chain;
+#include "router/route/reply.h"
+
 struct shard;
 
-/* out begins at a stanza's start: the io takes whole stanzas. Ends at our own stream error or end tag. */
-void unsent_return(struct shard *shard, const struct chain *out);
+/* out begins at a stanza's start: the io takes whole stanzas. Ends at our own stream error or end tag. content: the
+ * stream's content namespace. error: for messages and iq requests. */
+void unsent_return(struct shard *shard, const struct chain *out, enum xml_ns content, enum stanza_error error);
+/* The stanzas alone, for another stream: copied to the end of stanzas. */
+void unsent_collect(struct shard *shard, const struct chain *out, enum xml_ns content, struct chain *stanzas);

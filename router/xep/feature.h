@@ -8,10 +8,12 @@
  */
 #include "router/route/reply.h"
 
-struct stream;
+struct shard;
 
 struct iq_request {
-    struct stream *stream;
+    struct shard *shard;
+    struct chain *out; /* where the answer is written */
+    struct jid asker;  /* full JID of a session, or whoever asks from another domain */
     const struct xml_stanza *stanza;
     const struct stanza_head *head; /* get or set, with an id */
     bool to_account;                /* to the sender's own account, not to the server */

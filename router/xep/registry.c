@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/xep/feature.h"
 
-#include "router/route/session.h"
 #include "router/route/shard.h"
-#include "router/stream/stream.h"
 #include "router/xep/features.h"
 
 const struct feature *const feature_registry[] = {
@@ -19,11 +17,9 @@ uint32_t iq_payload(const struct iq_request *request)
 
 struct xml_writer iq_answer(const struct iq_request *request)
 {
-    struct stream *stream = request->stream;
-    struct jid own = session_jid(stream->session);
     /* RFC 6120 s8.1.2.1, s10.3.3: an answer on behalf of the account comes from its bare JID. */
-    struct span from = request->head->has_to ? jid_full(&request->head->to) : jid_bare(&own);
-    return reply_result(&stream->out, stream->shard->pool, from, jid_full(&own), request->head->id);
+    struct span from = request->head->has_to ? jid_full(&request->head->to) : jid_bare(&request->asker);
+    return reply_result(request->out, request->shard->pool, from, jid_full(&request->asker), request->head->id);
 }
 
 static const struct iq_route *route_find(const struct iq_request *request)

@@ -10,7 +10,7 @@
 /* XEP-0202 s2: <tzo/> and <utc/> (XEP-0082 s3.2). The server tells UTC only. */
 static enum stanza_error answer(const struct iq_request *request)
 {
-    time_t seconds = (time_t)(io_wall_ms(request->stream->shard->io) / 1000);
+    time_t seconds = (time_t)(io_wall_ms(request->shard->io) / 1000);
     struct tm utc;
     char text[32];
     gmtime_r(&seconds, &utc);

@@ -49,16 +49,16 @@ static void greet(struct actor *actor, const char *lang)
 {
     xml_reader_restart(&actor->reader);
     actor_send(actor,
-               "<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='example.com' version='1.0' "
+               "<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='%s' version='1.0' "
                "xmlns:stream='http://etherx.jabber.org/streams'%s%s%s>",
-               lang ? " xml:lang='" : "", lang ? lang : "", lang ? "'" : "");
+               actor->rig->domain, lang ? " xml:lang='" : "", lang ? lang : "", lang ? "'" : "");
 }
 
 void actor_connect(struct actor *actor, unsigned shard)
 {
     if (actor->peer)
         peer_free(actor->peer);
-    actor->peer = peer_connect(actor->rig->world, shard, LISTEN_C2S);
+    actor->peer = peer_connect_to(actor->rig->group, shard, LISTEN_C2S);
     actor->state = ACTOR_GREETING;
     actor->login++;
     actor->tapped = tap_open();

@@ -28,29 +28,29 @@ static void wake(void *context)
         io_notify(shard->io);
 }
 
-static void make_accounts(struct store_client *client, unsigned count)
+static void make_accounts(struct store_client *client, const char *domain, unsigned count)
 {
     struct account account;
     uint8_t record[ACCOUNT_RECORD_MAX];
-    char name[64];
+    char name[128];
     account_derive(&account, SPAN("secret"), SPAN("the one salt of all"), 4096);
     size_t size = account_encode(&account, record);
     for (unsigned i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "user%u@example.com", i);
+        snprintf(name, sizeof name, "user%u@%s", i, domain);
         SL_CHECK(store_post(client, STORE_PUT, STORE_ACCOUNTS, i, span_str(name), span_of(record, size)));
         store_flush(client);
         store_poll(client, ignore, NULL);
     }
 }
 
-static struct config *load(const char *const *overrides)
+static struct config *load(const char *domain, const char *const *overrides)
 {
     const char *all[64];
     unsigned count = 0;
     struct err err;
     for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
         all[count++] = base_overrides[i];
-    const char *certificate = NULL, *domain = NULL;
+    const char *certificate = NULL;
     for (; overrides && *overrides; overrides++) {
         if (strncmp(*overrides, "rig.certificate=", 16) == 0)
             certificate = *overrides + 16;
@@ -64,8 +64,8 @@ static struct config *load(const char *const *overrides)
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     SL_CHECK(file);
     if (certificate)
-        fprintf(file, "domain \"example.com\" { certificate = \"%s.pem\"; key = \"%s.key\"; }\n", certificate,
-                certificate);
+        fprintf(file, "domain \"%s\" { certificate = \"%s.pem\"; key = \"%s.key\"; }\n",
+                domain ? domain : "example.com", certificate, certificate);
     else if (domain)
         fprintf(file, "domain \"%s\" { }\n", domain);
     else
@@ -79,8 +79,30 @@ static struct config *load(const char *const *overrides)
     return config;
 }
 
-struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
-                    const char *const *overrides)
+static void listen_at(struct io_group *group, const char *address, uint16_t port, enum listener_tag tag)
+{
+    struct err err;
+    SL_CHECK(io_group_listen(group, address, &port, tag, &err));
+}
+
+static void make_shards(struct rig *rig)
+{
+    struct err err;
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        struct store_client *client = store_client(rig->store, i, wake, &rig->shards[i]);
+        SL_CHECK(shard_init(&rig->shards[i], i, rig->router, rig->policy, &rig->counters[i], client, &err));
+        struct io *io =
+            io_new(rig->group, i, &io_config_default, &shard_io_handler, &rig->shards[i], &rig->counters[i], &err);
+        SL_CHECK(io);
+        shard_start(&rig->shards[i], io);
+        if (rig->resolver)
+            rig->shards[i].resolver = resolver_client(rig->resolver, i, wake, &rig->shards[i]);
+    }
+}
+
+/* domain NULL: the two of a rig that is alone. */
+static struct rig *rig_make(struct world *world, uint64_t seed, const char *domain, const char *address,
+                            unsigned shard_count, unsigned accounts, const char *const *overrides)
 {
     struct rig *rig = aligned_alloc(64, (sizeof *rig + 63) / 64 * 64);
     struct err err;
@@ -91,33 +113,50 @@ struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chao
         seeds[i] = (uint8_t)(seed >> (8 * (i % 8))) ^ (uint8_t)i;
     rig->shard_count = shard_count;
     rig->tapped_before = tap_count();
-    rig->world = world_new(seed, chaos);
-    log_set_level(LOG_WARN);
-    rig->policy = policy_new(load(overrides), NULL, &err, NULL);
+    rig->world = world;
+    rig->domain = domain ? domain : "example.com";
+    log_set_level(getenv("SL_TRACE") ? LOG_DEBUG : LOG_WARN);
+    rig->policy = policy_new(load(domain, overrides), NULL, &err, NULL);
     rig->router = router_new(shard_count, rig->policy->config->limits_link_size, seeds, &err);
     rig->store = store_open("/nowhere", shard_count + 1, &err);
     SL_CHECK(rig->router && rig->store && rig->policy);
-    struct io_group *group = world_group(rig->world, shard_count);
-    uint16_t port = 0, tls_port = 0;
-    rig->group = group;
-    SL_CHECK(io_group_listen(group, "127.0.0.1", &port, LISTEN_C2S, &err) &&
-             io_group_listen(group, "127.0.0.1", &tls_port, LISTEN_C2S_TLS, &err));
-    for (unsigned i = 0; i < shard_count; i++) {
-        struct store_client *client = store_client(rig->store, i, wake, &rig->shards[i]);
-        SL_CHECK(shard_init(&rig->shards[i], i, rig->router, rig->policy, &rig->counters[i], client, &err));
-        struct io *io =
-            io_new(group, i, &io_config_default, &shard_io_handler, &rig->shards[i], &rig->counters[i], &err);
-        SL_CHECK(io);
-        shard_start(&rig->shards[i], io);
+    if (rig->policy->config->s2s_enabled) {
+        SL_CHECK(resolver_config_init(&rig->resolver_config, rig->policy->config, &err));
+        rig->resolver = resolver_open(&rig->resolver_config.settings, shard_count, &err);
+        SL_CHECK(rig->resolver);
     }
-    make_accounts(store_client(rig->store, shard_count, wake, NULL), accounts);
+    rig->group = world_group(rig->world, shard_count);
+    listen_at(rig->group, address, 0, LISTEN_C2S);
+    listen_at(rig->group, address, 0, LISTEN_C2S_TLS);
+    listen_at(rig->group, address, 5269, LISTEN_S2S);
+    listen_at(rig->group, address, 5270, LISTEN_S2S_TLS);
+    make_shards(rig);
+    make_accounts(store_client(rig->store, shard_count, wake, NULL), rig->domain, accounts);
+    return rig;
+}
+
+struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
+                    const char *const *overrides)
+{
+    const char *domain = NULL;
+    for (const char *const *override = overrides; override && *override; override++)
+        if (strncmp(*override, "rig.domain=", 11) == 0)
+            domain = *override + 11;
+    return rig_make(world_new(seed, chaos), seed, domain, "127.0.0.1", shard_count, accounts, overrides);
+}
+
+struct rig *rig_join(struct rig *host, const char *domain, const char *address, unsigned shard_count, unsigned accounts,
+                     const char *const *overrides)
+{
+    struct rig *rig = rig_make(host->world, 4711, domain, address, shard_count, accounts, overrides);
+    rig->is_guest = rig->is_federated = host->is_federated = true;
     return rig;
 }
 
 void rig_reload(struct rig *rig, const char *const *overrides)
 {
     struct err err;
-    struct policy *policy = policy_new(load(overrides), NULL, &err, NULL);
+    struct policy *policy = policy_new(load(rig->is_guest ? rig->domain : NULL, overrides), NULL, &err, NULL);
     SL_CHECK(policy);
     policy_succeed(policy, rig->policy);
     for (unsigned i = 0; i < rig->shard_count; i++) {
@@ -165,14 +204,18 @@ void rig_free(struct rig *rig)
     SL_CHECK(rig_counter(rig, COUNTER_SESSIONS) == 0);
     SL_CHECK(rig_counter(rig, COUNTER_MAIL_OUT) == rig_counter(rig, COUNTER_MAIL_IN));
     SL_CHECK(rig_balance(rig) == 0);
-    SL_CHECK(rig_counter(rig, COUNTER_ACCEPTED) <= tap_count() - rig->tapped_before);
+    SL_CHECK(rig->is_federated || rig_counter(rig, COUNTER_ACCEPTED) <= tap_count() - rig->tapped_before);
     for (unsigned i = 0; i < rig->shard_count; i++) {
         SL_CHECK(!rig->shards[i].streams && rig->shards[i].users.count == 0 && mail_waiting(&rig->shards[i]) == 0);
         struct io *io = rig->shards[i].io;
         shard_fini(&rig->shards[i]);
         io_free(io);
     }
-    world_free(rig->world);
+    if (!rig->is_guest)
+        world_free(rig->world);
+    if (rig->resolver)
+        resolver_close(rig->resolver);
+    resolver_config_fini(&rig->resolver_config);
     store_close(rig->store);
     router_free(rig->router);
     policy_unref(rig->policy);

@@ -6,25 +6,36 @@
  */
 #include "io/sim/world.h"
 #include "router/route/shard.h"
+#include "router/s2s/resolver_config.h"
 
 #define RIG_SHARDS_MAX 8u
 
 struct rig {
     struct world *world;
+    bool is_federated;  /* routers speak to it: those streams pass no tap */
+    bool is_guest;      /* in the world of another rig */
+    const char *domain; /* of its accounts */
     struct io_group *group;
     unsigned shard_count;
     struct router *router;
     struct policy *policy;
     struct store *store;
+    struct resolver_config resolver_config;
+    struct resolver *resolver; /* by script; NULL: not enabled */
     struct shard shards[RIG_SHARDS_MAX];
     struct counters counters[RIG_SHARDS_MAX];
     unsigned tapped_before; /* connections of earlier rigs */
 };
 
 /* overrides: NULL-terminated "KEY=VALUE" for the configuration; "rig.certificate=PATH" stands for PATH.pem and PATH.key
- * of example.com, which then is the only domain; "rig.domain=NAME" makes NAME the only one. */
+ * of example.com, which then is the only domain; "rig.domain=NAME" makes NAME the only one. It listens for clients, and
+ * for other servers at 127.0.0.1 port 5269. */
 struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
                     const char *const *overrides);
+/* Another router in the same world: it serves one domain, and listens for other servers at that address, port 5269. It
+ * is freed before the first. */
+struct rig *rig_join(struct rig *host, const char *domain, const char *address, unsigned shard_count, unsigned accounts,
+                     const char *const *overrides);
 /* Ends the shards and checks what must be zero: connections, sessions, users, letters under way, connections past the
  * tap. */
 void rig_free(struct rig *rig);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The negotiation table read as a graph, without running it: what can be reached, by which events, and that there is no
  * way around TLS and authentication. Nothing here knows more of a row than what stands in it. */
+#include "router/s2s/s2s.h"
 #include "router/stream/nego.h"
 
 #include "router/admin/config.h"
@@ -24,14 +25,15 @@ static bool every_row(const struct nego_row *row, const void *context)
 }
 
 /* The states that can be reached from start over rows that are allowed. */
-static void reach(enum stream_state start, row_fn is_allowed, const void *context, bool reached[STREAM_STATE_COUNT])
+static void reach(const struct nego_table *table, enum stream_state start, row_fn is_allowed, const void *context,
+                  bool reached[STREAM_STATE_COUNT])
 {
     memset(reached, 0, STREAM_STATE_COUNT * sizeof *reached);
     reached[start] = true;
     for (bool grew = true; grew;) {
         grew = false;
-        for (unsigned i = 0; i < nego_row_count; i++) {
-            const struct nego_row *row = &nego_rows[i];
+        for (unsigned i = 0; i < table->count; i++) {
+            const struct nego_row *row = &table->rows[i];
             if (!reached[row->state] || reached[row->next] || !is_allowed(row, context))
                 continue;
             reached[row->next] = grew = true;
@@ -39,26 +41,24 @@ static void reach(enum stream_state start, row_fn is_allowed, const void *contex
     }
 }
 
-static bool can_end_at(const struct nego_row *row, enum stream_state state)
+static bool can_end_at(const struct nego_table *table, const struct nego_row *row, enum stream_state state)
 {
     bool reached[STREAM_STATE_COUNT];
-    reach(row->next, every_row, NULL, reached);
+    reach(table, row->next, every_row, NULL, reached);
     return reached[state];
 }
 
 static void rows__each__are_in_range_and_name_their_source(void **state)
 {
-    (void)state;
-    assert_true(nego_row_count > 0);
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        const struct nego_row *row = &nego_rows[i];
+    const struct nego_table *table = *state;
+    assert_true(table->count > 0);
+    for (unsigned i = 0; i < table->count; i++) {
+        const struct nego_row *row = &table->rows[i];
         assert_true(row->state < STREAM_STATE_COUNT && row->next < STREAM_STATE_COUNT);
         assert_true(row->event > EV_NONE && row->event < EV_CLOSED);
         assert_non_null(row->action);
         assert_non_null(row->spec);
-        unsigned number = 0;
-        assert_int_equal(sscanf(row->spec, "RFC%u", &number), 1);
-        assert_int_equal(number, 6120);
+        assert_true(strncmp(row->spec, "RFC6120 ", 8) == 0 || strncmp(row->spec, "XEP-0", 5) == 0);
         const char *section = strchr(row->spec, ' ');
         assert_non_null(section);
         assert_true(section[1] >= '1' && section[1] <= '9');
@@ -68,22 +68,27 @@ static void rows__each__are_in_range_and_name_their_source(void **state)
 static void states__all__are_reached_from_the_first(void **state)
 {
     (void)state;
-    bool reached[STREAM_STATE_COUNT];
-    reach(STREAM_HEADER, every_row, NULL, reached);
+    const struct nego_table *const tables[] = {&nego_c2s_table, &s2s_in_table, &s2s_out_table};
+    bool any[STREAM_STATE_COUNT] = {false}, reached[STREAM_STATE_COUNT];
+    for (unsigned t = 0; t < 3; t++) {
+        reach(tables[t], STREAM_HEADER, every_row, NULL, reached);
+        for (unsigned i = 0; i < STREAM_STATE_COUNT; i++)
+            any[i] |= reached[i];
+    }
     for (unsigned i = 0; i < STREAM_STATE_COUNT; i++)
-        if (!reached[i])
+        if (!any[i])
             fail_msg("state %u cannot be reached", i);
 }
 
 static void rows__each__can_be_reached_and_leads_on(void **state)
 {
-    (void)state;
+    const struct nego_table *table = *state;
     bool reached[STREAM_STATE_COUNT];
-    reach(STREAM_HEADER, every_row, NULL, reached);
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        if (!reached[nego_rows[i].state])
+    reach(table, STREAM_HEADER, every_row, NULL, reached);
+    for (unsigned i = 0; i < table->count; i++) {
+        if (!reached[table->rows[i].state])
             fail_msg("row %u cannot be reached", i);
-        bool leads_on = nego_rows[i].next == STREAM_CLOSING || can_end_at(&nego_rows[i], STREAM_BOUND);
+        bool leads_on = table->rows[i].next == STREAM_CLOSING || can_end_at(table, &table->rows[i], STREAM_BOUND);
         if (!leads_on)
             fail_msg("row %u leads into a dead end", i);
     }
@@ -92,10 +97,10 @@ static void rows__each__can_be_reached_and_leads_on(void **state)
 /* First matching row wins: one behind a row without a guard, or with the same guard, is never taken. */
 static void rows__each__are_not_shadowed_by_an_earlier_one(void **state)
 {
-    (void)state;
-    for (unsigned i = 0; i < nego_row_count; i++) {
+    const struct nego_table *table = *state;
+    for (unsigned i = 0; i < table->count; i++) {
         for (unsigned j = 0; j < i; j++) {
-            const struct nego_row *row = &nego_rows[i], *before = &nego_rows[j];
+            const struct nego_row *row = &table->rows[i], *before = &table->rows[j];
             bool is_same_place = row->state == before->state && row->event == before->event;
             if (is_same_place && (!before->guard || before->guard == row->guard))
                 fail_msg("row %u stands in the shadow of row %u", i, j);
@@ -106,8 +111,8 @@ static void rows__each__are_not_shadowed_by_an_earlier_one(void **state)
 static void closing__once_reached__has_no_row(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < nego_row_count; i++)
-        assert_int_not_equal(nego_rows[i].state, STREAM_CLOSING);
+    for (unsigned i = 0; i < nego_c2s_table.count; i++)
+        assert_int_not_equal(nego_c2s_table.rows[i].state, STREAM_CLOSING);
 }
 
 static bool is_not_event(const struct nego_row *row, const void *context)
@@ -124,7 +129,7 @@ static void bound__on_every_path__lies_behind_header_success_and_binding(void **
     static const enum nego_event gates[] = {EV_HEADER, EV_AUTH, EV_SUCCESS, EV_IQ_BIND};
     bool reached[STREAM_STATE_COUNT];
     for (unsigned i = 0; i < sizeof gates / sizeof gates[0]; i++) {
-        reach(STREAM_HEADER, is_not_event, &gates[i], reached);
+        reach(&nego_c2s_table, STREAM_HEADER, is_not_event, &gates[i], reached);
         if (reached[STREAM_BOUND])
             fail_msg("a session without event %u", gates[i]);
     }
@@ -139,16 +144,16 @@ static void bound__behind_success__wants_a_new_header(void **state)
     enum nego_event header = EV_HEADER;
     bool reached[STREAM_STATE_COUNT];
     unsigned count = 0;
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        if (nego_rows[i].event != EV_SUCCESS)
+    for (unsigned i = 0; i < nego_c2s_table.count; i++) {
+        if (nego_c2s_table.rows[i].event != EV_SUCCESS)
             continue;
-        reach(nego_rows[i].next, is_not_event, &header, reached);
+        reach(&nego_c2s_table, nego_c2s_table.rows[i].next, is_not_event, &header, reached);
         assert_false(reached[STREAM_BOUND]);
         count++;
     }
     assert_true(count > 0);
     /* And likewise behind TLS (s5.4.3.3). */
-    reach(STREAM_TLS, is_not_event, &header, reached);
+    reach(&nego_c2s_table, STREAM_TLS, is_not_event, &header, reached);
     assert_false(reached[STREAM_OPEN] || reached[STREAM_LOOKUP]);
 }
 
@@ -157,8 +162,8 @@ static void bound__behind_success__wants_a_new_header(void **state)
 static void identity__in_the_table__comes_from_sasl_alone(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        const struct nego_row *row = &nego_rows[i];
+    for (unsigned i = 0; i < nego_c2s_table.count; i++) {
+        const struct nego_row *row = &nego_c2s_table.rows[i];
         bool is_authenticated = row->next == STREAM_MOVE || row->next == STREAM_RESTART;
         bool was_authenticated = row->state == STREAM_MOVE;
         if (is_authenticated && !was_authenticated)
@@ -206,14 +211,14 @@ static void session__while_tls_is_required__lies_behind_tls(void **state)
 {
     (void)state;
     bool reached[STREAM_STATE_COUNT];
-    reach(STREAM_HEADER, is_open_in_plain, plain_world(true), reached);
+    reach(&nego_c2s_table, STREAM_HEADER, is_open_in_plain, plain_world(true), reached);
     for (unsigned i = 0; i < STREAM_STATE_COUNT; i++) {
         bool is_before_tls = i == STREAM_HEADER || i == STREAM_OPEN || i == STREAM_TLS;
         if (i != STREAM_CLOSING && reached[i] != is_before_tls)
             fail_msg("state %u", i);
     }
     /* The check can fail: without the requirement there is a way. */
-    reach(STREAM_HEADER, is_open_in_plain, plain_world(false), reached);
+    reach(&nego_c2s_table, STREAM_HEADER, is_open_in_plain, plain_world(false), reached);
     assert_true(reached[STREAM_BOUND]);
 }
 
@@ -224,8 +229,8 @@ static void elements__while_tls_is_required__lead_nowhere_but_starttls(void **st
     (void)state;
     const struct plain_world *world = plain_world(true);
     unsigned count = 0, answered = 0;
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        const struct nego_row *row = &nego_rows[i];
+    for (unsigned i = 0; i < nego_c2s_table.count; i++) {
+        const struct nego_row *row = &nego_c2s_table.rows[i];
         if (row->state != STREAM_OPEN || !is_open_in_plain(row, world))
             continue;
         if (row->event == EV_STARTTLS) {
@@ -248,8 +253,8 @@ static void starttls__behind_tls__ends_the_stream(void **state)
     struct plain_world *world = plain_world(true);
     unsigned count = 0;
     world->stream.tls = (struct engine *)world;
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        const struct nego_row *row = &nego_rows[i];
+    for (unsigned i = 0; i < nego_c2s_table.count; i++) {
+        const struct nego_row *row = &nego_c2s_table.rows[i];
         if (row->event != EV_STARTTLS || (row->guard && !row->guard(&world->stream)))
             continue;
         assert_int_equal(row->next, STREAM_CLOSING);
@@ -263,11 +268,11 @@ static void other_from__always__ends_the_stream(void **state)
 {
     (void)state;
     unsigned count = 0;
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        if (nego_rows[i].event != EV_OTHER_FROM)
+    for (unsigned i = 0; i < nego_c2s_table.count; i++) {
+        if (nego_c2s_table.rows[i].event != EV_OTHER_FROM)
             continue;
-        assert_int_equal(nego_rows[i].next, STREAM_CLOSING);
-        assert_null(nego_rows[i].guard);
+        assert_int_equal(nego_c2s_table.rows[i].next, STREAM_CLOSING);
+        assert_null(nego_c2s_table.rows[i].guard);
         count++;
     }
     assert_true(count > 0);
@@ -280,10 +285,10 @@ static void failures__in_the_end__close_the_stream(void **state)
     struct plain_world *world = plain_world(false);
     world->nego.attempts = UINT8_MAX;
     unsigned count = 0;
-    for (unsigned i = 0; i < nego_row_count; i++) {
-        const struct nego_row *row = &nego_rows[i];
-        bool is_first = row->event == EV_FAILURE &&
-                        (i == 0 || nego_rows[i - 1].event != EV_FAILURE || nego_rows[i - 1].state != row->state);
+    for (unsigned i = 0; i < nego_c2s_table.count; i++) {
+        const struct nego_row *row = &nego_c2s_table.rows[i];
+        bool is_first = row->event == EV_FAILURE && (i == 0 || nego_c2s_table.rows[i - 1].event != EV_FAILURE ||
+                                                     nego_c2s_table.rows[i - 1].state != row->state);
         if (!is_first)
             continue;
         assert_non_null(row->guard);
@@ -300,10 +305,16 @@ static void failures__in_the_end__close_the_stream(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows__each__are_in_range_and_name_their_source),
+        cmocka_unit_test_prestate(rows__each__are_in_range_and_name_their_source, (void *)(uintptr_t)&nego_c2s_table),
+        cmocka_unit_test_prestate(rows__each__are_in_range_and_name_their_source, (void *)(uintptr_t)&s2s_in_table),
+        cmocka_unit_test_prestate(rows__each__are_in_range_and_name_their_source, (void *)(uintptr_t)&s2s_out_table),
         cmocka_unit_test(states__all__are_reached_from_the_first),
-        cmocka_unit_test(rows__each__can_be_reached_and_leads_on),
-        cmocka_unit_test(rows__each__are_not_shadowed_by_an_earlier_one),
+        cmocka_unit_test_prestate(rows__each__can_be_reached_and_leads_on, (void *)(uintptr_t)&nego_c2s_table),
+        cmocka_unit_test_prestate(rows__each__can_be_reached_and_leads_on, (void *)(uintptr_t)&s2s_in_table),
+        cmocka_unit_test_prestate(rows__each__can_be_reached_and_leads_on, (void *)(uintptr_t)&s2s_out_table),
+        cmocka_unit_test_prestate(rows__each__are_not_shadowed_by_an_earlier_one, (void *)(uintptr_t)&nego_c2s_table),
+        cmocka_unit_test_prestate(rows__each__are_not_shadowed_by_an_earlier_one, (void *)(uintptr_t)&s2s_in_table),
+        cmocka_unit_test_prestate(rows__each__are_not_shadowed_by_an_earlier_one, (void *)(uintptr_t)&s2s_out_table),
         cmocka_unit_test(closing__once_reached__has_no_row),
         cmocka_unit_test(bound__on_every_path__lies_behind_header_success_and_binding),
         cmocka_unit_test(bound__behind_success__wants_a_new_header),

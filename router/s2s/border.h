@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Border: what comes in from other servers (RFC 6120 s8.1.1.2, s8.1.2.2, s10.5): each stanza's addresses are held
+ * against the pairs proven on its stream, then it is routed as ours are, in jabber:client.
+ *
+ * Thread:  the stream's shard.
+ */
+struct stream;
+struct xml_stanza;
+
+/* A top-level element of a stream that has been proven. */
+void border_element(struct stream *stream, const struct xml_stanza *stanza);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/s2s/contact.h"
+
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/s2s/remote.h"
+#include "router/s2s/resolver.h"
+#include "router/s2s/s2s.h"
+#include "router/stream/stream.h"
+
+#include <stdlib.h>
+
+/* Addresses tried in one go; a domain with more has its other ones tried the next time (they are drawn anew). */
+#define CONTACT_CANDIDATES_MAX 12u
+
+struct candidate {
+    union address address;
+    bool is_direct_tls;
+};
+
+/* Exactly one of pair and check is set. An attempt is a connection that is being made (conn), then a stream. */
+struct contact {
+    struct contact *next, *previous; /* all of the shard */
+    struct shard *shard;
+    struct pair *pair;
+    struct dialback_check *check;
+    struct io_conn *conn;
+    struct stream *stream;
+    struct timer timer; /* the next step: at once, or when an attempt took too long */
+    uint64_t tag;       /* of the question to the resolver */
+    bool is_resolved;
+    unsigned candidate_count;
+    unsigned next_candidate;
+    enum stanza_error error; /* if there is nobody to connect to */
+    struct candidate candidates[CONTACT_CANDIDATES_MAX];
+    bool has_connected; /* somebody answered: a failure is not "not found" */
+};
+
+struct shard *contact_shard(const struct contact *contact)
+{
+    return contact->shard;
+}
+
+struct span contact_ours(const struct contact *contact)
+{
+    return contact->pair ? pair_local(contact->pair) : contact->check->ours;
+}
+
+struct span contact_theirs(const struct contact *contact)
+{
+    return contact->pair ? pair_remote(contact->pair) : contact->check->theirs;
+}
+
+const struct dialback_check *contact_check(const struct contact *contact)
+{
+    return contact->check;
+}
+
+static void contact_free(struct contact *contact)
+{
+    struct shard *shard = contact->shard;
+    wheel_cancel(shard->wheel, &contact->timer);
+    if (contact->next)
+        contact->next->previous = contact->previous;
+    if (contact->previous)
+        contact->previous->next = contact->next;
+    else
+        shard->contacts = contact->next;
+    dialback_check_free(contact->check);
+    free(contact);
+}
+
+static void step_in(struct contact *contact, uint64_t ms)
+{
+    wheel_set(contact->shard->wheel, &contact->timer, shard_now_ms(contact->shard) + ms);
+}
+
+/* No candidate is left. */
+static void give_up(struct contact *contact)
+{
+    struct pair *pair = contact->pair;
+    struct shard *shard = contact->shard;
+    struct dialback_check *check = contact->check;
+    enum stanza_error error = contact->has_connected ? ERROR_REMOTE_SERVER_TIMEOUT : contact->error;
+    contact->check = NULL;
+    contact_free(contact);
+    if (check) {
+        dialback_checked(shard, check, DIALBACK_UNREACHABLE);
+        return;
+    }
+    pair->contact = NULL;
+    remote_failed(pair, error);
+}
+
+/* The attempt under way is of no use any more. */
+static void drop_attempt(struct contact *contact)
+{
+    struct stream *stream = contact->stream;
+    struct io_conn *conn = contact->conn;
+    contact->stream = NULL;
+    contact->conn = NULL;
+    if (stream) {
+        s2s_of(stream)->contact = NULL;
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+    } else if (conn) {
+        conn->owner = NULL;
+        io_close(contact->shard->io, conn);
+    }
+}
+
+static void candidate_add(struct contact *contact, const struct resolver_candidate *found, unsigned address)
+{
+    if (contact->candidate_count == CONTACT_CANDIDATES_MAX)
+        return;
+    contact->candidates[contact->candidate_count++] =
+        (struct candidate){.address = found->addresses[address], .is_direct_tls = found->is_direct_tls};
+}
+
+/* RFC 6120 s8.3.3.16, s8.3.3.17: a domain without a server is not found; one that could not be asked for may be there
+ * later. */
+static enum stanza_error error_of(enum resolver_status status)
+{
+    bool is_passing = status == RESOLVER_TIMEOUT || status == RESOLVER_FAILED || status == RESOLVER_BUSY;
+    return is_passing ? ERROR_REMOTE_SERVER_TIMEOUT : ERROR_REMOTE_SERVER_NOT_FOUND;
+}
+
+void contact_resolved(void *context, const struct resolver_answer *answer)
+{
+    struct shard *shard = context;
+    struct contact *contact = shard->contacts;
+    while (contact && contact->tag != answer->tag)
+        contact = contact->next;
+    if (!contact)
+        return; /* cancelled meanwhile */
+    contact->is_resolved = true;
+    contact->error = error_of(answer->status);
+    for (unsigned i = 0; answer->status == RESOLVER_FOUND && i < answer->count; i++)
+        for (unsigned j = 0; j < answer->candidates[i].address_count; j++)
+            candidate_add(contact, &answer->candidates[i], j);
+    step_in(contact, 0);
+}
+
+/* A full resolver is asked again in a moment; the pair's time limits how often. */
+#define ASK_AGAIN_MS 100u
+
+static void ask(struct contact *contact)
+{
+    struct shard *shard = contact->shard;
+    if (!shard->resolver || !resolver_post(shard->resolver, contact->tag, contact_theirs(contact)))
+        step_in(contact, ASK_AGAIN_MS);
+}
+
+static void next_step(void *context, struct timer *timer)
+{
+    (void)context;
+    struct contact *contact = (struct contact *)((char *)timer - offsetof(struct contact, timer));
+    struct shard *shard = contact->shard;
+    if (!contact->is_resolved) {
+        ask(contact);
+        return;
+    }
+    drop_attempt(contact);
+    while (contact->next_candidate < contact->candidate_count) {
+        const struct candidate *candidate = &contact->candidates[contact->next_candidate++];
+        contact->conn = io_dial(shard->io, NULL, &candidate->address.head, NULL);
+        if (!contact->conn)
+            continue;
+        contact->conn->owner = NULL; /* a stream's, once it is connected */
+        step_in(contact, shard->policy->config->s2s_dial_timeout_ms);
+        return;
+    }
+    give_up(contact);
+}
+
+static struct contact *contact_new(struct shard *shard)
+{
+    struct contact *contact = calloc(1, sizeof *contact);
+    if (!contact)
+        return NULL;
+    contact->shard = shard;
+    contact->timer.fire = next_step;
+    contact->tag = ++shard->contact_serial;
+    contact->next = shard->contacts;
+    if (shard->contacts)
+        shard->contacts->previous = contact;
+    shard->contacts = contact;
+    step_in(contact, 0);
+    return contact;
+}
+
+struct contact *contact_begin(struct pair *pair)
+{
+    struct contact *contact = contact_new(pair->shard);
+    if (contact)
+        contact->pair = pair;
+    return contact;
+}
+
+bool contact_begin_check(struct shard *shard, struct dialback_check *check)
+{
+    struct contact *contact = contact_new(shard);
+    if (contact)
+        contact->check = check;
+    return contact != NULL;
+}
+
+void contact_cancel(struct contact *contact)
+{
+    drop_attempt(contact);
+    contact_free(contact);
+}
+
+static struct contact *contact_of(const struct shard *shard, const struct io_conn *conn)
+{
+    struct contact *contact = shard->contacts;
+    while (contact && contact->conn != conn)
+        contact = contact->next;
+    return contact;
+}
+
+void contact_opened(struct shard *shard, struct io_conn *conn, int error)
+{
+    struct contact *contact = contact_of(shard, conn);
+    if (!contact) {
+        if (!error)
+            io_close(shard->io, conn);
+        return; /* cancelled meanwhile */
+    }
+    if (error)
+        return; /* closed follows: contact_broken() */
+    const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
+    contact->has_connected = true;
+    contact->conn = NULL;
+    contact->stream = s2s_dialled(contact, conn, candidate->is_direct_tls);
+    if (!contact->stream || contact->stream->state == STREAM_CLOSING) {
+        contact->stream = NULL;
+        io_close(shard->io, conn);
+        step_in(contact, 0);
+    }
+}
+
+void contact_broken(struct shard *shard, struct io_conn *conn)
+{
+    struct contact *contact = contact_of(shard, conn);
+    if (!contact)
+        return;
+    contact->conn = NULL;
+    step_in(contact, 0);
+}
+
+struct pair *contact_won(struct contact *contact, struct stream *stream)
+{
+    struct pair *pair = contact->pair;
+    contact->stream = NULL; /* contact_cancel() of remote_ready() leaves it alone */
+    remote_ready(pair, stream);
+    return pair;
+}
+
+void contact_lost(struct contact *contact, struct stream *stream)
+{
+    if (contact->stream != stream)
+        return;
+    contact->stream = NULL;
+    step_in(contact, 0);
+}
+
+bool contact_is_heard(const struct contact *contact)
+{
+    return contact->stream && contact->stream->state != STREAM_HEADER;
+}
+
+void contact_yield(struct contact *contact)
+{
+    if (contact->stream)
+        s2s_of(contact->stream)->contact = NULL;
+    contact->stream = NULL;
+    wheel_cancel(contact->shard->wheel, &contact->timer);
+}
+
+void contact_verified(struct s2s *s2s, struct span id, enum dialback_result result)
+{
+    struct contact *contact = s2s->contact;
+    if (!contact || !contact->check || !span_equal(id, span_str(contact->check->stream_id)))
+        return;
+    struct shard *shard = contact->shard;
+    struct dialback_check *check = contact->check;
+    contact->check = NULL;
+    s2s->contact = NULL;
+    contact_free(contact);
+    stream_close(&s2s->stream, STREAM_NO_ERROR, NULL); /* XEP-0220 s2.1.2: it was for this alone */
+    dialback_checked(shard, check, result);
+}
+
+void contact_fini(struct shard *shard)
+{
+    while (shard->contacts)
+        contact_free(shard->contacts);
+}

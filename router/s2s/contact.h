@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Contact: finds a remote domain's servers and opens a stream to one of them: to speak for a pair, or to check a
+ * dialback key with the domain's own servers.
+ *
+ * Candidates are tried in order (RFC 6120 s3.2, XEP-0368); the first that completes negotiation wins. contact_begin()
+ * and contact_begin_check() never call back before they return.
+ *
+ * Bounds:  s2s.dial_timeout for each candidate.
+ * Thread:  the shard's.
+ */
+#include "router/s2s/dialback.h"
+
+struct io_conn;
+struct resolver_answer;
+struct pair;
+struct stream;
+
+/* NULL when memory is refused. Ends in remote_ready() or remote_failed(), unless it is cancelled. */
+struct contact *contact_begin(struct pair *pair);
+/* Ends in dialback_checked(). False when memory is refused: then the check is still the caller's. */
+bool contact_begin_check(struct shard *shard, struct dialback_check *check);
+/* Given up: the connection under way, if any, is closed. Frees it. */
+void contact_cancel(struct contact *contact);
+
+/* What is dialled, prepared; and the check it is for, or NULL. */
+struct shard *contact_shard(const struct contact *contact);
+struct span contact_ours(const struct contact *contact);
+struct span contact_theirs(const struct contact *contact);
+const struct dialback_check *contact_check(const struct contact *contact);
+
+/* The stream it opened: was let in; ends before that. */
+struct pair *contact_won(struct contact *contact, struct stream *stream);
+void contact_lost(struct contact *contact, struct stream *stream);
+/* The other side has answered on the stream under way. */
+bool contact_is_heard(const struct contact *contact);
+/* The other side's own stream is preferred: waits for it, until the pair's time is up. */
+void contact_yield(struct contact *contact);
+/* An answer to <db:verify/> came on the stream of a check. */
+void contact_verified(struct s2s *s2s, struct span id, enum dialback_result result);
+/* The resolver's answer to one of the shard's contacts (a resolver_answer_fn; context is the shard). */
+void contact_resolved(void *context, const struct resolver_answer *answer);
+/* Called by the shard's io handler: io_dial() has come through, or not. */
+void contact_opened(struct shard *shard, struct io_conn *conn, int error);
+/* ... the connection closed before it was a stream. */
+void contact_broken(struct shard *shard, struct io_conn *conn);
+/* All that are under way on a shard that ends. */
+void contact_fini(struct shard *shard);

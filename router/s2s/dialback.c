@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/s2s/dialback.h"
+
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/s2s/contact.h"
+#include "router/s2s/remote.h"
+#include "router/s2s/s2s.h"
+#include "router/stream/stream.h"
+#include "tls/digest.h"
+
+#include <stdlib.h>
+
+/* Checks that one stream may have under way: each is a connection of ours. */
+#define CHECKS_MAX 8u
+
+static void hex(const uint8_t *bytes, size_t size, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < size; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+}
+
+/* XEP-0185 s2.1: HMAC-SHA256(SHA256(secret) in hexadecimal, receiving ' ' originating ' ' id). */
+void dialback_key(const uint8_t secret[32], struct span receiving, struct span originating, struct span stream_id,
+                  char out[DIALBACK_KEY_SIZE])
+{
+    char text[2 * JID_PART_MAX + 256], secret_text[64];
+    uint8_t hash[32], mac[32];
+    size_t size = 0;
+    const struct span parts[] = {receiving, SPAN(" "), originating, SPAN(" "), stream_id};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!parts[i].size)
+            continue;
+        memcpy(text + size, parts[i].ptr, parts[i].size);
+        size += parts[i].size;
+    }
+    digest_hash(DIGEST_SHA256, span_of((const char *)secret, 32), hash);
+    hex(hash, sizeof hash, secret_text);
+    digest_hmac(DIGEST_SHA256, span_of(secret_text, sizeof secret_text), span_of(text, size), mac);
+    hex(mac, sizeof mac, out);
+}
+
+/* ------------------------------------------------------------------------------------------------ what it says */
+
+struct message {
+    struct jid_buffer from_room, to_room;
+    struct span theirs; /* prepared 'from' */
+    struct span ours;   /* prepared 'to' */
+    char id_room[257];
+    struct span id;
+    char type_room[16];
+    struct span type; /* empty: a key, a question */
+    char key_room[256];
+    struct span key;
+};
+
+static bool domain_of(const struct xml_stanza *stanza, const char *name, struct jid_buffer *room, struct span *domain)
+{
+    char raw[JID_PART_MAX + 1];
+    struct jid jid;
+    const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, name);
+    struct span value = attribute ? xml_value(stanza, attribute, raw, sizeof raw) : SPAN_NONE;
+    if (!value.ptr || jid_prepare(value, room, &jid) != JID_OK || jid.local_size || jid.resource_size)
+        return false;
+    *domain = jid_domain(&jid);
+    return true;
+}
+
+static struct span value_of(const struct xml_stanza *stanza, const char *name, char *room, size_t room_size)
+{
+    const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, name);
+    return attribute ? xml_value(stanza, attribute, room, room_size) : SPAN("");
+}
+
+static bool message_read(const struct xml_stanza *stanza, struct message *message)
+{
+    message->id = value_of(stanza, "id", message->id_room, sizeof message->id_room - 1);
+    message->type = value_of(stanza, "type", message->type_room, sizeof message->type_room);
+    message->key = xml_text(stanza, 0, message->key_room, sizeof message->key_room);
+    while (message->key.size && (unsigned char)message->key.ptr[0] <= ' ')
+        message->key = span_of(message->key.ptr + 1, message->key.size - 1);
+    while (message->key.size && (unsigned char)message->key.ptr[message->key.size - 1] <= ' ')
+        message->key.size--;
+    return domain_of(stanza, "from", &message->from_room, &message->theirs) &&
+           domain_of(stanza, "to", &message->to_room, &message->ours) && message->id.ptr && message->type.ptr &&
+           message->key.ptr && message->key.size <= sizeof message->key_room;
+}
+
+static void say(struct s2s *s2s, const char *name, struct span from, struct span to, struct span id, const char *type,
+                struct span key)
+{
+    struct stream *stream = &s2s->stream;
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_open(&w, name);
+    xml_write_attribute(&w, "from", from);
+    xml_write_attribute(&w, "to", to);
+    if (id.size)
+        xml_write_attribute(&w, "id", id);
+    if (type)
+        xml_write_attribute(&w, "type", span_str(type));
+    if (key.size)
+        xml_write_text(&w, key);
+    xml_close(&w);
+    stream_touch(stream);
+}
+
+/* XEP-0220 s2.4.2: not a stream error, since other pairs may be on the stream. */
+static void say_error(struct s2s *s2s, const char *name, const struct message *message, const char *type,
+                      const char *condition)
+{
+    struct stream *stream = &s2s->stream;
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_open(&w, name);
+    xml_write_attribute(&w, "from", message->ours);
+    xml_write_attribute(&w, "to", message->theirs);
+    if (message->id.size)
+        xml_write_attribute(&w, "id", message->id);
+    xml_write_attribute(&w, "type", SPAN("error"));
+    xml_open(&w, "error");
+    xml_write_attribute(&w, "type", span_str(type));
+    xml_empty(&w, condition, "urn:ietf:params:xml:ns:xmpp-stanzas");
+    xml_close(&w);
+    xml_close(&w);
+    stream_touch(stream);
+}
+
+/* ------------------------------------------------------------------------------------------------ authoritative */
+
+/* s2.2.2: is this key one of ours? */
+static void answer_verify(struct s2s *s2s, const struct message *message)
+{
+    struct stream *stream = &s2s->stream;
+    char key[DIALBACK_KEY_SIZE];
+    if (!policy_has_domain(stream->shard->policy, message->ours)) {
+        say_error(s2s, "db:verify", message, "cancel", "item-not-found");
+        return;
+    }
+    dialback_key(stream->shard->router->dialback_secret, message->theirs, message->ours, message->id, key);
+    bool is_ours = message->key.size == sizeof key && digest_equal(key, message->key.ptr, sizeof key);
+    say(s2s, "db:verify", message->ours, message->theirs, message->id, is_ours ? "valid" : "invalid", SPAN(""));
+}
+
+/* ------------------------------------------------------------------------------------------------ receiving */
+
+void dialback_check_free(struct dialback_check *check)
+{
+    if (!check)
+        return;
+    free((void *)(uintptr_t)check->ours.ptr);
+    free((void *)(uintptr_t)check->theirs.ptr);
+    free(check);
+}
+
+static struct span copy(struct span bytes)
+{
+    char *room = malloc(bytes.size ? bytes.size : 1);
+    if (room && bytes.size)
+        memcpy(room, bytes.ptr, bytes.size);
+    return room ? span_of(room, bytes.size) : SPAN_NONE;
+}
+
+static struct dialback_check *check_new(const struct s2s *s2s, const struct message *message)
+{
+    struct dialback_check *check = calloc(1, sizeof *check);
+    if (!check)
+        return NULL;
+    check->stream_ref = stream_ref(&s2s->stream).ref;
+    check->ours = copy(message->ours);
+    check->theirs = copy(message->theirs);
+    memcpy(check->stream_id, s2s->stream.nego->stream_id, sizeof check->stream_id);
+    memcpy(check->key, message->key.ptr, message->key.size);
+    check->key_size = (uint16_t)message->key.size;
+    if (check->ours.ptr && check->theirs.ptr)
+        return check;
+    dialback_check_free(check);
+    return NULL;
+}
+
+/* s2.2.1: they want to speak from their domain to ours. */
+static void take_key(struct s2s *s2s, const struct message *message)
+{
+    struct stream *stream = &s2s->stream;
+    const struct policy *policy = stream->shard->policy;
+    if (!policy_has_domain(policy, message->ours)) {
+        say_error(s2s, "db:result", message, "cancel", "item-not-found");
+        return;
+    }
+    if (policy_has_domain(policy, message->theirs) || (policy->config->s2s_tls_required && !stream->tls) ||
+        policy->config->s2s_policy == S2S_PKIX) {
+        say_error(s2s, "db:result", message, "auth", "not-authorized");
+        return;
+    }
+    if (s2s_may_hear(s2s, message->theirs, message->ours)) {
+        say(s2s, "db:result", message->ours, message->theirs, SPAN(""), "valid", SPAN(""));
+        return;
+    }
+    struct dialback_check *check = s2s->checks < CHECKS_MAX && message->key.size ? check_new(s2s, message) : NULL;
+    if (!check || !contact_begin_check(stream->shard, check)) {
+        dialback_check_free(check);
+        say_error(s2s, "db:result", message, "wait", "resource-constraint");
+        return;
+    }
+    s2s->checks++;
+}
+
+void dialback_grant(struct s2s *s2s, struct span theirs, struct span ours)
+{
+    say(s2s, "db:result", ours, theirs, SPAN(""), "valid", SPAN(""));
+}
+
+void dialback_checked(struct shard *shard, struct dialback_check *check, enum dialback_result result)
+{
+    struct io_conn *conn = io_find(shard->io, check->stream_ref);
+    struct stream *stream = conn ? conn->owner : NULL;
+    if (stream && stream->is_s2s && stream->state != STREAM_CLOSING) {
+        struct s2s *s2s = s2s_of(stream);
+        s2s->checks--;
+        struct message message = {.theirs = check->theirs, .ours = check->ours, .id = SPAN("")};
+        bool is_proven = result == DIALBACK_VALID && s2s_prove(s2s, check->theirs, check->ours, PROOF_DIALBACK);
+        if (is_proven && s2s->is_ready)
+            say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "valid", SPAN(""));
+        else if (is_proven) /* told when it is settled that the stream stays: dialback_grant() */
+            nego_event(stream, EV_SUCCESS, NULL);
+        else if (result == DIALBACK_INVALID)
+            say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "invalid", SPAN(""));
+        else
+            say_error(s2s, "db:result", &message, "wait",
+                      result == DIALBACK_VALID ? "resource-constraint" : "remote-server-timeout");
+        if (result == DIALBACK_INVALID && !s2s->names) /* s2.2.1: the first pair is bogus */
+            stream_close(stream, STREAM_NO_ERROR, NULL);
+    }
+    dialback_check_free(check);
+}
+
+/* ------------------------------------------------------------------------------------------------ originating */
+
+void dialback_ask(struct s2s *s2s)
+{
+    struct stream *stream = &s2s->stream;
+    char key[DIALBACK_KEY_SIZE];
+    struct span ours = stream->nego->domain;
+    dialback_key(stream->shard->router->dialback_secret, s2s->remote, ours, span_str(s2s->peer_id), key);
+    say(s2s, "db:result", ours, s2s->remote, SPAN(""), NULL, span_of(key, sizeof key));
+}
+
+void dialback_verify(struct s2s *s2s, const struct dialback_check *check)
+{
+    say(s2s, "db:verify", check->ours, check->theirs, span_str(check->stream_id), NULL,
+        span_of(check->key, check->key_size));
+}
+
+/* An answer to what this stream asked: only for its own pair (s3.1). */
+static bool is_about_us(const struct s2s *s2s, const struct message *message)
+{
+    return s2s->is_out && span_equal(message->theirs, s2s->remote) &&
+           span_equal(message->ours, s2s->stream.nego->domain);
+}
+
+static enum dialback_result result_of(struct span type)
+{
+    if (span_is(type, "valid"))
+        return DIALBACK_VALID;
+    return span_is(type, "invalid") ? DIALBACK_INVALID : DIALBACK_UNREACHABLE;
+}
+
+enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
+{
+    struct stream *stream = &s2s->stream;
+    struct message message;
+    bool is_result = xml_is(stanza, 0, NS_DIALBACK, "result"), is_verify = xml_is(stanza, 0, NS_DIALBACK, "verify");
+    if (!is_result && !is_verify) {
+        stream_close(stream, STREAM_UNSUPPORTED_STANZA_TYPE_ERROR, NULL);
+        return EV_CLOSED;
+    }
+    if (!message_read(stanza, &message)) {
+        stream_close(stream, STREAM_IMPROPER_ADDRESSING_ERROR, NULL);
+        return EV_CLOSED;
+    }
+    if (!message.type.size) {
+        if (is_verify)
+            answer_verify(s2s, &message);
+        else if (!s2s->is_out)
+            take_key(s2s, &message);
+        else
+            say_error(s2s, "db:result", &message, "cancel", "feature-not-implemented"); /* XEP-0288 s2.2: not asked */
+        return EV_NONE;
+    }
+    if (!is_about_us(s2s, &message)) {
+        stream_close(stream, STREAM_INVALID_FROM_ERROR, "an answer to a question that was not asked");
+        return EV_CLOSED;
+    }
+    if (is_verify) {
+        contact_verified(s2s, message.id, result_of(message.type));
+        return stream->state == STREAM_CLOSING ? EV_CLOSED : EV_NONE;
+    }
+    return span_is(message.type, "valid") ? EV_SUCCESS : EV_FAILURE;
+}

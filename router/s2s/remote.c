@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/s2s/remote.h"
+
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/deliver.h"
+#include "router/route/shard.h"
+#include "router/s2s/contact.h"
+#include "router/stream/stream.h"
+#include "router/stream/unsent.h"
+
+#include <stdlib.h>
+
+/* What a pair has learnt (how often it failed) is forgotten when nobody has asked for it so long. */
+#define FORGET_MS 600000u
+
+static struct span remote_key(const void *object)
+{
+    const struct remote *remote = object;
+    return span_of(remote->domain, remote->domain_size);
+}
+
+void remote_init(struct shard *shard)
+{
+    table_init(&shard->remotes, &shard->router->hash_key, remote_key);
+}
+
+static struct pair *pair_in(const struct remote *remote, struct span local)
+{
+    struct pair *pair = remote->first;
+    while (pair && !span_equal(pair_local(pair), local))
+        pair = pair->next;
+    return pair;
+}
+
+struct pair *remote_pair_find(const struct shard *shard, struct span local, struct span domain)
+{
+    const struct remote *remote = table_find(&shard->remotes, domain);
+    return remote ? pair_in(remote, local) : NULL;
+}
+
+static struct remote *remote_new(struct shard *shard, struct span domain)
+{
+    struct remote *remote = calloc(1, sizeof *remote + domain.size);
+    if (!remote)
+        return NULL;
+    remote->domain_size = (uint16_t)domain.size;
+    memcpy(remote->domain, domain.ptr, domain.size);
+    if (table_add(&shard->remotes, remote))
+        return remote;
+    free(remote);
+    return NULL;
+}
+
+static void time_is_up(void *context, struct timer *timer);
+
+struct pair *remote_pair(struct shard *shard, struct span local, struct span domain)
+{
+    struct remote *remote = table_find(&shard->remotes, domain);
+    struct pair *pair = remote ? pair_in(remote, local) : NULL;
+    if (pair)
+        return pair;
+    if (shard->pair_count == shard->policy->config->s2s_pairs_max)
+        return NULL;
+    pair = calloc(1, sizeof *pair + local.size);
+    if (!pair)
+        return NULL;
+    if (!remote)
+        remote = remote_new(shard, domain);
+    if (!remote) {
+        free(pair);
+        return NULL;
+    }
+    pair->shard = shard;
+    pair->remote = remote;
+    pair->timer.fire = time_is_up;
+    pair->domain_size = (uint16_t)local.size;
+    memcpy(pair->domain, local.ptr, local.size);
+    pair->next = remote->first;
+    remote->first = pair;
+    shard->pair_count++;
+    return pair;
+}
+
+static void pair_free(struct pair *pair)
+{
+    struct shard *shard = pair->shard;
+    struct remote *remote = pair->remote;
+    wheel_cancel(shard->wheel, &pair->timer);
+    chain_clear(&pair->queue, shard->pool);
+    struct pair **link = &remote->first;
+    while (*link != pair)
+        link = &(*link)->next;
+    *link = pair->next;
+    shard->pair_count--;
+    free(pair);
+    if (!remote->first) {
+        table_remove(&shard->remotes, remote);
+        free(remote);
+    }
+}
+
+void remote_fini(struct shard *shard)
+{
+    uint32_t position = 0;
+    struct remote *remote;
+    while ((remote = table_next(&shard->remotes, &position))) {
+        for (struct pair *pair = remote->first, *next; pair; pair = next) {
+            next = pair->next;
+            pair_free(pair); /* the last one takes remote with it */
+        }
+    }
+    table_fini(&shard->remotes);
+}
+
+static void pair_timer(struct pair *pair, uint64_t ms)
+{
+    wheel_set(pair->shard->wheel, &pair->timer, shard_now_ms(pair->shard) + ms);
+}
+
+static void become(struct pair *pair, enum pair_state state)
+{
+    wheel_cancel(pair->shard->wheel, &pair->timer);
+    pair->state = (uint8_t)state;
+}
+
+static void become_idle(struct pair *pair)
+{
+    become(pair, PAIR_IDLE);
+    pair_timer(pair, FORGET_MS);
+}
+
+/* RFC 6120 s3.3: a random first rest, so that not all come back at once; then twice as long each time. */
+static uint64_t rest_ms(const struct pair *pair)
+{
+    const struct config *config = pair->shard->policy->config;
+    uint64_t longest = config->s2s_rest_max_ms, ms = config->s2s_rest_min_ms;
+    for (unsigned i = 1; i < pair->failures && ms < longest; i++)
+        ms *= 2;
+    if (ms > longest)
+        ms = longest;
+    uint32_t dice;
+    io_random(pair->shard->io, &dice, sizeof dice);
+    return ms / 2 + dice % (ms / 2 + 1);
+}
+
+void remote_failed(struct pair *pair, enum stanza_error error)
+{
+    struct shard *shard = pair->shard;
+    if (pair->failures < UINT8_MAX)
+        pair->failures++;
+    become(pair, PAIR_RESTING);
+    pair->error = error;
+    uint64_t ms = rest_ms(pair);
+    pair_timer(pair, ms);
+    log_event(LOG_INFO, "s2s.failed", "from=%s to=%s failures=%u rest_ms=%llu", log_quoted(pair_local(pair)).text,
+              log_quoted(pair_remote(pair)).text, pair->failures, (unsigned long long)ms);
+    struct chain waiting = pair->queue;
+    pair->queue = (struct chain){0};
+    unsent_return(shard, &waiting, NS_SERVER, error);
+    chain_clear(&waiting, shard->pool);
+}
+
+static void time_is_up(void *context, struct timer *timer)
+{
+    (void)context;
+    struct pair *pair = (struct pair *)((char *)timer - offsetof(struct pair, timer));
+    switch ((enum pair_state)pair->state) {
+    case PAIR_CONNECTING:
+        contact_cancel(pair->contact);
+        pair->contact = NULL;
+        remote_failed(pair, ERROR_REMOTE_SERVER_TIMEOUT);
+        break;
+    case PAIR_RESTING:
+        become_idle(pair);
+        break;
+    case PAIR_IDLE:
+        pair_free(pair);
+        break;
+    case PAIR_READY:
+        break;
+    }
+}
+
+static bool connect_pair(struct pair *pair)
+{
+    pair->contact = contact_begin(pair);
+    if (!pair->contact)
+        return false;
+    become(pair, PAIR_CONNECTING);
+    pair_timer(pair, pair->shard->policy->config->s2s_timeout_ms);
+    return true;
+}
+
+static size_t letter_size(const struct letter *letter)
+{
+    return letter->payload ? letter->payload->size : letter->payload_inline.size;
+}
+
+static bool enqueue(struct pair *pair, struct letter *letter)
+{
+    struct shard *shard = pair->shard;
+    if (pair->queue.size + letter_size(letter) > shard->policy->config->limits_queue_hard)
+        return false;
+    deliver_append(shard, &pair->queue, letter);
+    shard_count(shard, COUNTER_DELIVERED, 1); /* taken back if no stream comes */
+    return true;
+}
+
+void remote_deliver(struct shard *shard, struct letter *letter)
+{
+    struct pair *pair = remote_pair(shard, jid_domain(&letter->from), jid_domain(&letter->to));
+    bool is_taken = false;
+    enum stanza_error error = ERROR_RESOURCE_CONSTRAINT;
+    if (pair && pair->state == PAIR_READY) {
+        is_taken = deliver_to_stream(shard, pair->stream, letter);
+    } else if (pair && pair->state == PAIR_RESTING) {
+        error = pair->error;
+    } else if (pair && (pair->state == PAIR_CONNECTING || connect_pair(pair))) {
+        is_taken = enqueue(pair, letter);
+    }
+    if (!is_taken)
+        deliver_bounce(shard, letter, error);
+}
+
+void remote_ready(struct pair *pair, struct stream *stream)
+{
+    if (pair->contact)
+        contact_cancel(pair->contact);
+    pair->contact = NULL;
+    become(pair, PAIR_READY);
+    pair->stream = stream;
+    pair->ready_ms = shard_now_ms(pair->shard);
+    if (!chain_is_empty(&pair->queue)) {
+        chain_splice(&stream->out, &pair->queue);
+        stream_touch(stream);
+    }
+}
+
+void remote_stream_replaced(struct pair *pair)
+{
+    struct shard *shard = pair->shard;
+    unsent_collect(shard, &pair->stream->out, NS_SERVER, &pair->queue);
+    chain_clear(&pair->stream->out, shard->pool);
+    pair->stream = NULL;
+}
+
+void remote_stream_ended(struct pair *pair)
+{
+    struct shard *shard = pair->shard;
+    remote_stream_replaced(pair);
+    bool has_lived = shard_now_ms(shard) - pair->ready_ms > shard->policy->config->s2s_rest_min_ms;
+    if (has_lived)
+        pair->failures = 0;
+    bool is_over = shard->drain_deadline_ms || !has_lived || chain_is_empty(&pair->queue);
+    if (!is_over && connect_pair(pair))
+        return;
+    if (!chain_is_empty(&pair->queue))
+        remote_failed(pair, ERROR_REMOTE_SERVER_TIMEOUT);
+    else
+        become_idle(pair);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Remote: what the owner shard of a remote domain knows about it: for each of our domains that has something to say to
+ * it (a pair) the stream in use, the stanzas that wait for one, and how long to rest after failures.
+ *
+ *   IDLE ──letter──> CONNECTING ──remote_ready()──> READY ──remote_stream_ended()──> IDLE | CONNECTING
+ *                       └──remote_failed()──> RESTING ──time──> IDLE
+ *
+ * A stanza that waits was counted as delivered; when the connection fails it is returned (unsent.h), so the books hold.
+ * Waiting stanzas keep their order and go out before anything later.
+ *
+ * Bounds:  limits.queue_hard bytes wait for one pair, s2s.pairs_max pairs exist on a shard; beyond both the answer is
+ *          <resource-constraint/>. Who connects has s2s.timeout; then the answer is <remote-server-timeout/>, and
+ *          while a pair rests every stanza is answered at once with the error of its last failure (RFC 6120 s10.4).
+ * Thread:  the remote domain's owner shard.
+ */
+#include "core/base/chain.h"
+#include "core/base/wheel.h"
+#include "router/route/reply.h"
+
+struct contact;
+struct letter;
+struct shard;
+struct stream;
+
+enum pair_state { PAIR_IDLE, PAIR_CONNECTING, PAIR_READY, PAIR_RESTING };
+
+struct pair {
+    struct remote *remote;
+    struct pair *next; /* of the same remote domain */
+    struct shard *shard;
+    struct stream *stream;   /* READY: what is said goes out here */
+    struct contact *contact; /* CONNECTING: contact.h */
+    struct chain queue;      /* CONNECTING: whole stanzas, oldest first */
+    uint64_t ready_ms;       /* READY: since when */
+    struct timer timer;      /* CONNECTING: time is up; RESTING: rested; IDLE: forgotten */
+    uint8_t state;
+    uint8_t failures;        /* in a row; a stream that ends as soon as it is ready is one */
+    enum stanza_error error; /* RESTING: the answer meanwhile */
+    uint16_t domain_size;
+    char domain[]; /* ours */
+};
+
+struct remote {
+    struct pair *first;
+    uint16_t domain_size;
+    char domain[]; /* theirs, prepared */
+};
+
+static inline struct span pair_local(const struct pair *pair)
+{
+    return span_of(pair->domain, pair->domain_size);
+}
+
+static inline struct span pair_remote(const struct pair *pair)
+{
+    return span_of(pair->remote->domain, pair->remote->domain_size);
+}
+
+void remote_init(struct shard *shard);
+/* Throws away what waits: the whole shard ends. */
+void remote_fini(struct shard *shard);
+
+/* A letter for another domain: sent, queued, or answered with an error. */
+void remote_deliver(struct shard *shard, struct letter *letter);
+
+/* The pair of two prepared domains; made if it is not there. NULL when there are too many, or memory is refused. */
+struct pair *remote_pair(struct shard *shard, struct span local, struct span domain);
+struct pair *remote_pair_find(const struct shard *shard, struct span local, struct span domain);
+
+/* The end of what contact_begin() began, one of both. ready also when the peer's own stream may carry our stanzas
+ * (XEP-0288): a contact under way is then given up. */
+void remote_ready(struct pair *pair, struct stream *stream);
+void remote_failed(struct pair *pair, enum stanza_error error);
+/* The stream in use gives way to another, named by remote_ready() next: what it has not sent goes there. */
+void remote_stream_replaced(struct pair *pair);
+/* stream, which the pair sends on, is about to end: what it has not sent goes to the next one. Before our end tag is
+ * written. */
+void remote_stream_ended(struct pair *pair);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/s2s/s2s.h"
+
+#include "core/base/log.h"
+#include "router/route/shard.h"
+#include "router/s2s/contact.h"
+#include "router/s2s/remote.h"
+
+#include <stdlib.h>
+
+static struct span name_theirs(const struct s2s_name *name)
+{
+    return span_of(name->bytes, name->theirs_size);
+}
+
+static struct span name_ours(const struct s2s_name *name)
+{
+    return span_of(name->bytes + name->theirs_size, name->ours_size);
+}
+
+bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours)
+{
+    for (const struct s2s_name *name = s2s->names; name; name = name->next)
+        if (span_equal(name_theirs(name), theirs) && span_equal(name_ours(name), ours))
+            return true;
+    return false;
+}
+
+bool s2s_has_name(const struct s2s *s2s, struct span theirs)
+{
+    for (const struct s2s_name *name = s2s->names; name; name = name->next)
+        if (span_equal(name_theirs(name), theirs))
+            return true;
+    return false;
+}
+
+bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof)
+{
+    if (s2s_may_hear(s2s, theirs, ours))
+        return true;
+    if (s2s->name_count == S2S_NAMES_MAX)
+        return false;
+    struct s2s_name *name = malloc(sizeof *name + theirs.size + ours.size);
+    if (!name)
+        return false;
+    *name = (struct s2s_name){
+        .proof = (uint8_t)proof, .theirs_size = (uint16_t)theirs.size, .ours_size = (uint16_t)ours.size};
+    memcpy(name->bytes, theirs.ptr, theirs.size);
+    memcpy(name->bytes + theirs.size, ours.ptr, ours.size);
+    /* At the end: the first one is whom the stream belongs to. */
+    struct s2s_name **link = &s2s->names;
+    while (*link)
+        link = &(*link)->next;
+    *link = name;
+    s2s->name_count++;
+    return true;
+}
+
+/* From when on a stream that says nothing of its end is taken for lost when its peer opens another one: by then the
+ * peer's own dial, begun before it knew of the stream, is over. */
+#define SETTLED_MS 30000u
+
+/* Both have dialled. Who has the smaller name keeps its own: each side comes to the same verdict alone. Not before the
+ * other side has seen ours: it may never come through. */
+static bool ours_stays(const struct pair *pair, struct span ours, struct span theirs)
+{
+    if (pair->state == PAIR_READY)
+        return shard_now_ms(pair->shard) - pair->ready_ms < SETTLED_MS;
+    size_t common = ours.size < theirs.size ? ours.size : theirs.size;
+    int order = memcmp(ours.ptr, theirs.ptr, common);
+    bool is_smaller = order ? order < 0 : ours.size < theirs.size;
+    return pair->state == PAIR_CONNECTING && is_smaller && contact_is_heard(pair->contact);
+}
+
+bool s2s_stays(const struct s2s *s2s, struct span ours, struct span theirs)
+{
+    const struct pair *pair = remote_pair_find(s2s->stream.shard, ours, theirs);
+    return !pair || !ours_stays(pair, ours, theirs);
+}
+
+void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs)
+{
+    struct pair *pair = remote_pair(s2s->stream.shard, ours, theirs);
+    if (!pair)
+        return; /* too many: they may speak, and we answer on no stream */
+    struct stream *before = pair->state == PAIR_READY ? pair->stream : NULL;
+    if (before) {
+        remote_stream_replaced(pair);
+        s2s_of(before)->pair = NULL;
+    }
+    s2s->pair = pair;
+    remote_ready(pair, &s2s->stream);
+    if (before)
+        stream_close(before, STREAM_CONFLICT_ERROR, "another stream takes its place");
+}
+
+void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
+{
+    struct stream *stream = &s2s->stream;
+    uint32_t condition = xml_child(error, 0);
+    struct span name = condition == XML_NOWHERE ? SPAN("none") : xml_name(error, condition);
+    log_event(LOG_INFO, "s2s.peer_error", "from=%s condition=%s", log_quoted(s2s->is_out ? s2s->remote : SPAN("")).text,
+              log_quoted(name).text);
+    /* Their stream is on its way to us: it will carry what waits. */
+    if (span_is(name, "conflict") && s2s->contact)
+        contact_yield(s2s->contact);
+    stream_close(stream, STREAM_NO_ERROR, NULL);
+}
+
+void s2s_ending(struct s2s *s2s)
+{
+    struct pair *pair = s2s->pair;
+    struct contact *contact = s2s->contact;
+    s2s->pair = NULL;
+    s2s->contact = NULL;
+    if (pair)
+        remote_stream_ended(pair);
+    if (contact)
+        contact_lost(contact, &s2s->stream);
+}
+
+void s2s_clear(struct s2s *s2s)
+{
+    while (s2s->names) {
+        struct s2s_name *name = s2s->names;
+        s2s->names = name->next;
+        free(name);
+    }
+    free((void *)(uintptr_t)s2s->remote.ptr);
+    free(s2s->peer_id);
+}

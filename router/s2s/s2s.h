@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * S2s: a stream with another server (RFC 6120; XEP-0288, XEP-0220), in either direction: accepted (in) or dialled
+ * (out). It is a stream with a tail; what it may carry is decided by the pairs of domains that were proven for it.
+ *
+ *   in:  their domain is proven to us -> they may speak from it to our domain. With <bidi/> we may speak back.
+ *   out: we asked for a pair and were let in -> we may speak. With <bidi/> they may speak back, because their domain
+ *        was proven when we checked their certificate or by dialback over DNS.
+ *
+ * Thread:  the stream's shard; once proven that is the owner of the remote domain.
+ */
+#include "router/route/shard.h"
+#include "router/stream/nego.h"
+
+struct contact;
+struct pair;
+
+enum s2s_offer { OFFERS_TLS = 1, OFFERS_BIDI = 2, OFFERS_DIALBACK = 4, OFFERS_EXTERNAL = 8 };
+enum proof { PROOF_NONE, PROOF_CERTIFICATE, PROOF_DIALBACK };
+
+#define S2S_NAMES_MAX 100u /* pairs proven on one stream: multiplexing (XEP-0220 s2.5) is bounded */
+
+/* They may speak from theirs to ours. Both prepared, in one piece: theirs first. */
+struct s2s_name {
+    struct s2s_name *next;
+    uint8_t proof;
+    uint16_t theirs_size;
+    uint16_t ours_size;
+    char bytes[];
+};
+
+struct s2s {
+    struct stream stream; /* first */
+    bool is_out : 1;
+    bool is_bidi : 1;  /* asked for and granted */
+    bool may_bidi : 1; /* in: asked for; out: offered */
+    bool is_ready : 1; /* in: at least one pair is proven; out: we were let in */
+    uint8_t proof;     /* out: enum proof, of us to them and of them to us */
+    uint8_t offers;    /* out: enum s2s_offer, of the last features */
+    uint16_t name_count;
+    uint16_t checks;         /* in: dialback keys that are being verified */
+    struct pair *pair;       /* we say its stanzas here */
+    struct contact *contact; /* out: whose attempt this is, until it is over */
+    struct s2s_name *names;
+    struct span remote; /* out: who was dialled (prepared); in: who has proven itself first. Allocated */
+    char *peer_id;      /* out: the id of their header, for dialback keys; allocated */
+};
+
+static inline struct s2s *s2s_of(struct stream *stream)
+{
+    return (struct s2s *)stream;
+}
+
+extern const struct nego_table s2s_in_table, s2s_out_table;
+
+/* A stream that a contact has connected: sends the first header. NULL when memory is refused: conn is the caller's. */
+struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool direct_tls);
+
+/* out: what the other side offers now. */
+void s2s_take_features(struct s2s *s2s, const struct xml_stanza *features);
+
+/* One of our own domains: nobody proves that to us. */
+static inline bool s2s_is_ours(const struct stream *stream, struct span domain)
+{
+    return policy_has_domain(stream->shard->policy, domain);
+}
+
+/* May they speak so here? Prepared domains. */
+bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours);
+bool s2s_has_name(const struct s2s *s2s, struct span theirs);
+/* A pair was proven. False: too many, or memory is refused. */
+bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof);
+/* The tail's end: tells the pair and the contact. Called once, before the stream's end is written. */
+void s2s_ending(struct s2s *s2s);
+void s2s_clear(struct s2s *s2s);
+/* in, bidi, on the owner shard: may the stream be? Not when the pair keeps the stream that it has or is about to have:
+ * then this one ends with <conflict/>, and the other side knows the same (the rule of two that dial at once: the stream
+ * of the smaller domain name stays). */
+bool s2s_stays(const struct s2s *s2s, struct span ours, struct span theirs);
+/* The pair's stanzas go out here from now on. */
+void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs);
+/* The other side's stream error. */
+void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error);

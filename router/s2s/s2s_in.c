@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Negotiation of a stream that another server opened (RFC 6120 s4.3, s5, s6; XEP-0220 s2.2; XEP-0288). */
+#include "core/base/base64.h"
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/s2s/dialback.h"
+#include "router/s2s/s2s.h"
+#include "router/stream/sasl.h"
+#include "router/stream/stream_header.h"
+#include "tls/engine.h"
+
+#include <stdlib.h>
+
+static bool is_plain(const struct stream *stream)
+{
+    return !stream->tls;
+}
+
+static bool may_start_tls(const struct stream *stream)
+{
+    return !stream->tls && stream->shard->policy->tls_server;
+}
+
+static bool is_secure_enough(const struct stream *stream)
+{
+    return stream->tls || !stream->shard->policy->config->s2s_tls_required;
+}
+
+static bool may_dialback(const struct stream *stream)
+{
+    return is_secure_enough(stream) && stream->shard->policy->config->s2s_policy != S2S_PKIX;
+}
+
+/* The stream belongs on the shard of the first domain that was proven; not while keys of others are being checked
+ * here. */
+static bool is_home(const struct stream *stream)
+{
+    return router_owner(stream->shard->router, stream->nego->jid) == stream->shard->index;
+}
+
+static bool stays_here(const struct stream *stream)
+{
+    return is_home(stream) || ((const struct s2s *)stream)->checks;
+}
+
+/* RFC 6120 s13.7.2.1: the chain is valid, and it is that of the domain that the header names. */
+static bool may_external(const struct stream *stream)
+{
+    const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
+    const char *from = stream->nego->from;
+    return credential && credential->verdict == CREDENTIAL_VALID && from && !s2s_is_ours(stream, span_str(from)) &&
+           identity_matches(&credential->identity, span_str(from), "xmpp-server");
+}
+
+static bool by_certificate(const struct stream *stream)
+{
+    const struct s2s_name *first = ((const struct s2s *)stream)->names;
+    return first && first->proof == PROOF_CERTIFICATE;
+}
+
+static bool restarts_here(const struct stream *stream)
+{
+    return by_certificate(stream) && stays_here(stream);
+}
+
+/* s5.4.1: nothing but STARTTLS while it is mandatory. */
+static enum nego_event offer(struct stream *stream, const struct xml_stanza *header)
+{
+    (void)header;
+    const struct shard *shard = stream->shard;
+    stream_header_write(stream);
+    struct xml_writer w = stream_writer(stream, shard->pool);
+    xml_open(&w, "stream:features");
+    if (may_start_tls(stream)) {
+        xml_open(&w, "starttls");
+        xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-tls");
+        if (shard->policy->config->s2s_tls_required)
+            xml_open(&w, "required"), xml_close(&w);
+        xml_close(&w);
+    }
+    if (may_external(stream)) {
+        xml_open(&w, "mechanisms");
+        xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-sasl");
+        xml_open(&w, "mechanism");
+        xml_write_text(&w, SPAN("EXTERNAL"));
+        xml_close(&w);
+        xml_close(&w);
+    }
+    if (may_dialback(stream)) {
+        xml_open(&w, "dialback");
+        xml_namespace(&w, "urn:xmpp:features:dialback");
+        xml_open(&w, "errors"), xml_close(&w);
+        xml_close(&w);
+    }
+    if (is_secure_enough(stream) && shard->policy->config->s2s_bidi)
+        xml_empty(&w, "bidi", "urn:xmpp:features:bidi");
+    if (is_secure_enough(stream))
+        stream_header_write_limits(stream, &w);
+    xml_close(&w);
+    stream_touch(stream);
+    stream->epoch = shard->policy->epoch;
+    nego_login_deadline(stream);
+    return EV_NONE;
+}
+
+static bool may_bidi(const struct stream *stream)
+{
+    return is_secure_enough(stream) && stream->shard->policy->config->s2s_bidi;
+}
+
+static enum nego_event take_bidi(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    s2s_of(stream)->may_bidi = true;
+    return EV_NONE;
+}
+
+static enum nego_event take_dialback(struct stream *stream, const struct xml_stanza *stanza)
+{
+    return dialback_take(s2s_of(stream), stanza);
+}
+
+/* RFC 6120 s6.3.8, XEP-0178 s3: the authorization identity, if there is one, is the domain of the header. */
+static bool authzid_is_from(const struct stream *stream, const struct xml_stanza *stanza)
+{
+    char room[BASE64_ENCODED_SIZE(JID_PART_MAX)], name[JID_PART_MAX], prepared[JID_PART_MAX];
+    size_t size;
+    struct span text = xml_text(stanza, 0, room, sizeof room);
+    if (!text.ptr || text.size > sizeof room)
+        return false;
+    if (!text.size || span_is(text, "="))
+        return true;
+    if (!base64_decode(text, name, &size) || jid_prepare_domain(span_of(name, size), prepared, &size) != JID_OK)
+        return false;
+    return span_equal(span_of(prepared, size), span_str(stream->nego->from));
+}
+
+static enum nego_event take_external(struct stream *stream, const struct xml_stanza *stanza)
+{
+    char room[16];
+    const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, "mechanism");
+    struct span mechanism = attribute ? xml_value(stanza, attribute, room, sizeof room) : SPAN_NONE;
+    if (!span_is(mechanism, "EXTERNAL") || !may_external(stream))
+        return sasl_fail(stream, SASL_INVALID_MECHANISM);
+    if (!authzid_is_from(stream, stanza))
+        return sasl_fail(stream, SASL_INVALID_AUTHZID);
+    if (!s2s_prove(s2s_of(stream), span_str(stream->nego->from), stream->nego->domain, PROOF_CERTIFICATE))
+        return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_empty(&w, "success", "urn:ietf:params:xml:ns:xmpp-sasl");
+    stream_touch(stream);
+    stream->has_sent_header = false;
+    xml_reader_restart(&stream->reader);
+    return EV_SUCCESS;
+}
+
+static void keep_jid(struct stream *stream)
+{
+    const struct s2s_name *first = s2s_of(stream)->names;
+    free((void *)(uintptr_t)stream->nego->jid.ptr);
+    char *domain = malloc(first->theirs_size + 1u);
+    if (domain)
+        memcpy(domain, first->bytes, first->theirs_size);
+    stream->nego->jid = span_of(domain, domain ? first->theirs_size : 0);
+}
+
+/* A pair is proven: before anything else it is settled whose stream this is. */
+static enum nego_event proven(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    keep_jid(stream);
+    return stream->nego->jid.ptr ? EV_VERIFIED : EV_CLOSED;
+}
+
+/* s4.3.5: nothing more is offered. */
+static void write_completion(struct stream *stream)
+{
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_open(&w, "stream:features");
+    stream_header_write_limits(stream, &w);
+    xml_close(&w);
+    stream_touch(stream);
+}
+
+static enum nego_event ready(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    struct s2s *s2s = s2s_of(stream);
+    const struct s2s_name *first = s2s->names;
+    char address[STREAM_ADDRESS_SIZE];
+    struct span theirs = span_of(first->bytes, first->theirs_size);
+    struct span ours = span_of(first->bytes + first->theirs_size, first->ours_size);
+    log_event(LOG_INFO, "s2s.in", "from=%s to=%s address=%s proof=%s bidi=%s", log_quoted(theirs).text,
+              log_quoted(ours).text, stream_address(stream, address),
+              first->proof == PROOF_CERTIFICATE ? "certificate" : "dialback", s2s->may_bidi ? "yes" : "no");
+    s2s->is_ready = true;
+    stream->reader.limits = &stream->shard->limits;
+    stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
+    stream_header_write(stream); /* after a restart */
+    s2s->is_bidi = s2s->may_bidi && is_home(stream);
+    if (s2s->is_bidi && !s2s_stays(s2s, ours, theirs)) {
+        stream_close(stream, STREAM_CONFLICT_ERROR, "there is a stream for these domains");
+        return EV_CLOSED;
+    }
+    if (first->proof == PROOF_DIALBACK)
+        dialback_grant(s2s, theirs, ours);
+    else
+        write_completion(stream);
+    if (s2s->is_bidi)
+        s2s_speak(s2s, ours, theirs);
+    return EV_NONE;
+}
+
+static enum nego_event go_home(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    stream_move(stream, router_owner(stream->shard->router, stream->nego->jid));
+    return EV_NONE;
+}
+
+static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stream;
+    (void)stanza;
+    return EV_NONE;
+}
+
+static bool has_failed_too_often(const struct stream *stream)
+{
+    return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
+}
+
+static const struct nego_row rows[] = {
+    /* state          event         guard                 action              next            spec */
+    {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1"},
+    {STREAM_OPEN, EV_STARTTLS, may_start_tls, nego_start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
+    {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
+    {STREAM_TLS, EV_TLS_READY, NULL, nego_tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_OPEN, EV_BIDI, may_bidi, take_bidi, STREAM_OPEN, "XEP-0288 2.2"},
+    {STREAM_OPEN, EV_DIALBACK, may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
+    {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},
+    {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_OPEN, "RFC6120 6.4.2, XEP-0178 3"},
+    {STREAM_OPEN, EV_VERIFIED, restarts_here, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_OPEN, EV_VERIFIED, stays_here, ready, STREAM_BOUND, "XEP-0220 2.2.1"},
+    {STREAM_OPEN, EV_VERIFIED, NULL, go_home, STREAM_MOVE, "XEP-0220 2.2.1"},
+    {STREAM_MOVE, EV_ARRIVED, by_certificate, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_RESTART, EV_HEADER, NULL, ready, STREAM_BOUND, "RFC6120 4.3.5"},
+    {STREAM_MOVE, EV_ARRIVED, NULL, ready, STREAM_BOUND, "XEP-0220 2.2.1"},
+    {STREAM_OPEN, EV_FAILURE, has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+};
+
+const struct nego_table s2s_in_table = {rows, sizeof rows / sizeof rows[0]};

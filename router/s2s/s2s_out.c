@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* Negotiation of a stream that we open to another server (RFC 6120 s4.3, s5, s6; XEP-0220 s2.1; XEP-0288). */
+#include "core/base/base64.h"
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/s2s/contact.h"
+#include "router/s2s/s2s.h"
+#include "router/stream/stream_header.h"
+#include "tls/engine.h"
+
+#include <stdlib.h>
+
+static bool offers(const struct stream *stream, enum s2s_offer offer)
+{
+    return (((const struct s2s *)stream)->offers & offer) != 0;
+}
+
+static bool offers_external(const struct xml_stanza *features)
+{
+    char room[32];
+    uint32_t mechanisms = xml_child_named(features, 0, NS_SASL, "mechanisms");
+    uint32_t child = mechanisms == XML_NOWHERE ? XML_NOWHERE : xml_child(features, mechanisms);
+    for (; child != XML_NOWHERE; child = xml_sibling(features, child))
+        if (xml_is(features, child, NS_SASL, "mechanism") &&
+            span_is(xml_text(features, child, room, sizeof room), "EXTERNAL"))
+            return true;
+    return false;
+}
+
+void s2s_take_features(struct s2s *s2s, const struct xml_stanza *features)
+{
+    static const struct {
+        enum xml_ns ns;
+        const char *name;
+        enum s2s_offer offer;
+    } known[] = {
+        {NS_TLS, "starttls", OFFERS_TLS},
+        {NS_FEATURES_BIDI, "bidi", OFFERS_BIDI},
+        {NS_FEATURES_DIALBACK, "dialback", OFFERS_DIALBACK},
+    };
+    s2s->offers = offers_external(features) ? OFFERS_EXTERNAL : 0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (xml_child_named(features, 0, known[i].ns, known[i].name) != XML_NOWHERE)
+            s2s->offers |= (uint8_t)known[i].offer;
+}
+
+static bool wants_tls(const struct stream *stream)
+{
+    return !stream->tls && stream->shard->policy->tls_client && offers(stream, OFFERS_TLS);
+}
+
+static bool is_secure_enough(const struct stream *stream)
+{
+    return stream->tls || !stream->shard->policy->config->s2s_tls_required;
+}
+
+static bool is_check(const struct stream *stream)
+{
+    const struct s2s *s2s = (const struct s2s *)stream;
+    return is_secure_enough(stream) && s2s->contact && contact_check(s2s->contact);
+}
+
+/* Their certificate is valid and the domain's (RFC 6120 s13.7.2.1). */
+static bool is_certain(const struct stream *stream)
+{
+    const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
+    return credential && credential->verdict == CREDENTIAL_VALID &&
+           identity_matches(&credential->identity, ((const struct s2s *)stream)->remote, "xmpp-server");
+}
+
+static bool may_external(const struct stream *stream)
+{
+    return offers(stream, OFFERS_EXTERNAL) && is_certain(stream);
+}
+
+static bool may_dialback(const struct stream *stream)
+{
+    return is_secure_enough(stream) && stream->shard->policy->config->s2s_policy != S2S_PKIX;
+}
+
+static enum nego_event greet(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    stream_header_write(stream);
+    stream_touch(stream);
+    return EV_NONE;
+}
+
+static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stream;
+    (void)stanza;
+    return EV_NONE;
+}
+
+static enum nego_event ask_tls(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_empty(&w, "starttls", "urn:ietf:params:xml:ns:xmpp-tls");
+    stream_touch(stream);
+    return EV_NONE;
+}
+
+/* s5.4.3.3: what came in plain text behind <proceed/> would be taken for protected. */
+static enum nego_event begin_tls(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    if (stream->behind || !stream_start_tls(stream)) {
+        stream_abort(stream);
+        return EV_CLOSED;
+    }
+    return EV_NONE;
+}
+
+static void ask_bidi(struct stream *stream)
+{
+    struct s2s *s2s = s2s_of(stream);
+    if (!stream->shard->policy->config->s2s_bidi || !offers(stream, OFFERS_BIDI))
+        return;
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_empty(&w, "bidi", "urn:xmpp:bidi");
+    s2s->may_bidi = true;
+}
+
+static enum nego_event ask_external(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    char text[BASE64_ENCODED_SIZE(JID_PART_MAX)];
+    struct span ours = stream->nego->domain;
+    ask_bidi(stream);
+    struct xml_writer w = stream_writer(stream, stream->shard->pool);
+    xml_open(&w, "auth");
+    xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-sasl");
+    xml_write_attribute(&w, "mechanism", SPAN("EXTERNAL"));
+    xml_write_text(&w, span_of(text, base64_encode(ours, text)));
+    xml_close(&w);
+    stream_touch(stream);
+    return EV_NONE;
+}
+
+static enum nego_event restart(struct stream *stream, const struct xml_stanza *stanza)
+{
+    s2s_of(stream)->proof = PROOF_CERTIFICATE;
+    stream->has_sent_header = false;
+    xml_reader_restart(&stream->reader);
+    return greet(stream, stanza);
+}
+
+static enum nego_event ask_dialback(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    ask_bidi(stream);
+    s2s_of(stream)->proof = PROOF_DIALBACK;
+    dialback_ask(s2s_of(stream));
+    return EV_NONE;
+}
+
+static enum nego_event ask_check(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    dialback_verify(s2s_of(stream), contact_check(s2s_of(stream)->contact));
+    return EV_NONE;
+}
+
+static enum nego_event take_dialback(struct stream *stream, const struct xml_stanza *stanza)
+{
+    return dialback_take(s2s_of(stream), stanza);
+}
+
+static enum nego_event no_way(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    log_event(LOG_INFO, "s2s.refused", "to=%s", log_quoted(s2s_of(stream)->remote).text);
+    stream_close(stream, STREAM_NO_ERROR, NULL);
+    return EV_CLOSED;
+}
+
+static enum nego_event ready(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    struct s2s *s2s = s2s_of(stream);
+    struct contact *contact = s2s->contact;
+    if (!contact || contact_check(contact)) {
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+        return EV_CLOSED;
+    }
+    s2s->is_ready = true;
+    s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
+    s2s->contact = NULL;
+    log_event(LOG_INFO, "s2s.out", "from=%s to=%s proof=%s bidi=%s tls=%s", log_quoted(stream->nego->domain).text,
+              log_quoted(s2s->remote).text, s2s->proof == PROOF_CERTIFICATE ? "certificate" : "dialback",
+              s2s->is_bidi ? "yes" : "no", stream->tls ? "yes" : "no");
+    stream->reader.limits = &stream->shard->limits;
+    stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
+    s2s->pair = contact_won(contact, stream);
+    return EV_NONE;
+}
+
+static const struct nego_row rows[] = {
+    /* state          event         guard                 action              next            spec */
+    {STREAM_HEADER, EV_HEADER, NULL, nothing, STREAM_OPEN, "RFC6120 4.3.2"},
+    {STREAM_OPEN, EV_FEATURES, wants_tls, ask_tls, STREAM_PROCEED, "RFC6120 5.4.2.1"},
+    {STREAM_PROCEED, EV_PROCEED, NULL, begin_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
+    {STREAM_TLS, EV_TLS_READY, NULL, greet, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_OPEN, EV_FEATURES, is_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
+    {STREAM_OPEN, EV_FEATURES, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},
+    {STREAM_SASL, EV_SUCCESS, NULL, restart, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_SASL, EV_FAILURE, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0178 3"},
+    {STREAM_SASL, EV_FAILURE, NULL, no_way, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_RESTART, EV_HEADER, NULL, nothing, STREAM_BIND, "RFC6120 6.4.6"},
+    {STREAM_BIND, EV_FEATURES, NULL, ready, STREAM_BOUND, "RFC6120 4.3.5"},
+    {STREAM_OPEN, EV_FEATURES, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0220 2.1.1"},
+    {STREAM_OPEN, EV_FEATURES, NULL, no_way, STREAM_CLOSING, "RFC6120 5.3.1"},
+    {STREAM_DIALBACK, EV_DIALBACK, NULL, take_dialback, STREAM_DIALBACK, "XEP-0220 2.1"},
+    {STREAM_DIALBACK, EV_SUCCESS, NULL, ready, STREAM_BOUND, "XEP-0220 2.1.1"},
+    {STREAM_DIALBACK, EV_FAILURE, NULL, no_way, STREAM_CLOSING, "XEP-0220 2.1.1"},
+};
+
+static bool copy(struct span *out, struct span bytes)
+{
+    char *room = malloc(bytes.size + 1);
+    if (!room)
+        return false;
+    memcpy(room, bytes.ptr, bytes.size);
+    room[bytes.size] = '\0';
+    *out = span_of(room, bytes.size);
+    return true;
+}
+
+struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool direct_tls)
+{
+    struct shard *shard = contact_shard(contact);
+    struct stream *stream = stream_dialled(shard, conn, sizeof(struct s2s));
+    struct span to;
+    if (!stream)
+        return NULL;
+    struct s2s *s2s = s2s_of(stream);
+    s2s->is_out = true;
+    if (!copy(&stream->nego->domain, contact_ours(contact)) || !copy(&s2s->remote, contact_theirs(contact)) ||
+        !copy(&to, contact_theirs(contact))) {
+        stream_abort(stream);
+        return NULL;
+    }
+    stream->nego->from = (char *)(uintptr_t)to.ptr;
+    s2s->contact = contact;
+    if (!direct_tls)
+        greet(stream, NULL);
+    else if (!stream_start_tls(stream))
+        stream_abort(stream);
+    return stream;
+}
+
+const struct nego_table s2s_out_table = {rows, sizeof rows / sizeof rows[0]};
