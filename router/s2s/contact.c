@@ -134,6 +134,8 @@ void contact_resolved(void *context, const struct resolver_answer *answer)
     if (!contact)
         return; /* cancelled meanwhile */
     contact->is_resolved = true;
+    if (answer->status != RESOLVER_FOUND)
+        shard_count(shard, COUNTER_S2S_FAILED_RESOLVE, 1);
     contact->error = error_of(answer->status);
     for (unsigned i = 0; answer->status == RESOLVER_FOUND && i < answer->count; i++)
         for (unsigned j = 0; j < answer->candidates[i].address_count; j++)
@@ -160,12 +162,17 @@ static void next_step(void *context, struct timer *timer)
         ask(contact);
         return;
     }
+    if (contact->conn || contact->stream)
+        shard_count(shard, COUNTER_S2S_FAILED_TIMEOUT, 1);
     drop_attempt(contact);
     while (contact->next_candidate < contact->candidate_count) {
         const struct candidate *candidate = &contact->candidates[contact->next_candidate++];
         contact->conn = io_dial(shard->io, NULL, &candidate->address.head, NULL);
-        if (!contact->conn)
+        shard_count(shard, COUNTER_S2S_DIALLED, 1);
+        if (!contact->conn) {
+            shard_count(shard, COUNTER_S2S_FAILED_CONNECT, 1);
             continue;
+        }
         contact->conn->owner = NULL; /* a stream's, once it is connected */
         step_in(contact, shard->policy->config->s2s_dial_timeout_ms);
         return;
@@ -245,6 +252,7 @@ void contact_broken(struct shard *shard, struct io_conn *conn)
     struct contact *contact = contact_of(shard, conn);
     if (!contact)
         return;
+    shard_count(shard, COUNTER_S2S_FAILED_CONNECT, 1);
     contact->conn = NULL;
     step_in(contact, 0);
 }

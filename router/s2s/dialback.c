@@ -215,6 +215,8 @@ void dialback_grant(struct s2s *s2s, struct span theirs, struct span ours)
 void dialback_checked(struct shard *shard, struct dialback_check *check, enum dialback_result result)
 {
     struct io_conn *conn = io_find(shard->io, check->stream_ref);
+    if (result == DIALBACK_INVALID)
+        shard_count(shard, COUNTER_S2S_FAILED_DIALBACK_INVALID, 1);
     struct stream *stream = conn ? conn->owner : NULL;
     if (stream && stream->is_s2s && stream->state != STREAM_CLOSING) {
         struct s2s *s2s = s2s_of(stream);
@@ -297,5 +299,7 @@ enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
         contact_verified(s2s, message.id, result_of(message.type));
         return stream->state == STREAM_CLOSING ? EV_CLOSED : EV_NONE;
     }
+    if (span_is(message.type, "invalid"))
+        s2s_fails(s2s, COUNTER_S2S_FAILED_DIALBACK_INVALID);
     return span_is(message.type, "valid") ? EV_SUCCESS : EV_FAILURE;
 }

@@ -167,6 +167,7 @@ static void time_is_up(void *context, struct timer *timer)
     struct pair *pair = (struct pair *)((char *)timer - offsetof(struct pair, timer));
     switch ((enum pair_state)pair->state) {
     case PAIR_CONNECTING:
+        shard_count(pair->shard, COUNTER_S2S_FAILED_TIMEOUT, 1);
         contact_cancel(pair->contact);
         pair->contact = NULL;
         remote_failed(pair, ERROR_REMOTE_SERVER_TIMEOUT);

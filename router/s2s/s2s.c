@@ -107,8 +107,40 @@ void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
     stream_close(stream, STREAM_NO_ERROR, NULL);
 }
 
+static enum counter gauge_of(const struct s2s *s2s)
+{
+    return s2s->is_out ? COUNTER_S2S_STREAMS_OUT : COUNTER_S2S_STREAMS_IN;
+}
+
+void s2s_fails(struct s2s *s2s, enum counter failure)
+{
+    if (!s2s->is_ready && !s2s->failure)
+        s2s->failure = (uint8_t)failure;
+}
+
+/* Ours that nobody answers for is given up; one of theirs that ends for no reason known was theirs to end. */
+static void count_failure(struct s2s *s2s)
+{
+    if (s2s->contact && !s2s->failure)
+        s2s->failure = COUNTER_S2S_FAILED_REFUSED;
+    if (!s2s->is_ready && s2s->failure && (s2s->contact || !s2s->is_out))
+        shard_count(s2s->stream.shard, (enum counter)s2s->failure, 1);
+    s2s->failure = 0;
+}
+
+void s2s_begin(struct s2s *s2s)
+{
+    s2s->is_ready = true;
+    s2s->is_counted = true;
+    shard_count(s2s->stream.shard, gauge_of(s2s), 1);
+}
+
 void s2s_ending(struct s2s *s2s)
 {
+    if (s2s->is_counted)
+        counter_sub(s2s->stream.shard->counters, gauge_of(s2s), 1);
+    s2s->is_counted = false;
+    count_failure(s2s);
     struct pair *pair = s2s->pair;
     struct contact *contact = s2s->contact;
     s2s->pair = NULL;

@@ -10,6 +10,7 @@
  *
  * Thread:  the stream's shard; once proven that is the owner of the remote domain.
  */
+#include "core/base/counters.h"
 #include "router/route/shard.h"
 #include "router/stream/nego.h"
 
@@ -33,11 +34,13 @@ struct s2s_name {
 struct s2s {
     struct stream stream; /* first */
     bool is_out : 1;
-    bool is_bidi : 1;  /* asked for and granted */
-    bool may_bidi : 1; /* in: asked for; out: offered */
-    bool is_ready : 1; /* in: at least one pair is proven; out: we were let in */
-    uint8_t proof;     /* out: enum proof, of us to them and of them to us */
-    uint8_t offers;    /* out: enum s2s_offer, of the last features */
+    bool is_bidi : 1;    /* asked for and granted */
+    bool may_bidi : 1;   /* in: asked for; out: offered */
+    bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
+    bool is_counted : 1; /* in the gauges */
+    uint8_t proof;       /* out: enum proof, of us to them and of them to us */
+    uint8_t offers;      /* out: enum s2s_offer, of the last features */
+    uint8_t failure;     /* enum counter: why it will never be proven, as far as that is known; 0: unknown */
     uint16_t name_count;
     uint16_t checks;         /* in: dialback keys that are being verified */
     struct pair *pair;       /* we say its stanzas here */
@@ -71,6 +74,10 @@ bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours);
 bool s2s_has_name(const struct s2s *s2s, struct span theirs);
 /* A pair was proven. False: too many, or memory is refused. */
 bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof);
+/* Not proven yet, and never will be, for that reason: an enum counter. The first one said stays. */
+void s2s_fails(struct s2s *s2s, enum counter failure);
+/* Proven: it counts as a stream from now on, until s2s_ending(). */
+void s2s_begin(struct s2s *s2s);
 /* The tail's end: tells the pair and the contact. Called once, before the stream's end is written. */
 void s2s_ending(struct s2s *s2s);
 void s2s_clear(struct s2s *s2s);

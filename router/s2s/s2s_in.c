@@ -99,6 +99,8 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         stream_header_write_limits(stream, &w);
     xml_close(&w);
     stream_touch(stream);
+    if (stream->tls && !may_external(stream) && !may_dialback(stream))
+        s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);
     stream->epoch = shard->policy->epoch;
     nego_login_deadline(stream);
     return EV_NONE;
@@ -194,7 +196,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     log_event(LOG_INFO, "s2s.in", "from=%s to=%s address=%s proof=%s bidi=%s", log_quoted(theirs).text,
               log_quoted(ours).text, stream_address(stream, address),
               first->proof == PROOF_CERTIFICATE ? "certificate" : "dialback", s2s->may_bidi ? "yes" : "no");
-    s2s->is_ready = true;
+    s2s_begin(s2s);
     stream->reader.limits = &stream->shard->limits;
     stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
     stream_header_write(stream); /* after a restart */

@@ -169,9 +169,19 @@ static enum nego_event take_dialback(struct stream *stream, const struct xml_sta
     return dialback_take(s2s_of(stream), stanza);
 }
 
+/* Which of the things that were wanting it was. */
+static enum counter failure_of(const struct stream *stream)
+{
+    if (!is_secure_enough(stream))
+        return COUNTER_S2S_FAILED_TLS;
+    return may_dialback(stream) || !stream->tls || is_certain(stream) ? COUNTER_S2S_FAILED_REFUSED
+                                                                      : COUNTER_S2S_FAILED_CERTIFICATE;
+}
+
 static enum nego_event no_way(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
+    s2s_fails(s2s_of(stream), failure_of(stream));
     log_event(LOG_INFO, "s2s.refused", "to=%s", log_quoted(s2s_of(stream)->remote).text);
     stream_close(stream, STREAM_NO_ERROR, NULL);
     return EV_CLOSED;
@@ -186,7 +196,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         stream_close(stream, STREAM_NO_ERROR, NULL);
         return EV_CLOSED;
     }
-    s2s->is_ready = true;
+    s2s_begin(s2s);
     s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
     s2s->contact = NULL;
     log_event(LOG_INFO, "s2s.out", "from=%s to=%s proof=%s bidi=%s tls=%s", log_quoted(stream->nego->domain).text,

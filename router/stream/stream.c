@@ -128,6 +128,8 @@ static void deadline(void *context, struct timer *timer)
         io_reset(stream->shard->io, stream->conn);
         break;
     case STREAM_TLS:
+        if (stream->is_s2s)
+            s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TIMEOUT);
         stream_abort(stream);
         break;
     case STREAM_BOUND:
@@ -144,6 +146,8 @@ static void deadline(void *context, struct timer *timer)
     case STREAM_BIND:
     case STREAM_STATE_COUNT:
         shard_count(stream->shard, COUNTER_TIMEOUTS, 1);
+        if (stream->is_s2s)
+            s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TIMEOUT);
         stream_close(stream, STREAM_CONNECTION_TIMEOUT_ERROR, "the negotiation took too long");
         break;
     }
@@ -217,6 +221,8 @@ void stream_accept(struct shard *shard, struct io_conn *conn, enum listener_tag 
         io_reset(shard->io, conn);
         return;
     }
+    if (is_s2s)
+        shard_count(shard, COUNTER_S2S_ACCEPTED, 1);
     address_keep(stream, peer);
     if (!crowd_enter(stream) || (direct_tls && !crowd_may_handshake(stream))) {
         /* Nothing that could be said is read before TLS; a flood is cheapest to answer with a reset. */
@@ -276,6 +282,8 @@ void stream_closed(struct stream *stream, int error)
     struct shard *shard = stream->shard;
     if (error)
         log_event(LOG_DEBUG, "stream.broken", "state=%u error=%d", stream->state, error);
+    if (stream->is_s2s && stream->state == STREAM_TLS)
+        s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TLS);
     wheel_cancel(shard->wheel, &stream->timer);
     list_remove(stream);
     crowd_leave(stream);
@@ -387,6 +395,8 @@ void stream_ended(struct stream *stream)
 
 void stream_abort(struct stream *stream)
 {
+    if (stream->is_s2s && stream->state == STREAM_TLS)
+        s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TLS);
     if (stream->state == STREAM_TLS && !chain_is_empty(&stream->wire) && io_can_send(stream->conn))
         io_send(stream->shard->io, stream->conn, &stream->wire); /* the alert */
     stream->state = STREAM_CLOSING;

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* What the operator sees of streams with other servers, and may do to them. */
+#include "tests/sim/actor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+struct stage {
+    struct rig *home, *away;
+    struct actor romeo;
+    unsigned heard, errors;
+    char error[64];
+};
+
+static void keep(struct actor *actor, const struct xml_stanza *stanza)
+{
+    struct stage *stage = actor->context;
+    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
+    stage->heard++;
+    if (error == XML_NOWHERE)
+        return;
+    stage->errors++;
+    snprintf(stage->error, sizeof stage->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+}
+
+static void stage_open(struct stage *stage, unsigned shards, const char *away_domain, const char *const *home,
+                       const char *const *away)
+{
+    memset(stage, 0, sizeof *stage);
+    stage->home = rig_new(1, shards, NULL, 1, home);
+    stage->away = rig_join(stage->home, away_domain, "127.0.0.2", shards, 1, away);
+    actor_init(&stage->romeo, stage->home, 0, keep, stage);
+    assert_true(actor_bind(&stage->romeo, 0));
+}
+
+static void run(struct stage *stage, uint64_t ms)
+{
+    rig_run(stage->home, ms);
+    actor_poll(&stage->romeo);
+}
+
+static uint64_t home_count(const struct stage *stage, enum counter counter)
+{
+    return rig_counter(stage->home, counter);
+}
+
+static void stage_close(struct stage *stage)
+{
+    actor_leave(&stage->romeo);
+    run(stage, 1000);
+    for (unsigned i = 0; i < stage->home->shard_count; i++) {
+        shard_drain(&stage->home->shards[i]);
+        io_notify(stage->home->shards[i].io);
+        shard_drain(&stage->away->shards[i]);
+        io_notify(stage->away->shards[i].io);
+    }
+    run(stage, 20000);
+    assert_int_equal(home_count(stage, COUNTER_S2S_STREAMS_IN) + home_count(stage, COUNTER_S2S_STREAMS_OUT), 0);
+    assert_int_equal(rig_counter(stage->away, COUNTER_S2S_STREAMS_IN), 0);
+    assert_int_equal(rig_counter(stage->away, COUNTER_S2S_STREAMS_OUT), 0);
+    actor_fini(&stage->romeo);
+    rig_free(stage->away);
+    rig_free(stage->home);
+}
+
+/* A ping of the other domain: its answer, or the error that takes its place, is heard. */
+static void ping(struct stage *stage, const char *domain, uint64_t ms)
+{
+    stage->error[0] = '\0';
+    actor_send(&stage->romeo, "<iq to='%s' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>", domain);
+    run(stage, ms);
+}
+
+#define OPEN "s2s.enabled=true", "s2s.tls_required=false"
+static const char *const home_open[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", NULL};
+static const char *const away_open[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", NULL};
+
+/* ------------------------------------------------------------------------------------------------ counters */
+
+static void counters__of_one_stream__both_sides_tell_it(void **state)
+{
+    (void)state;
+    for (unsigned shards = 1; shards <= 3; shards++) {
+        struct stage stage;
+        stage_open(&stage, shards, "example.net", home_open, away_open);
+        ping(&stage, "example.net", 500);
+        assert_int_equal(stage.heard, 1);
+        assert_string_equal(stage.error, "");
+        assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 1);
+        assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_IN), 0);
+        assert_int_equal(rig_counter(stage.away, COUNTER_S2S_STREAMS_IN), 1);
+        assert_int_equal(rig_counter(stage.away, COUNTER_S2S_STREAMS_OUT), 0);
+        assert_int_equal(home_count(&stage, COUNTER_S2S_DIALLED), 1);
+        assert_int_equal(rig_counter(stage.away, COUNTER_S2S_ACCEPTED), 1);
+        assert_int_equal(home_count(&stage, COUNTER_S2S_ACCEPTED), 1); /* the check of our dialback key */
+        assert_int_equal(rig_counter(stage.away, COUNTER_S2S_DIALLED), 1);
+        for (enum counter c = COUNTER_S2S_FAILED_RESOLVE; c <= COUNTER_S2S_FAILED_DIALBACK_INVALID; c++)
+            assert_int_equal(home_count(&stage, c) + rig_counter(stage.away, c), 0);
+        stage_close(&stage);
+    }
+}
+
+struct failure {
+    const char *to;
+    enum counter counter;
+    const char *settings[6];
+    int far; /* enum world_far + 1 of port 5000; 0: nobody is there */
+};
+
+static void counters__of_each_failure__its_own_and_no_other(void **state)
+{
+    (void)state;
+    static const struct failure failures[] = {
+        {"nowhere.example", COUNTER_S2S_FAILED_RESOLVE, {OPEN}, 0},
+        {"example.net", COUNTER_S2S_FAILED_CONNECT, {OPEN, "s2s.routes=example.net=127.0.0.2:5000"}, 0},
+        {"example.net",
+         COUNTER_S2S_FAILED_TIMEOUT,
+         {OPEN, "s2s.routes=example.net=127.0.0.2:5000", "s2s.dial_timeout=1s"},
+         FAR_SILENT + 1},
+        {"example.net", COUNTER_S2S_FAILED_TLS, {"s2s.enabled=true", "s2s.routes=example.net=127.0.0.2:5269"}, 0},
+        {"other.example", COUNTER_S2S_FAILED_REFUSED, {OPEN, "s2s.routes=other.example=127.0.0.2:5269"}, 0},
+        {"example.net",
+         COUNTER_S2S_FAILED_REFUSED,
+         {OPEN, "s2s.policy=pkix", "s2s.routes=example.net=127.0.0.2:5269"},
+         0},
+    };
+    for (unsigned i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        struct stage stage;
+        stage_open(&stage, 1 + i % 2, "example.net", failures[i].settings, away_open);
+        if (failures[i].far)
+            world_set_far(stage.home->world, 5000, (enum world_far)(failures[i].far - 1));
+        ping(&stage, failures[i].to, 2000);
+        assert_int_equal(stage.errors, 1);
+        for (enum counter c = COUNTER_S2S_FAILED_RESOLVE; c <= COUNTER_S2S_FAILED_DIALBACK_INVALID; c++)
+            if (home_count(&stage, c) != (c == failures[i].counter))
+                fail_msg("%u: %s is %lu", i, counter_infos[c].name, (unsigned long)home_count(&stage, c));
+        assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 0);
+        stage_close(&stage);
+    }
+}
+
+/* A certificate of another domain, and nothing but certificates counts. */
+static void counters__of_a_certificate_that_does_not_fit__only_where_it_was_judged(void **state)
+{
+    (void)state;
+    const char *folder = getenv("SL_TEST_CERTS");
+    char certificate[2][600], authority[600];
+    assert_non_null(folder);
+    snprintf(certificate[0], 600, "rig.certificate=%s/a", folder);
+    snprintf(certificate[1], 600, "rig.certificate=%s/c", folder);
+    snprintf(authority, 600, "s2s.ca=%s/ca.pem", folder);
+    const char *const home[] = {"rig.domain=a.example",
+                                certificate[0],
+                                authority,
+                                "s2s.enabled=true",
+                                "s2s.policy=pkix",
+                                "s2s.routes=b.example=127.0.0.2:5269",
+                                NULL};
+    const char *const away[] = {certificate[1], authority, "s2s.enabled=true", "s2s.policy=pkix", NULL};
+    struct stage stage;
+    stage_open(&stage, 1, "b.example", home, away);
+    ping(&stage, "b.example", 1000);
+    assert_string_equal(stage.error, "remote-server-timeout");
+    assert_int_equal(home_count(&stage, COUNTER_S2S_FAILED_CERTIFICATE), 1);
+    assert_int_equal(rig_counter(stage.away, COUNTER_S2S_FAILED_CERTIFICATE), 0); /* ours is good */
+    assert_int_equal(home_count(&stage, COUNTER_S2S_FAILED_REFUSED), 0);
+    stage_close(&stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counters__of_one_stream__both_sides_tell_it),
+        cmocka_unit_test(counters__of_each_failure__its_own_and_no_other),
+        cmocka_unit_test(counters__of_a_certificate_that_does_not_fit__only_where_it_was_judged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
