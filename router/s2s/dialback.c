@@ -25,12 +25,14 @@ static void hex(const uint8_t *bytes, size_t size, char *out)
 }
 
 /* XEP-0185 s2.1: HMAC-SHA256(SHA256(secret) in hexadecimal, receiving ' ' originating ' ' id). */
-void dialback_key(const uint8_t secret[32], struct span receiving, struct span originating, struct span stream_id,
+void dialback_key(struct span secret, struct span receiving, struct span originating, struct span stream_id,
                   char out[DIALBACK_KEY_SIZE])
 {
-    char text[2 * JID_PART_MAX + 256], secret_text[64];
+    char text[2 * JID_PART_MAX + 2 + DIALBACK_ID_MAX], secret_text[64];
     uint8_t hash[32], mac[32];
     size_t size = 0;
+    if (stream_id.size > DIALBACK_ID_MAX)
+        stream_id.size = DIALBACK_ID_MAX;
     const struct span parts[] = {receiving, SPAN(" "), originating, SPAN(" "), stream_id};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (!parts[i].size)
@@ -38,10 +40,16 @@ void dialback_key(const uint8_t secret[32], struct span receiving, struct span o
         memcpy(text + size, parts[i].ptr, parts[i].size);
         size += parts[i].size;
     }
-    digest_hash(DIGEST_SHA256, span_of((const char *)secret, 32), hash);
+    digest_hash(DIGEST_SHA256, secret, hash);
     hex(hash, sizeof hash, secret_text);
     digest_hmac(DIGEST_SHA256, span_of(secret_text, sizeof secret_text), span_of(text, size), mac);
     hex(mac, sizeof mac, out);
+}
+
+static struct span secret_of(const struct stream *stream)
+{
+    const struct router *router = stream->shard->router;
+    return span_of((const char *)router->dialback_secret, sizeof router->dialback_secret);
 }
 
 /* ------------------------------------------------------------------------------------------------ what it says */
@@ -139,7 +147,7 @@ static void answer_verify(struct s2s *s2s, const struct message *message)
         say_error(s2s, "db:verify", message, "cancel", "item-not-found");
         return;
     }
-    dialback_key(stream->shard->router->dialback_secret, message->theirs, message->ours, message->id, key);
+    dialback_key(secret_of(stream), message->theirs, message->ours, message->id, key);
     bool is_ours = message->key.size == sizeof key && digest_equal(key, message->key.ptr, sizeof key);
     say(s2s, "db:verify", message->ours, message->theirs, message->id, is_ours ? "valid" : "invalid", SPAN(""));
 }
@@ -245,7 +253,7 @@ void dialback_ask(struct s2s *s2s)
     struct stream *stream = &s2s->stream;
     char key[DIALBACK_KEY_SIZE];
     struct span ours = stream->nego->domain;
-    dialback_key(stream->shard->router->dialback_secret, s2s->remote, ours, span_str(s2s->peer_id), key);
+    dialback_key(secret_of(stream), s2s->remote, ours, span_str(s2s->peer_id), key);
     say(s2s, "db:result", ours, s2s->remote, SPAN(""), NULL, span_of(key, sizeof key));
 }
 
@@ -282,6 +290,8 @@ enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
         stream_close(stream, STREAM_IMPROPER_ADDRESSING_ERROR, NULL);
         return EV_CLOSED;
     }
+    if (is_result)
+        message.id = SPAN(""); /* s6.1: a result has none, and its answer gets none */
     if (!message.type.size) {
         if (is_verify)
             answer_verify(s2s, &message);

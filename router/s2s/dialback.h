@@ -20,8 +20,10 @@ struct shard;
 struct xml_stanza;
 
 #define DIALBACK_KEY_SIZE 64u /* hexadecimal digits */
+#define DIALBACK_ID_MAX 256u  /* bytes of the other side's stream id: both places that read one take no more */
 
-void dialback_key(const uint8_t secret[32], struct span receiving, struct span originating, struct span stream_id,
+/* Domains as prepared. Of the id no more than DIALBACK_ID_MAX bytes count. */
+void dialback_key(struct span secret, struct span receiving, struct span originating, struct span stream_id,
                   char out[DIALBACK_KEY_SIZE]);
 
 /* <db:result/> or <db:verify/> on a stream, proven or not: key, question or answer. What follows for its negotiation:

@@ -117,8 +117,8 @@ static enum nego_event begin_tls(struct stream *stream, const struct xml_stanza 
 static void ask_bidi(struct stream *stream)
 {
     struct s2s *s2s = s2s_of(stream);
-    if (!stream->shard->policy->config->s2s_bidi || !offers(stream, OFFERS_BIDI))
-        return;
+    if (s2s->may_bidi || !stream->shard->policy->config->s2s_bidi || !offers(stream, OFFERS_BIDI))
+        return; /* once: dialback may follow on the same stream when EXTERNAL fails */
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_empty(&w, "bidi", "urn:xmpp:bidi");
     s2s->may_bidi = true;

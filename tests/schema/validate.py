@@ -27,6 +27,8 @@ import tap  # noqa: E402
 STREAM = "http://etherx.jabber.org/streams"
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+SERVER = "jabber:server"
+DIALBACK = "jabber:server:dialback"
 GRAMMARS = {"jabber:client": "client-stream", "jabber:server": "server-stream"}  # by content namespace
 CONTENT = tuple(GRAMMARS)
 DECLARATION = b"<?xml version='1.0'?>"
@@ -146,6 +148,8 @@ class Outline:
             if name != "stream:stream" or given.get("xmlns:stream") != STREAM or given.get("xmlns") not in CONTENT:
                 self.faults.append(f"stream header <{name}> without the usual prefix and content namespace "
                                    "(RFC 6120 s4.8.2, s4.8.5)")
+            if given.get("xmlns") == SERVER and given.get("xmlns:db") != DIALBACK:
+                self.faults.append("a header between servers without xmlns:db (XEP-0220 s2)")
             self.is_border = True
         self.depth += 1
 
@@ -247,9 +251,24 @@ def names(root):
 
 
 def hands_over(root):
-    """Whether another stream takes this one's place: RFC 6120 s5.4.3.3, s6.4.6."""
+    """Whether another stream takes this one's place: RFC 6120 s5.4.3.3, s6.4.6. Who has opened it is at the end of its
+    words when it has asked; the other side's answer is not heard here."""
     last = names(root)[-1:]
-    return last in ([etree.QName(TLS, "proceed")], [etree.QName(SASL, "success")])
+    return last in ([etree.QName(TLS, "proceed")], [etree.QName(SASL, "success")], [etree.QName(TLS, "starttls")],
+                    [etree.QName(SASL, "auth")])
+
+
+def is_let_in(root):
+    """Whether a stream to another server carries what none may carry that was not let in: stanzas, with no dialback key
+    in front of them. Then another stream has been let in by EXTERNAL in its place (RFC 6120 s4.3.5, s6.4.6)."""
+    if root.nsmap.get(None) != SERVER or "id" in root.attrib:
+        return False
+    for name in names(root):
+        if name == etree.QName(DIALBACK, "result"):
+            return False
+        if name.namespace == SERVER:
+            return True
+    return False
 
 
 def is_negotiating(root):
@@ -284,6 +303,8 @@ def check_stream(data, report):
         faults.append(explain(schema, root) if schema else "no grammar for its content namespace")
     faults += [f"a stanza with a prefix (RFC 6120 s4.8.5): {etree.tostring(child).decode()[:300]}"
                for child in root if etree.QName(child).namespace in CONTENT and has_prefixed_content(child)]
+    faults += [f"a dialback element without its prefix (XEP-0220 s2): {etree.tostring(child).decode()[:300]}"
+               for child in root if etree.QName(child).namespace == DIALBACK and child.prefix != "db"]
     if outline.has_text:
         faults.append("text between the elements of a stream (RFC 6120 s8)")
     if outline.has_blank and is_negotiating(root):
@@ -300,6 +321,8 @@ class Verdict:
     is_read: bool
     is_ended: bool
     hands_over: bool
+    is_asked_for: bool  # by EXTERNAL
+    is_let_in: bool     # so it says; the stream before it has to know of it
 
 
 def verdict_of(document):
@@ -308,7 +331,9 @@ def verdict_of(document):
     if key is None or key not in verdicts:
         report = Report()
         root, outline = check_stream(document, report)
-        verdict = Verdict(report, root is not None, outline.is_ended, root is not None and hands_over(root))
+        is_read = root is not None
+        verdict = Verdict(report, is_read, outline.is_ended, is_read and hands_over(root),
+                          is_read and names(root)[-1:] == [etree.QName(SASL, "auth")], is_read and is_let_in(root))
         if key is None or report.faults:  # a fault is told with its own bytes
             return verdict
         verdicts[key] = verdict
@@ -333,6 +358,7 @@ def check_connection(data):
     data = without_records(data)
     documents = split(data) if data else []
     ids = set()
+    was_asked_for = False
     for number, document in enumerate(documents):
         verdict = verdict_of(document)
         found = dataclasses.replace(verdict.report, faults=[f"stream {number + 1}: {fault}" for fault in verdict.report.faults])
@@ -340,6 +366,9 @@ def check_connection(data):
         if not verdict.is_read:
             continue
         is_last = number == len(documents) - 1
+        if verdict.is_let_in and not was_asked_for:
+            report.faults.append(f"stream {number + 1}: stanzas to a server that has let nobody in (RFC 6120 s4.3.5)")
+        was_asked_for = verdict.is_asked_for
         given = IDS.search(document)
         if given and given.group(1) in ids:
             report.faults.append(f"stream {number + 1}: its id again (RFC 6120 s4.7.3)")

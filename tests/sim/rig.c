@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "router/store/account.h"
 #include "tests/sim/tap.h"
+#include "tests/sim/wiretap.h"
 
 #include <stdlib.h>
 #include <stdio.h>
@@ -92,7 +93,7 @@ static void make_shards(struct rig *rig)
         struct store_client *client = store_client(rig->store, i, wake, &rig->shards[i]);
         SL_CHECK(shard_init(&rig->shards[i], i, rig->router, rig->policy, &rig->counters[i], client, &err));
         struct io *io =
-            io_new(rig->group, i, &io_config_default, &shard_io_handler, &rig->shards[i], &rig->counters[i], &err);
+            io_new(rig->group, i, &io_config_default, wiretap_handler(), &rig->shards[i], &rig->counters[i], &err);
         SL_CHECK(io);
         shard_start(&rig->shards[i], io);
         if (rig->resolver)
@@ -112,7 +113,7 @@ static struct rig *rig_make(struct world *world, uint64_t seed, const char *doma
     for (size_t i = 0; i < sizeof seeds; i++)
         seeds[i] = (uint8_t)(seed >> (8 * (i % 8))) ^ (uint8_t)i;
     rig->shard_count = shard_count;
-    rig->tapped_before = tap_count();
+    rig->tapped_before = tap_count() - wiretap_dialled();
     rig->world = world;
     rig->domain = domain ? domain : "example.com";
     log_set_level(getenv("SL_TRACE") ? LOG_DEBUG : LOG_WARN);
@@ -149,14 +150,14 @@ struct rig *rig_join(struct rig *host, const char *domain, const char *address, 
                      const char *const *overrides)
 {
     struct rig *rig = rig_make(host->world, 4711, domain, address, shard_count, accounts, overrides);
-    rig->is_guest = rig->is_federated = host->is_federated = true;
+    rig->host = host;
     return rig;
 }
 
 void rig_reload(struct rig *rig, const char *const *overrides)
 {
     struct err err;
-    struct policy *policy = policy_new(load(rig->is_guest ? rig->domain : NULL, overrides), NULL, &err, NULL);
+    struct policy *policy = policy_new(load(rig->host ? rig->domain : NULL, overrides), NULL, &err, NULL);
     SL_CHECK(policy);
     policy_succeed(policy, rig->policy);
     for (unsigned i = 0; i < rig->shard_count; i++) {
@@ -204,14 +205,17 @@ void rig_free(struct rig *rig)
     SL_CHECK(rig_counter(rig, COUNTER_SESSIONS) == 0);
     SL_CHECK(rig_counter(rig, COUNTER_MAIL_OUT) == rig_counter(rig, COUNTER_MAIL_IN));
     SL_CHECK(rig_balance(rig) == 0);
-    SL_CHECK(rig->is_federated || rig_counter(rig, COUNTER_ACCEPTED) <= tap_count() - rig->tapped_before);
+    uint64_t accepted = rig_counter(rig, COUNTER_ACCEPTED) + rig->guests_accepted;
+    SL_CHECK(accepted <= tap_count() - wiretap_dialled() - rig->tapped_before);
+    if (rig->host)
+        rig->host->guests_accepted += accepted;
     for (unsigned i = 0; i < rig->shard_count; i++) {
         SL_CHECK(!rig->shards[i].streams && rig->shards[i].users.count == 0 && mail_waiting(&rig->shards[i]) == 0);
         struct io *io = rig->shards[i].io;
         shard_fini(&rig->shards[i]);
         io_free(io);
     }
-    if (!rig->is_guest)
+    if (!rig->host)
         world_free(rig->world);
     if (rig->resolver)
         resolver_close(rig->resolver);

@@ -12,9 +12,9 @@
 
 struct rig {
     struct world *world;
-    bool is_federated;  /* routers speak to it: those streams pass no tap */
-    bool is_guest;      /* in the world of another rig */
-    const char *domain; /* of its accounts */
+    struct rig *host;         /* a guest's: the rig whose world it is in */
+    uint64_t guests_accepted; /* connections to guests that are gone: the tap has counted them here */
+    const char *domain;       /* of its accounts */
     struct io_group *group;
     unsigned shard_count;
     struct router *router;
