@@ -129,7 +129,7 @@ static bool load_seed(const char *store_path, uint8_t seed[64], struct err *err)
 static void answer(struct shard *shard, void *question)
 {
     struct worker *worker = (struct worker *)((char *)shard - offsetof(struct worker, shard));
-    survey_sessions(shard, question);
+    survey_answer(shard, question);
     control_answered(worker->sluice->control, question);
 }
 

@@ -20,6 +20,10 @@ const struct command commands[] = {
     {"show shards", "", 0, 0, command_show_shards, "One row a shard: connections, streams moved, bytes, turns."},
     {"show sessions", "[N] [PREFIX]", 0, 2, command_show_sessions,
      "Up to N (100) sessions, those whose full JID begins with PREFIX; with the shard that owns each."},
+    {"show s2s", "[N] [PREFIX]", 0, 2, command_show_s2s,
+     "Up to N (100) streams with other servers whose domain begins with PREFIX; and the pairs of domains that have "
+     "none, "
+     "with the error and when it is tried again."},
     {"show limits", "", 0, 0, command_show_limits, "The limits and time-outs in force."},
     {"show config", "", 0, 0, command_show_config, "The configuration in force, and where each value came from."},
     {"account add", "JID", 1, 1, command_account_add, "New account; the next line sent is its password."},
@@ -33,6 +37,10 @@ const struct command commands[] = {
     {"account export", "[PREFIX]", 0, 1, command_account_export, "All accounts with their SCRAM keys, a line each."},
     {"account import", "[replace]", 0, 1, command_account_import,
      "Accounts as exported, a line each, up to a line with a single dot. With replace, those there are overwritten."},
+    {"s2s close", "DOMAIN", 1, 1, command_s2s_close,
+     "Closes all streams with that domain; what they have not sent goes out on the next one or is answered with an "
+     "error. "
+     "Ends the rest after failures: the next stanza is tried at once."},
     {"reload", "", 0, 0, command_reload,
      "Reads the configuration file again; if anything in it is wrong, nothing changes."},
     {"drain", "", 0, 0, command_drain, "Ends all streams in order (system-shutdown), then the process."},

@@ -33,6 +33,7 @@ void command_show_stats_manual(struct console *console, const struct span *words
 void command_show_metrics(struct console *console, const struct span *words, unsigned count);
 void command_show_shards(struct console *console, const struct span *words, unsigned count);
 void command_show_sessions(struct console *console, const struct span *words, unsigned count);
+void command_show_s2s(struct console *console, const struct span *words, unsigned count);
 void command_show_limits(struct console *console, const struct span *words, unsigned count);
 void command_show_config(struct console *console, const struct span *words, unsigned count);
 /* command_account.c */
@@ -44,6 +45,8 @@ void command_account_del(struct console *console, const struct span *words, unsi
 void command_account_list(struct console *console, const struct span *words, unsigned count);
 void command_account_export(struct console *console, const struct span *words, unsigned count);
 void command_account_import(struct console *console, const struct span *words, unsigned count);
+/* command_s2s.c */
+void command_s2s_close(struct console *console, const struct span *words, unsigned count);
 /* command_process.c */
 void command_reload(struct console *console, const struct span *words, unsigned count);
 void command_drain(struct console *console, const struct span *words, unsigned count);

@@ -216,7 +216,7 @@ void command_show_config(struct console *console, const struct span *words, unsi
     print_keys(console, NULL);
 }
 
-/* ---- sessions: one shard after the other, each in bounded pieces ---- */
+/* ---- sessions, streams with other servers: one shard after the other, each in bounded pieces ---- */
 
 static void ask_next(struct console *console)
 {
@@ -226,8 +226,8 @@ static void ask_next(struct console *console)
         console_finish(console);
         return;
     }
-    state->is_waiting = !control_ask_sessions(console, state->shard, state->position,
-                                              span_of(state->jid, state->jid_size), state->count_max - state->count);
+    state->is_waiting = !control_ask(console, state->kind, state->shard, state->position,
+                                     span_of(state->jid, state->jid_size), state->count_max - state->count);
     state->pending = !state->is_waiting;
 }
 
@@ -283,11 +283,22 @@ static bool take_range(struct console *console, const struct span *words, unsign
     return true;
 }
 
-void command_show_sessions(struct console *console, const struct span *words, unsigned count)
+static void show_rows(struct console *console, enum control_ask_kind kind, const struct span *words, unsigned count)
 {
+    console->state.kind = kind;
     if (!take_range(console, words, count, SESSIONS_DEFAULT, SESSIONS_MAX))
         return;
     console->task = &sessions_task;
     answer_rows(&console->out);
     ask_next(console);
+}
+
+void command_show_sessions(struct console *console, const struct span *words, unsigned count)
+{
+    show_rows(console, ASK_SESSIONS, words, count);
+}
+
+void command_show_s2s(struct console *console, const struct span *words, unsigned count)
+{
+    show_rows(console, ASK_S2S, words, count);
 }

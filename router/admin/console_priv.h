@@ -51,6 +51,7 @@ struct console_state {
     uint64_t refused;                   /* lines refused by an import */
     uint64_t line;                      /* lines seen by an import */
     uint32_t pending;                   /* store requests not yet answered */
+    enum control_ask_kind kind;         /* of what the shards are asked */
     unsigned shard;                     /* asked now */
     uint64_t position;                  /* in that shard's table */
     bool replaces;                      /* import over existing accounts */

@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS    1000 /* deadlines of consoles are looked at this often */
@@ -248,21 +249,24 @@ static struct control_ask_private *take_ask(struct control *control)
     return ask;
 }
 
-bool control_ask_sessions(struct console *console, unsigned shard, uint64_t position, struct span prefix,
-                          uint64_t count_max)
+bool control_ask(struct console *console, enum control_ask_kind kind, unsigned shard, uint64_t position,
+                 struct span prefix, uint64_t count_max)
 {
     struct control *control = console->control;
     struct control_ask_private *ask = take_ask(control);
     if (ask == NULL)
         return false;
-    ask->ask.kind = ASK_SESSIONS;
+    ask->ask.kind = kind;
     ask->ask.shard = shard;
     ask->ask.position = position;
     ask->ask.is_done = false;
     ask->console = console;
     ask->generation = console->generation;
     ask->prefix_size = prefix.size < sizeof(ask->prefix) ? prefix.size : sizeof(ask->prefix);
-    memcpy(ask->prefix, prefix.ptr, ask->prefix_size);
+    if (ask->prefix_size)
+        memcpy(ask->prefix, prefix.ptr, ask->prefix_size);
+    ask->ask.domain = span_of(ask->prefix, ask->prefix_size);
+    ask->ask.count = 0;
     ask->count_max = count_max;
     ask->count = 0;
     answer_fini(&ask->rows);
@@ -275,8 +279,9 @@ bool control_ask_sessions(struct console *console, unsigned shard, uint64_t posi
     return false;
 }
 
-static void describe(struct answer *rows, const struct control_ask *ask, const struct control_session *session)
+static void describe_session(struct answer *rows, const struct control_ask *ask, const void *row)
 {
+    const struct control_session *session = row;
     answer_row(rows);
     answer_text(rows, "jid", session->jid);
     answer_number(rows, "shard", ask->shard);
@@ -295,18 +300,69 @@ static void describe(struct answer *rows, const struct control_ask *ask, const s
     answer_row_end(rows);
 }
 
-bool control_ask_session(struct control_ask *ask, const struct control_session *session)
+static void describe_known(struct answer *rows, const char *name, const char *value)
+{
+    if (value != NULL && value[0] != 0)
+        answer_string(rows, name, value);
+}
+
+static void describe_date(struct answer *rows, const char *name, int64_t seconds)
+{
+    char text[32];
+    struct tm parts;
+    time_t time = (time_t)seconds;
+    if (seconds != 0 && gmtime_r(&time, &parts) != NULL &&
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
+        answer_string(rows, name, text);
+}
+
+static void describe_s2s_stream(struct answer *rows, const struct control_s2s *s2s)
+{
+    answer_string(rows, "direction", s2s->is_out ? "out" : "in");
+    answer_bool(rows, "bidi", s2s->is_bidi);
+    describe_known(rows, "address", s2s->address);
+    describe_known(rows, "tls", s2s->tls);
+    describe_known(rows, "cipher", s2s->cipher);
+    describe_known(rows, "proof", s2s->proof);
+    describe_known(rows, "certificate", s2s->certificate);
+    describe_date(rows, "expires", s2s->expires);
+    answer_number(rows, "pairs", s2s->pairs);
+}
+
+static void describe_s2s(struct answer *rows, const struct control_ask *ask, const void *row)
+{
+    static const char *const states[] = {"negotiating", "ready", "connecting", "resting"};
+    const struct control_s2s *s2s = row;
+    answer_row(rows);
+    answer_text(rows, "theirs", s2s->theirs);
+    answer_text(rows, "ours", s2s->ours);
+    answer_string(rows, "state", states[s2s->state]);
+    answer_number(rows, "shard", ask->shard);
+    if (s2s->is_stream)
+        describe_s2s_stream(rows, s2s);
+    answer_number(rows, "queued", s2s->queued);
+    if (s2s->age_ms >= 0)
+        answer_integer(rows, "age_s", s2s->age_ms / 1000);
+    describe_known(rows, "error", s2s->error);
+    if (s2s->failures > 0)
+        answer_number(rows, "failures", s2s->failures);
+    if (s2s->left_ms >= 0) /* up: 0 would be now */
+        answer_integer(rows, s2s->state == S2S_RESTING ? "next_s" : "gives_up_s", (s2s->left_ms + 999) / 1000);
+    answer_row_end(rows);
+}
+
+static bool add(struct control_ask *ask, struct span key, const void *row,
+                void (*describe)(struct answer *rows, const struct control_ask *ask, const void *row))
 {
     struct control_ask_private *private = ask->private;
-    if (session->jid.size < private->prefix_size ||
-        memcmp(session->jid.ptr, private->prefix, private->prefix_size) != 0)
+    if (key.size < private->prefix_size || memcmp(key.ptr, private->prefix, private->prefix_size) != 0)
         return true;
     if (private->count == private->count_max)
         return false;
     struct answer *rows = &private->rows;
     size_t size = rows->size;
     bool has_row = rows->has_row;
-    describe(rows, ask, session);
+    describe(rows, ask, row);
     if (!rows->is_full) {
         private->count++;
         return true;
@@ -315,6 +371,16 @@ bool control_ask_session(struct control_ask *ask, const struct control_session *
     rows->size = size;
     rows->has_row = has_row;
     return false;
+}
+
+bool control_ask_session(struct control_ask *ask, const struct control_session *session)
+{
+    return add(ask, session->jid, session, describe_session);
+}
+
+bool control_ask_s2s(struct control_ask *ask, const struct control_s2s *s2s)
+{
+    return add(ask, s2s->theirs, s2s, describe_s2s);
 }
 
 void control_answered(struct control *control, struct control_ask *ask)

@@ -31,6 +31,8 @@ struct store;
 /* A question to a shard, owned by control; the shard's from hooks.ask() to control_answered(). */
 enum control_ask_kind {
     ASK_SESSIONS, /* walk the sessions from position on: control_ask_session() for each, CONTROL_ASK_SCAN at most */
+    ASK_S2S, /* the same with streams to and from other servers, and with pairs that have none: control_ask_s2s() */
+    ASK_S2S_CLOSE, /* close all streams with domain, and let nobody rest from it: count is how many */
 };
 
 struct control_ask {
@@ -39,7 +41,9 @@ struct control_ask {
     /* Kept by the shard from one ask to the next of the same question: where it is in its table. Starts at 0. Sessions
      * that come or go in between may be missed or listed twice. */
     uint64_t position;
-    bool is_done; /* the shard sets it: nothing is left behind position */
+    bool is_done;       /* the shard sets it: nothing is left behind position */
+    struct span domain; /* ASK_S2S_CLOSE: theirs, prepared */
+    uint64_t count;
     struct control_ask_private *private;
 };
 
@@ -56,9 +60,35 @@ struct control_session {
     uint64_t queued; /* bytes that wait for it */
 };
 
+enum control_s2s_state { S2S_NEGOTIATING, S2S_READY, S2S_CONNECTING, S2S_RESTING };
+
+/* A stream with another server; or, CONNECTING and RESTING, a pair of domains that has none. Empty strings, NULL and -1
+ * are left out of the answer. */
+struct control_s2s {
+    struct span theirs, ours;
+    enum control_s2s_state state;
+    bool is_stream;
+    bool is_out;
+    bool is_bidi;
+    const char *address;
+    const char *tls;
+    const char *cipher;
+    const char *proof;       /* "certificate", "dialback": how they proved their domain, or we were let in */
+    const char *certificate; /* "valid", or what is wrong with theirs */
+    int64_t expires;         /* it does: seconds since 1970; 0: none was judged */
+    unsigned pairs;          /* proven on this stream */
+    uint64_t queued;         /* bytes */
+    int64_t age_ms;
+    const char *error; /* RESTING: what every stanza is answered */
+    unsigned failures; /* in a row */
+    int64_t left_ms;   /* CONNECTING: until it is given up; RESTING: until the next attempt is allowed */
+};
+
 /* On the shard: adds the session if the question wants it. False when the answer is full: the session was not added,
  * so position must stay at it, and the shard answers now. */
 bool control_ask_session(struct control_ask *ask, const struct control_session *session);
+/* The same, of domains that begin as the question wants. */
+bool control_ask_s2s(struct control_ask *ask, const struct control_s2s *s2s);
 /* Any thread: the ask is control's again. */
 void control_answered(struct control *control, struct control_ask *ask);
 

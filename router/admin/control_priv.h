@@ -34,15 +34,15 @@ struct control_ask_private {
     struct console *console;
     uint32_t generation; /* of that console when it asked */
     bool is_out;
-    char prefix[1024];
+    char prefix[1024]; /* or the domain */
     size_t prefix_size;
     uint64_t count_max, count;
     struct answer rows;
 };
 
 /* Posts a question of this console to a shard; false if it cannot be taken now. */
-bool control_ask_sessions(struct console *console, unsigned shard, uint64_t position, struct span prefix,
-                          uint64_t count_max);
+bool control_ask(struct console *console, enum control_ask_kind kind, unsigned shard, uint64_t position,
+                 struct span prefix, uint64_t count_max);
 /* Posts for this console; its task's reply gets the answer. False if the store's queue is full for now. */
 bool control_store(struct console *console, enum store_op op, struct span key, struct span value);
 const struct config *control_configuration(struct control *control);

@@ -62,3 +62,18 @@ void survey_sessions(struct shard *shard, struct control_ask *ask)
         ask->position = position_of(next, 0);
     }
 }
+
+void survey_answer(struct shard *shard, struct control_ask *ask)
+{
+    switch (ask->kind) {
+    case ASK_SESSIONS:
+        survey_sessions(shard, ask);
+        break;
+    case ASK_S2S:
+        survey_s2s(shard, ask);
+        break;
+    case ASK_S2S_CLOSE:
+        survey_s2s_close(shard, ask);
+        break;
+    }
+}

@@ -9,5 +9,10 @@
 
 struct shard;
 
-/* Fills the ask with the shard's next sessions, a bounded number; the caller gives it back with control_answered(). */
+/* Answers the ask, or a bounded part of it; the caller gives it back with control_answered(). */
+void survey_answer(struct shard *shard, struct control_ask *ask);
+
 void survey_sessions(struct shard *shard, struct control_ask *ask);
+/* survey_s2s.c */
+void survey_s2s(struct shard *shard, struct control_ask *ask);
+void survey_s2s_close(struct shard *shard, struct control_ask *ask);

@@ -10,6 +10,11 @@ static const struct {
 #undef STANZA_ERROR
 };
 
+const char *reply_error_name(enum stanza_error error)
+{
+    return errors[error].condition;
+}
+
 static struct xml_writer frame(struct chain *chain, struct chunk_pool *pool, const char *name, const char *type,
                                struct span from, struct span to, struct span id)
 {

@@ -16,6 +16,8 @@ enum stanza_error {
     NO_STANZA_ERROR = STANZA_ERROR_COUNT
 };
 
+/* "item-not-found". */
+const char *reply_error_name(enum stanza_error error);
 /* from and to with ptr NULL are left out, an empty id too; text may be NULL. */
 void reply_error(struct chain *chain, struct chunk_pool *pool, enum stanza_kind kind, struct span from, struct span to,
                  struct span id, enum stanza_error error, const char *text);

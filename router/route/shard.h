@@ -21,6 +21,7 @@
 struct contact;
 struct overflow;
 struct resolver_client;
+struct s2s;
 
 struct shard {
     unsigned index;
@@ -38,6 +39,8 @@ struct shard {
     uint32_t pair_count;              /* in them */
     struct resolver_client *resolver; /* NULL: no other server is looked for */
     uint64_t contact_serial;
+    struct s2s *servers; /* streams with other servers, newest first: router/s2s/s2s.h */
+    uint64_t server_serial;
     struct contact *contacts;    /* under way: router/s2s/contact.h */
     struct chain work;           /* the payload being routed; empty between two stanzas */
     struct verify *verify_first; /* passwords to judge: router/stream/verify.h */

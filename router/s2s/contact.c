@@ -240,6 +240,8 @@ void contact_opened(struct shard *shard, struct io_conn *conn, int error)
     contact->has_connected = true;
     contact->conn = NULL;
     contact->stream = s2s_dialled(contact, conn, candidate->is_direct_tls);
+    if (contact->stream)
+        stream_keep_address(contact->stream, &candidate->address.head);
     if (!contact->stream || contact->stream->state == STREAM_CLOSING) {
         contact->stream = NULL;
         io_close(shard->io, conn);

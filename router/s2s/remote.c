@@ -261,3 +261,14 @@ void remote_stream_ended(struct pair *pair)
     else
         become_idle(pair);
 }
+
+void remote_end_rest(struct shard *shard, struct span domain)
+{
+    const struct remote *remote = table_find(&shard->remotes, domain);
+    for (struct pair *pair = remote ? remote->first : NULL; pair; pair = pair->next) {
+        if (pair->state != PAIR_RESTING)
+            continue;
+        pair->failures = 0;
+        become_idle(pair);
+    }
+}

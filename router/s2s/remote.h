@@ -69,6 +69,9 @@ void remote_deliver(struct shard *shard, struct letter *letter);
 struct pair *remote_pair(struct shard *shard, struct span local, struct span domain);
 struct pair *remote_pair_find(const struct shard *shard, struct span local, struct span domain);
 
+/* Whoever rests after failures may be tried at once. */
+void remote_end_rest(struct shard *shard, struct span domain);
+
 /* The end of what contact_begin() began, one of both. ready also when the peer's own stream may carry our stanzas
  * (XEP-0288): a contact under way is then given up. */
 void remote_ready(struct pair *pair, struct stream *stream);

@@ -112,6 +112,27 @@ static enum counter gauge_of(const struct s2s *s2s)
     return s2s->is_out ? COUNTER_S2S_STREAMS_OUT : COUNTER_S2S_STREAMS_IN;
 }
 
+void s2s_enter(struct s2s *s2s)
+{
+    struct shard *shard = s2s->stream.shard;
+    s2s->serial = ++shard->server_serial;
+    s2s->previous = NULL;
+    s2s->next = shard->servers;
+    if (shard->servers)
+        shard->servers->previous = s2s;
+    shard->servers = s2s;
+}
+
+void s2s_leave(struct s2s *s2s)
+{
+    if (s2s->next)
+        s2s->next->previous = s2s->previous;
+    if (s2s->previous)
+        s2s->previous->next = s2s->next;
+    else
+        s2s->stream.shard->servers = s2s->next;
+}
+
 void s2s_fails(struct s2s *s2s, enum counter failure)
 {
     if (!s2s->is_ready && !s2s->failure)

@@ -32,7 +32,9 @@ struct s2s_name {
 };
 
 struct s2s {
-    struct stream stream; /* first */
+    struct stream stream;        /* first */
+    struct s2s *next, *previous; /* of the shard's, newest first */
+    uint64_t serial;             /* on this shard, rising */
     bool is_out : 1;
     bool is_bidi : 1;    /* asked for and granted */
     bool may_bidi : 1;   /* in: asked for; out: offered */
@@ -74,6 +76,9 @@ bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours);
 bool s2s_has_name(const struct s2s *s2s, struct span theirs);
 /* A pair was proven. False: too many, or memory is refused. */
 bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof);
+/* The stream is on its shard, and leaves it. */
+void s2s_enter(struct s2s *s2s);
+void s2s_leave(struct s2s *s2s);
 /* Not proven yet, and never will be, for that reason: an enum counter. The first one said stays. */
 void s2s_fails(struct s2s *s2s, enum counter failure);
 /* Proven: it counts as a stream from now on, until s2s_ending(). */

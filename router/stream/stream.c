@@ -75,6 +75,8 @@ static void list_add(struct shard *shard, struct stream *stream)
     if (shard->streams)
         shard->streams->previous = stream;
     shard->streams = stream;
+    if (stream->is_s2s)
+        s2s_enter(s2s_of(stream));
 }
 
 static void unlink_from(struct stream **head, struct stream *stream, bool dirty_list)
@@ -87,6 +89,8 @@ static void unlink_from(struct stream **head, struct stream *stream, bool dirty_
 static void list_remove(struct stream *stream)
 {
     struct shard *shard = stream->shard;
+    if (stream->is_s2s)
+        s2s_leave(s2s_of(stream));
     if (shard->cursor == stream)
         shard->cursor = stream->next;
     if (stream->next)
@@ -164,7 +168,7 @@ void stream_set_deadline(struct stream *stream, uint64_t ms)
         wheel_cancel(stream->shard->wheel, &stream->timer);
 }
 
-static void address_keep(struct stream *stream, const struct sockaddr *peer)
+void stream_keep_address(struct stream *stream, const struct sockaddr *peer)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     if (peer && peer->sa_family == AF_INET) {
@@ -223,7 +227,7 @@ void stream_accept(struct shard *shard, struct io_conn *conn, enum listener_tag 
     }
     if (is_s2s)
         shard_count(shard, COUNTER_S2S_ACCEPTED, 1);
-    address_keep(stream, peer);
+    stream_keep_address(stream, peer);
     if (!crowd_enter(stream) || (direct_tls && !crowd_may_handshake(stream))) {
         /* Nothing that could be said is read before TLS; a flood is cheapest to answer with a reset. */
         stream->state = STREAM_CLOSING;

@@ -98,6 +98,7 @@ struct stream {
 
 /* Frees a stream whose io has ended: nothing is sent, nobody is told. */
 void stream_drop(struct stream *stream);
+void stream_keep_address(struct stream *stream, const struct sockaddr *peer);
 /* The peer's address as text. */
 #define STREAM_ADDRESS_SIZE 46u
 const char *stream_address(const struct stream *stream, char out[STREAM_ADDRESS_SIZE]);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the operator sees of streams with other servers, and may do to them. */
+#include "router/admin/control_priv.h"
+#include "router/admin/survey.h"
 #include "tests/sim/actor.h"
 
 #include <setjmp.h>
@@ -78,6 +80,115 @@ static void ping(struct stage *stage, const char *domain, uint64_t ms)
 #define OPEN "s2s.enabled=true", "s2s.tls_required=false"
 static const char *const home_open[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", NULL};
 static const char *const away_open[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", NULL};
+
+/* ------------------------------------------------------------------------------------------------ show, close */
+
+/* What all shards of a router answer; each ask has room for little, so that there are several. */
+static void survey(struct rig *rig, enum control_ask_kind kind, const char *domain, char *out, size_t room,
+                   uint64_t *count)
+{
+    size_t size = 0;
+    *count = 0;
+    out[0] = '\0';
+    for (unsigned shard = 0; shard < rig->shard_count; shard++) {
+        struct control_ask_private private = {.count_max = 2};
+        struct control_ask *ask = &private.ask;
+        *ask = (struct control_ask){.kind = kind, .shard = shard, .private = &private, .domain = span_str(domain)};
+        while (!ask->is_done) {
+            answer_init(&private.rows, CONTROL_ASK_ROOM, false);
+            private.count = 0;
+            survey_answer(&rig->shards[shard], ask);
+            assert_true(size + private.rows.size < room);
+            memcpy(out + size, private.rows.bytes, private.rows.size);
+            size += private.rows.size;
+            out[size] = '\0';
+            answer_fini(&private.rows);
+        }
+        *count += ask->count;
+    }
+}
+
+static void expect_rows(struct rig *rig, unsigned rows, const char *one, const char *two)
+{
+    char text[8192];
+    uint64_t count;
+    unsigned lines = 0;
+    survey(rig, ASK_S2S, "", text, sizeof text, &count);
+    for (const char *c = text; *c; c++)
+        lines += *c == '\n';
+    if (lines != rows || !strstr(text, one) || !strstr(text, two))
+        fail_msg("%u rows: %s", lines, text);
+}
+
+static uint64_t close_streams(struct rig *rig, const char *domain)
+{
+    char text[8];
+    uint64_t count;
+    survey(rig, ASK_S2S_CLOSE, domain, text, sizeof text, &count);
+    assert_string_equal(text, "");
+    for (unsigned i = 0; i < rig->shard_count; i++)
+        io_notify(rig->shards[i].io);
+    return count;
+}
+
+static void show__of_one_stream__each_side_its_own_view(void **state)
+{
+    (void)state;
+    for (unsigned shards = 1; shards <= 3; shards++) {
+        struct stage stage;
+        stage_open(&stage, shards, "example.net", home_open, away_open);
+        expect_rows(stage.home, 0, "", "");
+        ping(&stage, "example.net", 3000);
+        expect_rows(stage.home, 1, "example.net ours=example.com state=ready shard=",
+                    " direction=out bidi=true address=127.0.0.2 proof=dialback pairs=1 queued=0 age_s=");
+        expect_rows(stage.away, 1,
+                    "example.com ours=example.net state=ready shard=", " direction=in bidi=true address=");
+        stage_close(&stage);
+    }
+}
+
+static void show__of_pairs_without_a_stream__until_when(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {
+        OPEN, "s2s.routes=slow.example=127.0.0.2:5000 down.example=127.0.0.2:5001 third.example=127.0.0.2:5001", NULL};
+    struct stage stage;
+    stage_open(&stage, 2, "example.net", settings, away_open);
+    world_set_far(stage.home->world, 5000, FAR_SILENT);
+    ping(&stage, "slow.example", 10);
+    ping(&stage, "down.example", 10);
+    ping(&stage, "third.example", 1000);
+    expect_rows(stage.home, 3, "slow.example ours=example.com state=connecting shard=", " gives_up_s=29\n");
+    expect_rows(stage.home, 3, "down.example ours=example.com state=resting shard=",
+                " queued=0 error=remote-server-not-found failures=1 next_s=");
+    assert_int_equal(close_streams(stage.home, "down.example"), 0);
+    expect_rows(stage.home, 2, "slow.example", "third.example"); /* it rests no more */
+    run(&stage, 9000);
+    expect_rows(stage.home, 1, "slow.example", " error=remote-server-not-found failures=1 next_s=");
+    stage_close(&stage);
+}
+
+static void close__of_a_stream__the_next_stanza_opens_another(void **state)
+{
+    (void)state;
+    for (unsigned shards = 1; shards <= 3; shards++) {
+        struct stage stage;
+        stage_open(&stage, shards, "example.net", home_open, away_open);
+        ping(&stage, "example.net", 3000);
+        assert_int_equal(close_streams(stage.home, "nowhere.example"), 0);
+        assert_int_equal(close_streams(stage.home, "example.net"), 1);
+        run(&stage, 1000);
+        expect_rows(stage.home, 0, "", "");
+        assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 0);
+        ping(&stage, "example.net", 3000);
+        assert_int_equal(stage.heard, 2);
+        assert_int_equal(stage.errors, 0);
+        assert_int_equal(close_streams(stage.away, "example.com"), 1); /* the one who was called may do it too */
+        run(&stage, 1000);
+        expect_rows(stage.home, 0, "", "");
+        stage_close(&stage);
+    }
+}
 
 /* ------------------------------------------------------------------------------------------------ counters */
 
@@ -174,6 +285,9 @@ static void counters__of_a_certificate_that_does_not_fit__only_where_it_was_judg
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(show__of_one_stream__each_side_its_own_view),
+        cmocka_unit_test(show__of_pairs_without_a_stream__until_when),
+        cmocka_unit_test(close__of_a_stream__the_next_stanza_opens_another),
         cmocka_unit_test(counters__of_one_stream__both_sides_tell_it),
         cmocka_unit_test(counters__of_each_failure__its_own_and_no_other),
         cmocka_unit_test(counters__of_a_certificate_that_does_not_fit__only_where_it_was_judged),

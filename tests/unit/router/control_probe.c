@@ -84,6 +84,58 @@ static void answer_sessions(const struct probe *probe, struct control_ask *ask)
     ask->is_done = ask->position == probe->sessions;
 }
 
+/* One stream on shard 0; on the other one, a pair that connects and one that rests. */
+static void answer_s2s(struct control_ask *ask)
+{
+    static const struct control_s2s stream = {.theirs = {"there.example", 13},
+                                              .ours = {"localhost", 9},
+                                              .state = S2S_READY,
+                                              .is_stream = true,
+                                              .is_out = true,
+                                              .is_bidi = true,
+                                              .address = "192.0.2.1",
+                                              .tls = "TLSv1.3",
+                                              .cipher = "C",
+                                              .proof = "certificate",
+                                              .certificate = "valid",
+                                              .expires = 1893456000,
+                                              .pairs = 1,
+                                              .queued = 7,
+                                              .age_ms = 61999,
+                                              .left_ms = -1};
+    static const struct control_s2s pairs[] = {
+        {.theirs = {"slow.example", 12}, .ours = {"localhost", 9}, .state = S2S_CONNECTING, .age_ms = -1, .left_ms = 1},
+        {.theirs = {"down.example", 12},
+         .ours = {"localhost", 9},
+         .state = S2S_RESTING,
+         .age_ms = -1,
+         .error = "remote-server-timeout",
+         .failures = 3,
+         .left_ms = 8000},
+    };
+    const struct control_s2s *rows = ask->shard == 0 ? &stream : pairs;
+    unsigned count = ask->shard == 0 ? 1 : 2;
+    while (ask->position < count && control_ask_s2s(ask, &rows[ask->position]))
+        ask->position++;
+    ask->is_done = ask->position == count;
+}
+
+static void answer_ask(const struct probe *probe, struct control_ask *ask)
+{
+    switch (ask->kind) {
+    case ASK_SESSIONS:
+        answer_sessions(probe, ask);
+        break;
+    case ASK_S2S:
+        answer_s2s(ask);
+        break;
+    case ASK_S2S_CLOSE:
+        ask->count = span_is(ask->domain, "there.example") ? ask->shard + 1 : 0;
+        ask->is_done = true;
+        break;
+    }
+}
+
 static void *shard_main(void *context)
 {
     struct probe *probe = context;
@@ -95,7 +147,7 @@ static void *shard_main(void *context)
         }
         struct control_ask *next = probe->asks[--probe->ask_count];
         pthread_mutex_unlock(&probe->lock);
-        answer_sessions(probe, next);
+        answer_ask(probe, next);
         control_answered(probe->control, next);
         pthread_mutex_lock(&probe->lock);
     }

@@ -899,6 +899,43 @@ static void admin_page__of_docs__names_every_command(void **state)
     free(text);
 }
 
+/* ---- other servers ---- */
+
+#define S2S_STREAM                                                                                                     \
+    "there.example ours=localhost state=ready shard=0 direction=out bidi=true address=192.0.2.1 tls=TLSv1.3 cipher=C " \
+    "proof=certificate certificate=valid expires=2030-01-01T00:00:00Z pairs=1 queued=7 age_s=61\n"
+#define S2S_SLOW "slow.example ours=localhost state=connecting shard=1 queued=0 gives_up_s=1\n"
+#define S2S_DOWN                                                                                                       \
+    "down.example ours=localhost state=resting shard=1 queued=0 error=remote-server-timeout failures=3 next_s=8\n"
+
+static void show_s2s__of_streams_and_pairs__tells_each(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "show s2s", S2S_STREAM S2S_SLOW S2S_DOWN "OK\n\n");
+    probe_expect(&probe, "show s2s 2", S2S_STREAM S2S_SLOW "OK\n\n");
+    probe_expect(&probe, "show s2s 9 down", S2S_DOWN "OK\n\n");
+    probe_expect(&probe, "show s2s nowhere.example", "OK\n\n");
+    probe_expect(
+        &probe, "json show s2s slow",
+        "[{\"theirs\":\"slow.example\",\"ours\":\"localhost\",\"state\":\"connecting\",\"shard\":1,\"queued\":0,"
+        "\"gives_up_s\":1}]\nOK\n\n");
+    probe_expect(&probe, "show s2s a b", "ERROR the first word is not a number up to 1000000\n\n");
+}
+
+static void s2s_close__of_a_domain__asks_every_shard(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "s2s close there.example", "closed: 3\nOK\n\n");
+    probe_expect(&probe, "s2s close THERE.Example", "closed: 3\nOK\n\n"); /* as it stands in addresses */
+    probe_expect(&probe, "json s2s close other.example", "{\"closed\":0}\nOK\n\n");
+    probe_expect(&probe, "s2s close", "ERROR usage: s2s close DOMAIN\n\n");
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "s2s close a@b");
+    assert_memory_equal(answer, "ERROR not a domain: ", 20);
+    free(answer);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest alone[] = {
@@ -909,6 +946,8 @@ int main(void)
         cmocka_unit_test(admin_page__of_docs__names_every_command),
     };
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(show_s2s__of_streams_and_pairs__tells_each),
+        cmocka_unit_test(s2s_close__of_a_domain__asks_every_shard),
         cmocka_unit_test(command__that_is_unknown__is_an_error),
         cmocka_unit_test(command__with_wrong_arguments__tells_its_usage),
         cmocka_unit_test(commands__sent_at_once__are_answered_in_order),
