@@ -232,6 +232,30 @@ static bool refuse_value(const struct config *config, enum config_key_index inde
     return false;
 }
 
+/* "example.org" or "*.example.org", spelled as it stands in addresses: what would never match is a mistake. */
+static bool is_domain_pattern(const char *item)
+{
+    char prepared[JID_PART_MAX];
+    size_t size;
+    struct span name = span_str(item);
+    if (name.size > 2 && item[0] == '*' && item[1] == '.')
+        name = span_skip(name, 2);
+    return jid_prepare_domain(name, prepared, &size) == JID_OK && span_equal(span_of(prepared, size), name);
+}
+
+static bool check_patterns(const struct config *config, enum config_key_index index, const struct config_list *list,
+                           struct err *err)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        char reason[256];
+        if (is_domain_pattern(list->items[i]))
+            continue;
+        snprintf(reason, sizeof(reason), "\"%.200s\" is no domain as it stands in addresses", list->items[i]);
+        return refuse_value(config, index, reason, err);
+    }
+    return true;
+}
+
 /* Of the mechanisms configured at least one must be strong enough for every domain. */
 static bool check_strength(const struct config *config, struct err *err)
 {
@@ -273,6 +297,9 @@ static bool check_together(const struct config *config, struct err *err)
         return refuse_value(config, CONFIG_KEY_sasl_mechanisms, "empty, and sasl.anonymous is off: nobody could log in",
                             err);
     if (!check_strength(config, err))
+        return false;
+    if (!check_patterns(config, CONFIG_KEY_s2s_allow, &config->s2s_allow, err) ||
+        !check_patterns(config, CONFIG_KEY_s2s_deny, &config->s2s_deny, err))
         return false;
     if (config->limits_stanza_size_unauthenticated > config->limits_stanza_size)
         return refuse_value(config, CONFIG_KEY_limits_stanza_size_unauthenticated, "larger than limits.stanza_size",

@@ -59,7 +59,7 @@ static const char manual_head[] =
     "- There are no includes.\n"
     "\n";
 
-static const char *type_text(enum config_type type)
+static const char *type_text(enum config_type type, bool has_choices)
 {
     switch (type) {
     case CONFIG_BOOL:
@@ -77,7 +77,7 @@ static const char *type_text(enum config_type type)
     case CONFIG_CHOICE:
         return "one of";
     case CONFIG_LIST:
-        return "list of";
+        return has_choices ? "list of" : "list of domains";
     case CONFIG_ADDRESSES:
         return "list of ADDRESS:PORT";
     }
@@ -92,7 +92,7 @@ static void print_number(const struct config_key *key, uint64_t number, FILE *ou
 
 static void print_type(const struct config_key *key, FILE *out)
 {
-    fputs(type_text(key->type), out);
+    fputs(type_text(key->type, key->choices[0] != 0), out);
     if (key->max > 0) {
         fputs(", ", out);
         print_number(key, key->min, out);

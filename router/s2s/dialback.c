@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/access.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
 #include "router/s2s/s2s.h"
@@ -195,6 +196,11 @@ static void take_key(struct s2s *s2s, const struct message *message)
     const struct policy *policy = stream->shard->policy;
     if (!policy_has_domain(policy, message->ours)) {
         say_error(s2s, "db:result", message, "cancel", "item-not-found");
+        return;
+    }
+    if (!access_permits(policy->config, message->theirs)) {
+        shard_count(stream->shard, COUNTER_S2S_DENIED, 1);
+        say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }
     if (policy_has_domain(policy, message->theirs) || (policy->config->s2s_tls_required && !stream->tls) ||

@@ -19,8 +19,8 @@ struct s2s;
 struct shard;
 struct xml_stanza;
 
-#define DIALBACK_KEY_SIZE 64u /* hexadecimal digits */
-#define DIALBACK_ID_MAX 256u  /* bytes of the other side's stream id: both places that read one take no more */
+#define DIALBACK_KEY_SIZE 64u  /* hexadecimal digits */
+#define DIALBACK_ID_MAX   256u /* bytes of the other side's stream id: both places that read one take no more */
 
 /* Domains as prepared. Of the id no more than DIALBACK_ID_MAX bytes count. */
 void dialback_key(struct span secret, struct span receiving, struct span originating, struct span stream_id,

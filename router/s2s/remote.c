@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "router/route/deliver.h"
 #include "router/route/shard.h"
+#include "router/s2s/access.h"
 #include "router/s2s/contact.h"
 #include "router/stream/stream.h"
 #include "router/stream/unsent.h"
@@ -185,6 +186,8 @@ static void time_is_up(void *context, struct timer *timer)
 
 static bool connect_pair(struct pair *pair)
 {
+    if (!access_permits(pair->shard->policy->config, pair_remote(pair)))
+        return false; /* since a reload */
     pair->contact = contact_begin(pair);
     if (!pair->contact)
         return false;
@@ -210,10 +213,19 @@ static bool enqueue(struct pair *pair, struct letter *letter)
 
 void remote_deliver(struct shard *shard, struct letter *letter)
 {
-    struct pair *pair = remote_pair(shard, jid_domain(&letter->from), jid_domain(&letter->to));
+    struct span local = jid_domain(&letter->from), domain = jid_domain(&letter->to);
+    struct pair *pair = remote_pair_find(shard, local, domain);
+    bool is_ready = pair && pair->state == PAIR_READY;
+    if (!is_ready && !access_permits(shard->policy->config, domain)) {
+        shard_count(shard, COUNTER_S2S_DENIED, 1);
+        deliver_bounce(shard, letter, ERROR_NOT_ALLOWED); /* RFC 6120 s8.3.3.10 */
+        return;
+    }
+    if (!pair)
+        pair = remote_pair(shard, local, domain);
     bool is_taken = false;
     enum stanza_error error = ERROR_RESOURCE_CONSTRAINT;
-    if (pair && pair->state == PAIR_READY) {
+    if (is_ready) {
         is_taken = deliver_to_stream(shard, pair->stream, letter);
     } else if (pair && pair->state == PAIR_RESTING) {
         error = pair->error;

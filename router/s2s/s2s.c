@@ -3,6 +3,7 @@
 
 #include "core/base/log.h"
 #include "router/route/shard.h"
+#include "router/s2s/access.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
 
@@ -32,6 +33,15 @@ bool s2s_has_name(const struct s2s *s2s, struct span theirs)
         if (span_equal(name_theirs(name), theirs))
             return true;
     return false;
+}
+
+bool s2s_is_permitted(const struct s2s *s2s)
+{
+    const struct config *config = s2s->stream.shard->policy->config;
+    for (const struct s2s_name *name = s2s->names; name; name = name->next)
+        if (!access_permits(config, name_theirs(name)))
+            return false;
+    return !s2s->is_out || access_permits(config, s2s->remote);
 }
 
 bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof)

@@ -73,6 +73,8 @@ static inline bool s2s_is_ours(const struct stream *stream, struct span domain)
 
 /* May they speak so here? Prepared domains. */
 bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours);
+/* s2s.allow and s2s.deny are not against any domain of theirs. */
+bool s2s_is_permitted(const struct s2s *s2s);
 bool s2s_has_name(const struct s2s *s2s, struct span theirs);
 /* A pair was proven. False: too many, or memory is refused. */
 bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof);

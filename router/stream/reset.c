@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/s2s/s2s.h"
 #include "router/stream/mechanism.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
@@ -32,9 +33,12 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     return STREAM_NO_ERROR;
 }
 
-/* Another server comes back at once, so it is not asked what of the change concerns it. */
+/* Another server comes back at once, so it is not asked what of the change concerns it; one that is now denied stays
+ * away. */
 static enum stream_error judge_server(const struct stream *stream)
 {
+    if (!s2s_is_permitted((const struct s2s *)stream))
+        return STREAM_POLICY_VIOLATION_ERROR;
     return reset_is_stale(stream) ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
 }
 
@@ -56,7 +60,8 @@ static void judge(struct stream *stream, const struct policy *before)
     io_random(shard->io, &dice, sizeof dice);
     uint64_t spread = shard->policy->config->timeouts_reset_ms;
     shard_count(shard, COUNTER_RESETS, 1);
-    stream_end_later(stream, error, text, dice % (spread + 1));
+    const char *reason = error == STREAM_POLICY_VIOLATION_ERROR ? NULL : text;
+    stream_end_later(stream, error, reason, dice % (spread + 1));
 }
 
 void reset_streams(struct shard *shard, const struct policy *before)

@@ -3,6 +3,7 @@
 
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/access.h"
 #include "router/s2s/s2s.h"
 #include "tls/engine.h"
 
@@ -188,6 +189,10 @@ static enum stream_error take_server_from(struct stream *stream, const struct xm
         return STREAM_INVALID_FROM_ERROR;
     if (nego->from)
         return span_equal(jid_domain(&jid), span_str(nego->from)) ? STREAM_NO_ERROR : STREAM_INVALID_FROM_ERROR;
+    if (!access_permits(stream->shard->policy->config, jid_domain(&jid))) {
+        shard_count(stream->shard, COUNTER_S2S_DENIED, 1);
+        return STREAM_POLICY_VIOLATION_ERROR;
+    }
     if (!keep(&copy, jid_domain(&jid)))
         return STREAM_RESOURCE_CONSTRAINT_ERROR;
     nego->from = (char *)(uintptr_t)copy.ptr;

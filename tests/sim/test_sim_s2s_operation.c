@@ -190,6 +190,76 @@ static void close__of_a_stream__the_next_stanza_opens_another(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ allow, deny */
+
+static void deny__of_a_domain__not_allowed_out_policy_violation_in(void **state)
+{
+    (void)state;
+    static const char *const denies[] = {"s2s.deny=example.net", "s2s.deny=*.net", "s2s.allow=*.example.net"};
+    for (unsigned i = 0; i < 3; i++) {
+        const char *const settings[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", denies[i], NULL};
+        struct stage stage;
+        stage_open(&stage, 1 + i, "example.net", settings, away_open);
+        ping(&stage, "example.net", 50);
+        assert_string_equal(stage.error, "not-allowed");
+        assert_int_equal(home_count(&stage, COUNTER_S2S_DIALLED), 0);
+        assert_int_equal(home_count(&stage, COUNTER_S2S_DENIED), 1);
+        struct peer *peer = peer_connect_to(stage.home->group, 0, LISTEN_S2S);
+        peer_send(peer, SPAN("<stream:stream xmlns='jabber:server' version='1.0' from='example.net' to='example.com' "
+                             "xmlns:stream='http://etherx.jabber.org/streams'>"));
+        rig_run(stage.home, 20);
+        struct span got = peer_received(peer);
+        assert_non_null(memmem(got.ptr, got.size, "<policy-violation", 17));
+        assert_non_null(memmem(got.ptr, got.size, "</stream:stream>", 16));
+        assert_int_equal(home_count(&stage, COUNTER_S2S_DENIED), 2);
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
+/* No 'from' in the header: the first name is that of the key. */
+static void deny__of_a_dialback_key__not_authorized_and_not_checked(void **state)
+{
+    (void)state;
+    const char *const settings[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", "s2s.deny=example.net", NULL};
+    struct stage stage;
+    stage_open(&stage, 1, "example.net", settings, away_open);
+    struct peer *peer = peer_connect_to(stage.home->group, 0, LISTEN_S2S);
+    peer_send(peer, SPAN("<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' "
+                         "to='example.com' xmlns:stream='http://etherx.jabber.org/streams'>"
+                         "<db:result from='example.net' to='example.com'>k</db:result>"));
+    rig_run(stage.home, 50);
+    struct span got = peer_received(peer);
+    assert_non_null(memmem(got.ptr, got.size, "<not-authorized", 15));
+    assert_int_equal(home_count(&stage, COUNTER_S2S_DIALLED), 0);
+    peer_free(peer);
+    stage_close(&stage);
+}
+
+/* Where a reload denies a domain its streams end, whoever opened them, and stay away; where it allows it again they
+ * come back. */
+static void deny__by_a_reload__ends_streams(void **state)
+{
+    (void)state;
+    static const char *const denied[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", "s2s.deny=example.net",
+                                         "timeouts.reset=0ms", NULL};
+    struct stage stage;
+    stage_open(&stage, 2, "example.net", home_open, away_open);
+    ping(&stage, "example.net", 3000);
+    assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 1);
+    rig_reload(stage.home, denied);
+    run(&stage, 1000);
+    assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 0);
+    ping(&stage, "example.net", 100);
+    assert_string_equal(stage.error, "not-allowed");
+    rig_reload(stage.home, home_open);
+    run(&stage, 1000);
+    ping(&stage, "example.net", 1000);
+    assert_string_equal(stage.error, "");
+    assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 1);
+    stage_close(&stage);
+}
+
 /* ------------------------------------------------------------------------------------------------ counters */
 
 static void counters__of_one_stream__both_sides_tell_it(void **state)
@@ -288,6 +358,9 @@ int main(void)
         cmocka_unit_test(show__of_one_stream__each_side_its_own_view),
         cmocka_unit_test(show__of_pairs_without_a_stream__until_when),
         cmocka_unit_test(close__of_a_stream__the_next_stanza_opens_another),
+        cmocka_unit_test(deny__of_a_domain__not_allowed_out_policy_violation_in),
+        cmocka_unit_test(deny__of_a_dialback_key__not_authorized_and_not_checked),
+        cmocka_unit_test(deny__by_a_reload__ends_streams),
         cmocka_unit_test(counters__of_one_stream__both_sides_tell_it),
         cmocka_unit_test(counters__of_each_failure__its_own_and_no_other),
         cmocka_unit_test(counters__of_a_certificate_that_does_not_fit__only_where_it_was_judged),
