@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Sessions against a router of tools/testbed that make it say as much of what it can say as possible."""
 import base64
+import re
+import socket
 import threading
 
 import bed as bed_module
+import tap
+import throwaway
 import wire
 from wire import BIND, SASL, STREAM
 
@@ -228,6 +232,111 @@ def shutdown(bed):
     stop.join()
 
 
+# ---- another server ----
+
+SERVER_HEADER = ("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+                 "xmlns:stream='http://etherx.jabber.org/streams' version='1.0' from='{}' to='localhost'{}>")
+
+
+class Neighbour:
+    """Another server's end of a connection, word by word; what the router says there goes to the tap."""
+
+    def __init__(self, connected, port):
+        """port: the bed's, if the router has accepted the connection; None if it has dialled."""
+        self.socket, self.tap, self.bytes = connected, tap.Connection(port), b""
+        self.socket.settimeout(wire.WAIT)
+
+    def say(self, *words):
+        self.socket.sendall("".join(words).encode())
+
+    def hear(self, *words):
+        """Until all of these were said, which were not before; b"" stands for the end."""
+        for word in words:
+            while word.encode() not in self.bytes or not word:
+                data = self.tap.heard(self.socket.recv(65536))
+                self.bytes += data
+                if not data:
+                    assert not word, (word, self.bytes)
+                    return self
+            self.bytes = self.bytes[self.bytes.index(word.encode()) + len(word):]
+        return self
+
+    def finish(self):
+        self.say("</stream:stream>")
+        self.socket.shutdown(socket.SHUT_WR)
+        self.hear("")
+        self.socket.close()
+
+
+def call(bed, port, header=SERVER_HEADER.format("peer.example", "")):
+    neighbour = Neighbour(socket.create_connection(("127.0.0.1", port)), bed.port)
+    neighbour.say(header)
+    return neighbour
+
+
+def answer(listener, name, features="<stream:features/>"):
+    """The router has dialled: it gets a header."""
+    neighbour = Neighbour(listener.accept()[0], None)
+    neighbour.hear("<stream:stream ", ">")
+    neighbour.say(SERVER_HEADER.format(name, " id='a-neighbours-stream'"), features)
+    return neighbour
+
+
+def calls(bed, port, listener):
+    """The neighbour opens: what is wrong, then dialback for one pair, in both directions."""
+    for header in (SERVER_HEADER.format("peer.example", "").replace("localhost", "nowhere.example"),
+                   SERVER_HEADER.format("a@peer.example", ""), wire.header().decode()):
+        call(bed, port, header).hear("</stream:stream>").finish()
+    neighbour = call(bed, port).hear("</stream:features>")
+    neighbour.say("<bidi xmlns='urn:xmpp:bidi'/><db:result from='peer.example' to='localhost'>a key</db:result>")
+    own = answer(listener, "peer.example").hear("<db:verify ")
+    while b"</db:verify>" not in own.bytes:
+        own.bytes += own.tap.heard(own.socket.recv(65536))
+    ident = re.search(rb" id='([^']*)'", own.bytes).group(1).decode()
+    own.say(f"<db:verify from='peer.example' to='localhost' id='{ident}' type='valid'/>")
+    own.hear("</stream:stream>").finish()
+    neighbour.hear("type='valid'/>")
+    addresses = "from='a@peer.example/r' to='{}' id='i1'"
+    neighbour.say(f"<iq type='get' {addresses.format('localhost')}>{PAYLOADS['info']}</iq>")
+    neighbour.hear("</iq>")
+    neighbour.say(f"<message {addresses.format('nobody@localhost')}><body>x</body></message>")
+    neighbour.hear("</message>")
+    neighbour.say("<db:verify from='peer.example' to='localhost' id='x'>no key</db:verify>")
+    neighbour.hear("type='invalid'/>")
+    neighbour.say("<db:result from='peer.example' to='nowhere.example'>a key</db:result>")
+    neighbour.hear("</db:result>")
+    neighbour.say("<message from='a@other.example' to='user0@localhost'/>")
+    neighbour.hear("<invalid-from").finish()
+
+
+def is_called(bed, listener):
+    """The router opens: it is let in by dialback, and speaks."""
+    client = bed.login("user0", "caller", secure=False)
+    client.message("a@other.example", "in jabber:server", "chat")
+    neighbour = answer(listener, "other.example", "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/>"
+                       "</dialback><bidi xmlns='urn:xmpp:features:bidi'/></stream:features>")
+    neighbour.hear("<bidi ", "<db:result ", "</db:result>")
+    neighbour.say("<db:result from='other.example' to='localhost' type='valid'/>")
+    neighbour.hear("in jabber:server", "</message>")
+    neighbour.say("<iq type='get' from='other.example' to='localhost' id='i2'>", PAYLOADS["version"], "</iq>")
+    neighbour.hear("</iq>").finish()
+    client.end()
+
+
+def neighbours(folder):
+    port = throwaway.free_port()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(wire.WAIT)
+        routes = ",".join(f"{name}=127.0.0.1:{listener.getsockname()[1]}" for name in ("peer.example", "other.example"))
+        bed = bed_module.Bed(folder, plaintext=True, users=2, settings=(
+            f"listen.s2s=127.0.0.1:{port}", "s2s.enabled=true", "s2s.tls_required=false", f"s2s.routes={routes}"))
+        try:
+            calls(bed, port, listener)
+            is_called(bed, listener)
+        finally:
+            bed.stop()
+
+
 def run(folder):
     bed = bed_module.Bed(folder / "tls")
     try:
@@ -243,3 +352,4 @@ def run(folder):
         optional_tls(bed)
     finally:
         bed.stop()
+    neighbours(folder / "servers")

@@ -23,6 +23,11 @@ NAMESPACES = {
     "version": "jabber:iq:version",
     "time": "urn:xmpp:time",
     "ping": "urn:xmpp:ping",
+    "n": "jabber:server",
+    "db": "jabber:server:dialback",
+    "dialback": "urn:xmpp:features:dialback",
+    "canbidi": "urn:xmpp:features:bidi",
+    "bidi": "urn:xmpp:bidi",
 }
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -250,6 +255,138 @@ ROWS = [
     ("two pings in one", f"{ASKED}/ping:ping", repeat),
 ]
 
+# Between servers: what the one says who answers, and what the other says who has opened the stream.
+ANSWERS = "/s:stream[@id]"
+OPENS = "/s:stream[not(@id)]"
+OFFER = f"{ANSWERS}/s:features[sasl:mechanisms or dialback:dialback or canbidi:bidi]"
+# What the router says itself to another server: no client's full address is in it, or it is an error.
+SERVER_OWN = "/s:stream/n:*[not(contains(@from, '/')) or @type='error']"
+ANSWER = "/s:stream/db:*[@type='valid' or @type='invalid']"
+SERVER_ROWS = [
+    # the header
+    ("server: header without id", f"{ANSWERS}[s:features]", drop("id")),
+    ("server: header with a short id", ANSWERS, put("id", "1", "", "abcdef012345")),
+    ("server: opens with an id", f"{OPENS}[*]", put("id", "0123456789abcdef0123456789abcdef")),
+    ("server: opens to nobody", OPENS, drop("to")),
+    ("server: opens from nobody", OPENS, drop("from")),
+    ("server: header from a user", "/s:stream", put("from", "user@example.com", "", "example.com/r", "a b")),
+    ("server: header to a user", "/s:stream[@to]", put("to", "user@example.com", "", "example.com/r")),
+    ("server: header without version", "/s:stream[s:features]", drop("version")),
+    ("server: header without language", "/s:stream", drop(LANG)),
+    ("server: another root", "/s:stream", rename("s:streams")),
+    # features
+    ("server: features of no name", "/s:stream/s:features", rename("s:featured")),
+    ("server: features twice", "/s:stream/s:features", repeat),
+    ("server: features from who opens", f"{OPENS}[*]/*[1]", lambda element, dice: element.addprevious(made("s:features"))),
+    ("server: a feature of no namespace", "/s:stream/s:features", lambda element, dice: element.append(etree.Element("x"))),
+    ("server: starttls alone and not required", f"{ANSWERS}/s:features[count(*)=1]/tls:starttls[tls:required]/tls:required",
+     rename("tls:needed")),
+    ("server: starttls with a word", f"{ANSWERS}/s:features/tls:starttls", write("now")),
+    ("server: more beside a required starttls", f"{ANSWERS}/s:features[tls:starttls/tls:required]",
+     lambda element, dice: element.append(dice.choice([made("dialback:dialback"), made("canbidi:bidi"), sasl_offer()]))),
+    ("server: no mechanism", OFFER + "/sasl:mechanisms", empty),
+    ("server: a client's mechanism", OFFER + "/sasl:mechanisms/sasl:mechanism",
+     write("PLAIN", "SCRAM-SHA-256", "ANONYMOUS", "external", "")),
+    ("server: mechanism of another name", OFFER + "/sasl:mechanisms/sasl:mechanism", rename("sasl:mechanisms")),
+    ("server: mechanisms twice", OFFER + "/sasl:mechanisms", repeat),
+    ("server: dialback with a word", OFFER + "/dialback:dialback", write("yes")),
+    ("server: dialback of another name", OFFER + "/dialback:dialback", rename("dialback:back")),
+    ("server: dialback without errors", OFFER + "/dialback:dialback/dialback:errors", remove),
+    ("server: dialback errors with content", OFFER + "/dialback:dialback/dialback:errors", write("x")),
+    ("server: bidi as a request among features", OFFER + "/canbidi:bidi", rename("bidi:bidi")),
+    ("server: bidi of another name", OFFER + "/canbidi:bidi", rename("canbidi:both")),
+    ("server: bidi with content", OFFER + "/canbidi:bidi", write("x")),
+    ("server: binding offered", "/s:stream/s:features", add("bind:bind")),
+    ("server: limits twice", "/s:stream/s:features/limits:limits", repeat),
+    # TLS and SASL
+    ("server: more behind proceed", f"{ANSWERS}/tls:proceed", repeat),
+    ("server: success with content", f"{ANSWERS}/sasl:success", write("YWJj")),
+    ("server: success of another name", f"{ANSWERS}/sasl:success", rename("sasl:successful")),
+    ("server: more behind success", f"{ANSWERS}/sasl:success", repeat),
+    ("server: request for TLS with content", f"{OPENS}/tls:starttls", add("tls:required")),
+    ("server: request for TLS in another namespace", f"{OPENS}/tls:starttls", rename("sasl:starttls")),
+    ("server: auth without a mechanism", f"{OPENS}/sasl:auth", drop("mechanism")),
+    ("server: auth by another mechanism", f"{OPENS}/sasl:auth", put("mechanism", "PLAIN", "", "external")),
+    ("server: auth that is not base64", f"{OPENS}/sasl:auth", write("b.example", "", "YWJ", "====")),
+    ("server: auth of another name", f"{OPENS}/sasl:auth", rename("sasl:authenticate")),
+    ("server: auth twice", f"{OPENS}/sasl:auth", repeat),
+    ("server: bidi behind what authenticates", f"{OPENS}[bidi:bidi]/bidi:bidi", swap_with_next),
+    ("server: bidi twice", f"{OPENS}/bidi:bidi", repeat),
+    ("server: bidi with words", f"{OPENS}/bidi:bidi", write("please")),
+    ("server: bidi as a feature", f"{OPENS}/bidi:bidi", rename("canbidi:bidi")),
+    # dialback
+    ("server: key from nobody", "/s:stream/db:result[not(@type)]", drop("from")),
+    ("server: key to nobody", "/s:stream/db:result[not(@type)]", drop("to")),
+    ("server: key from a user", "/s:stream/db:result[not(@type)]", put("from", "a@example.com", "example.com/r", "")),
+    ("server: key that is none", "/s:stream/db:result[not(@type)]", write("", "0123", "X" * 64)),
+    ("server: key twice", "/s:stream/db:result[not(@type)]", repeat),
+    ("server: key on an answered stream", f"{ANSWERS}/db:result[@type]",
+     lambda element, dice: element.addnext(made("db:result", "0" * 64, **{"from": "a.example", "to": "b.example"}))),
+    ("server: question without id", "/s:stream/db:verify[not(@type)]", drop("id")),
+    ("server: question without a key", "/s:stream/db:verify[not(@type)]", write("")),
+    ("server: question of another name", "/s:stream/db:verify[not(@type)]", rename("db:validate")),
+    ("server: answer of an unknown type", "/s:stream/db:*[@type]", put("type", "ok", "", "Valid")),
+    ("server: answer with content", ANSWER, write("0123")),
+    ("server: answer in another namespace", "/s:stream/db:*[@type]", rename("n:result")),
+    ("server: answer about nobody", "/s:stream/db:*[@type]", put("to", "", "a@example.com")),
+    ("server: result with an id", "/s:stream/db:result", put("id", "1")),
+    ("server: dialback error without <error/>", "/s:stream/db:*[@type='error']", empty),
+    ("server: dialback error of another name", "/s:stream/db:*[@type='error']/n:error", rename("n:failure")),
+    ("server: dialback error in the namespace of dialback", "/s:stream/db:*[@type='error']/n:error", rename("db:error")),
+    ("server: dialback error without a condition", "/s:stream/db:*[@type='error']/n:error", empty),
+    ("server: dialback error with an unknown condition", "/s:stream/db:*[@type='error']/n:error/e:*", rename(NO_CONDITION)),
+    ("server: dialback error with a type that does not fit", "/s:stream/db:*[@type='error']/n:error", put("type", "continue")),
+    ("server: dialback error that says valid", "/s:stream/db:*[@type='error']", put("type", "valid")),
+    # stanzas
+    ("server: stanza without from", "/s:stream/n:*", drop("from")),
+    ("server: stanza without to", "/s:stream/n:*", drop("to")),
+    ("server: stanza from nobody", "/s:stream/n:*", put("from", "", "@example.com", "user@example.com/")),
+    ("server: stanza of the other content namespace", "/s:stream/n:*", lambda element, dice: setattr(
+        element, "tag", element.tag.replace("server", "client"))),
+    ("server: child of the other content namespace", "/s:stream/n:*",
+     lambda element, dice: element.append(etree.Element("{jabber:client}x"))),
+    ("server: body of the other content namespace", "/s:stream/n:message/n:body", rename("c:body")),
+    ("server: unknown stanza", "/s:stream/n:*", rename("n:request")),
+    ("server: text in a stanza", "/s:stream/n:*", write("x")),
+    ("server: message of an unknown type", "/s:stream/n:message", put("type", "sms", "")),
+    ("server: unknown child of its own stanza", SERVER_OWN, add("n:no-such-child")),
+    ("server: stanza in front of what lets it in", f"{ANSWERS}[n:*]/db:result[@type='valid']",
+     lambda element, dice: element.addprevious(made("n:message", **{"from": "a.example", "to": "b.example"}))),
+    ("server: stanza beside a question", f"{OPENS}/db:verify[not(@type)]",
+     lambda element, dice: element.addnext(made("n:message", **{"from": "a.example", "to": "b.example"}))),
+    ("server: stanza error without a condition", "/s:stream/n:*/n:error", empty),
+    # stream errors
+    ("server: stream error with an unknown condition", "/s:stream/s:error/se:*[1]", rename("se:invalid-id")),
+    ("server: more behind the stream error", "/s:stream/s:error", repeat),
+]
+# The sessions between servers without one of which the rows above say little.
+SERVER_MUST_BE_SEEN = [
+    f"{ANSWERS}/s:features[count(*)=1]/tls:starttls/tls:required",
+    f"{ANSWERS}/s:features/sasl:mechanisms",
+    f"{ANSWERS}/s:features[canbidi:bidi]/dialback:dialback/dialback:errors",
+    f"{ANSWERS}/tls:proceed",
+    f"{ANSWERS}/tls:failure",
+    f"{ANSWERS}/sasl:success",
+    f"{ANSWERS}/s:features[not(*)]/following-sibling::n:message | {ANSWERS}/s:features[limits:*][count(*)=1]/following-sibling::n:message",
+    f"{OPENS}/tls:starttls",
+    f"{OPENS}[bidi:bidi]/sasl:auth",
+    f"{OPENS}[bidi:bidi]/db:result/following-sibling::n:message",
+    f"{OPENS}/db:result[not(preceding-sibling::bidi:bidi)]",
+    f"{OPENS}/db:verify",
+    f"{OPENS}[n:message][not(db:*)]",
+    *(f"{ANSWERS}/db:result[@type='{kind}']" for kind in ("valid", "invalid", "error")),
+    *(f"{ANSWERS}/db:verify[@type='{kind}']" for kind in ("valid", "invalid", "error")),
+    *(f"/s:stream/s:error/se:{name}" for name in (
+        "conflict", "host-unknown", "improper-addressing", "invalid-from", "invalid-namespace", "not-authorized",
+        "system-shutdown", "unsupported-stanza-type")),
+    "//n:message/n:error/e:service-unavailable",
+    "//n:iq[@type='result']",
+]
+
+
+def is_between_servers(root):
+    return root.nsmap.get(None) == NAMESPACES["n"]
+
 
 # Every place of router/ that writes XML, as emitters() finds it, and the rows above that it would have to do for one of
 # them to be sent: whoever adds a place adds a row for it. Or, where no grammar sees it, a case of
@@ -265,6 +402,29 @@ EMITTERS = {
     "router/route/reply.c errors[error].condition": ["error without condition", "error with an unknown condition",
                                                      "error of a stream's namespace"],
     "router/route/reply.c text": ["error with its text first"],
+    "router/s2s/border.c forward": ["stanza of the other content namespace", "child of the other content namespace",
+                                    "stanza from nobody", "prefixed-body"],
+    "router/s2s/dialback.c condition": ["server: dialback error with an unknown condition",
+                                        "server: dialback error without a condition"],
+    "router/s2s/dialback.c error": ["server: dialback error of another name", "server: dialback error without <error/>",
+                                    "server: dialback error in the namespace of dialback"],
+    "router/s2s/dialback.c name": ["server: question of another name", "server: answer in another namespace",
+                                   "server: key from nobody", "server: answer of an unknown type"],
+    "router/s2s/s2s_in.c bidi": ["server: bidi of another name", "server: bidi as a request among features",
+                                 "server: bidi with content"],
+    "router/s2s/s2s_in.c dialback": ["server: dialback of another name", "server: dialback with a word"],
+    "router/s2s/s2s_in.c errors": ["server: dialback without errors", "server: dialback errors with content"],
+    "router/s2s/s2s_in.c mechanism": ["server: mechanism of another name", "server: a client's mechanism"],
+    "router/s2s/s2s_in.c mechanisms": ["server: no mechanism", "server: mechanisms twice"],
+    "router/s2s/s2s_in.c required": ["server: starttls alone and not required"],
+    "router/s2s/s2s_in.c starttls": ["server: starttls with a word", "server: more beside a required starttls"],
+    "router/s2s/s2s_in.c stream:features": ["server: features of no name", "server: features twice"],
+    "router/s2s/s2s_in.c success": ["server: success of another name", "server: success with content"],
+    "router/s2s/s2s_out.c auth": ["server: auth of another name", "server: auth by another mechanism",
+                                  "server: auth that is not base64"],
+    "router/s2s/s2s_out.c bidi": ["server: bidi twice", "server: bidi as a feature", "server: bidi with words"],
+    "router/s2s/s2s_out.c starttls": ["server: request for TLS with content",
+                                      "server: request for TLS in another namespace"],
     "router/stream/bind.c bind": ["binding answered in another namespace", "bound twice"],
     "router/stream/bind.c jid": ["bound to nothing", "bound to a bare address", "bound to two addresses"],
     "router/stream/mechanism.c channel-binding": ["unknown binding type",

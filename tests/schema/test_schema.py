@@ -33,7 +33,7 @@ def build_folder():
     return pathlib.Path(bed_module.sluiced()).parents[1]
 
 
-def simulate(folder, names=("routing", "limits", "silence")):
+def simulate(folder, names=("routing", "limits", "silence", "s2s")):
     """Simulated tests of the build that the router under test is of."""
     build = build_folder()
     programs = [build / "tests" / "sim" / f"test_sim_{name}" for name in names]
@@ -43,7 +43,8 @@ def simulate(folder, names=("routing", "limits", "silence")):
         subprocess.run(["ninja", "-C", build, *(str(path.relative_to(build)) for path in wanted)], check=True,
                        stdout=subprocess.DEVNULL)
     env = {**os.environ, "SL_TAP": str(folder), "SL_TEST_CERTS": str(certificates),
-           "SL_TEST_DATA": str(bed_module.ROOT / "tests" / "data")}
+           "SL_TEST_DATA": str(bed_module.ROOT / "tests" / "data"),
+           "SL_SEEDS": "6"}  # of those that dial at once: all of them sound alike here
     for program in programs:
         done = subprocess.run([program], env=env, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -89,9 +90,19 @@ def roots_of(folder):
 
 
 @pytest.fixture(scope="module")
-def roots(simulated, lived):
+def all_roots(simulated, lived):
     """The valid streams, shorter ones first: there a mutation says more."""
     return sorted(roots_of(simulated) + roots_of(lived), key=len)
+
+
+@pytest.fixture(scope="module")
+def roots(all_roots):
+    return [root for root in all_roots if not mutations.is_between_servers(root)]
+
+
+@pytest.fixture(scope="module")
+def server_roots(all_roots):
+    return [root for root in all_roots if mutations.is_between_servers(root)]
 
 
 # ---- what was recorded ----
@@ -122,6 +133,11 @@ def test_streams__of_live_sessions__are_valid(lived):
 def test_live_sessions__have_seen(roots, xpath):
     """A grammar that was never asked about something says nothing about it."""
     assert any(mutations.places(root, xpath) for root in roots)
+
+
+@pytest.mark.parametrize("xpath", mutations.SERVER_MUST_BE_SEEN)
+def test_sessions_between_servers__have_seen(server_roots, xpath):
+    assert any(mutations.places(root, xpath) for root in server_roots)
 
 
 # ---- odd stanzas, and what becomes of them ----
@@ -160,18 +176,27 @@ def test_answer__to_odd_stanza__is_valid(bed, tmp_path, data):
 # Holds 6120:4.8.3/6 6120:4.9.2/3 6120:6.4.5/1 6120:6.5/1.
 @pytest.mark.parametrize("row", mutations.ROWS, ids=[row[0] for row in mutations.ROWS])
 def test_mutated_stream__is_refused(roots, row):
+    assert_refused(roots, row)
+
+
+@pytest.mark.parametrize("row", mutations.SERVER_ROWS, ids=[row[0] for row in mutations.SERVER_ROWS])
+def test_mutated_stream_between_servers__is_refused(server_roots, row):
+    assert_refused(server_roots, row)
+
+
+def assert_refused(roots, row):
     dice = random.Random(f"{SEED} {row[0]}")
     candidates = [root for root in roots if mutations.places(root, row[1])]
     assert candidates, f"no recorded stream has {row[1]}"
     for root in candidates[:1] + dice.sample(candidates, min(len(candidates), STREAMS_A_MUTATION)):
         mutated = mutations.mutate(root, row, dice)
-        assert not grammar.compiled().validate(mutated), \
+        assert not validate.schema_of(root).validate(mutated), \
             f"SL_SEED={SEED}: accepted: {validate.etree.tostring(mutated).decode()[:2000]}"
 
 
 def test_every_emitter__has_a_mutation(request):
     """Who adds a place to router/ that writes XML names in mutations.EMITTERS what it would do wrong."""
-    rows = {row[0] for row in mutations.ROWS}
+    rows = {row[0] for row in mutations.ROWS + mutations.SERVER_ROWS}
     cases = {mark.kwargs["ids"][n] for mark in test_bytes__that_no_grammar_sees__are_refused.pytestmark
              for n in range(len(mark.kwargs["ids"]))}
     assert mutations.emitters(bed_module.ROOT) == set(mutations.EMITTERS)
