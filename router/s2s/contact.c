@@ -34,7 +34,6 @@ struct contact {
     unsigned next_candidate;
     enum stanza_error error; /* if there is nobody to connect to */
     struct candidate candidates[CONTACT_CANDIDATES_MAX];
-    bool has_connected; /* somebody answered: a failure is not "not found" */
 };
 
 struct shard *contact_shard(const struct contact *contact)
@@ -82,7 +81,7 @@ static void give_up(struct contact *contact)
     struct pair *pair = contact->pair;
     struct shard *shard = contact->shard;
     struct dialback_check *check = contact->check;
-    enum stanza_error error = contact->has_connected ? ERROR_REMOTE_SERVER_TIMEOUT : contact->error;
+    enum stanza_error error = contact->error;
     contact->check = NULL;
     contact_free(contact);
     if (check) {
@@ -117,11 +116,11 @@ static void candidate_add(struct contact *contact, const struct resolver_candida
         (struct candidate){.address = found->addresses[address], .is_direct_tls = found->is_direct_tls};
 }
 
-/* RFC 6120 s8.3.3.16, s8.3.3.17: a domain without a server is not found; one that could not be asked for may be there
- * later. */
+/* RFC 6120 s10.4.3: a domain without a server is not found. If it has some, no stream can be negotiated with them, were
+ * it only that they refuse connections; and one that could not be asked for may be there later. */
 static enum stanza_error error_of(enum resolver_status status)
 {
-    bool is_passing = status == RESOLVER_TIMEOUT || status == RESOLVER_FAILED || status == RESOLVER_BUSY;
+    bool is_passing = status == RESOLVER_FOUND || status == RESOLVER_TIMEOUT || status == RESOLVER_FAILED || status == RESOLVER_BUSY;
     return is_passing ? ERROR_REMOTE_SERVER_TIMEOUT : ERROR_REMOTE_SERVER_NOT_FOUND;
 }
 
@@ -237,7 +236,6 @@ void contact_opened(struct shard *shard, struct io_conn *conn, int error)
     if (error)
         return; /* closed follows: contact_broken() */
     const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
-    contact->has_connected = true;
     contact->conn = NULL;
     contact->stream = s2s_dialled(contact, conn, candidate->is_direct_tls);
     if (contact->stream)

@@ -119,6 +119,7 @@ static void both_ways(const char *const *home, const char *const *away, unsigned
     stage_close(&stage);
 }
 
+/* Holds 6120:3.1/1 6120:4.8.3/1 6120:4.8.3/5 6120:feature/xml-namespace-content-server 6120:10.1/4. */
 static void bidi__message_and_answer__one_connection(void **state)
 {
     (void)state;
@@ -166,6 +167,7 @@ static void both_at_once(uint64_t seed, unsigned shards)
     stage_close(&stage);
 }
 
+/* Holds 6120:10.1/3 6120:10.1/5. */
 static void both_dial_at_once__bidi__one_stream_stays_and_nothing_is_lost(void **state)
 {
     (void)state;
@@ -205,6 +207,7 @@ static void secure_init(struct secure *secure, const char *home_certificate, con
     memcpy(secure->away, away, sizeof away);
 }
 
+/* Holds 6120:4.3.2/2 6120:4.3.3/2 6120:5.4.3.3/4 6120:6.4.6/2 6120:13.7.2/2. */
 static void certificates__of_both__one_connection_by_external(void **state)
 {
     (void)state;
@@ -216,6 +219,8 @@ static void certificates__of_both__one_connection_by_external(void **state)
     both_ways(secure.home, secure.away, 2, 1);
 }
 
+/* Holds 6120:5.4.3.1/4 6120:5.4.3.1/5 6120:13.7.2/1 6120:13.7.2/3 6120:13.9.5/2 6120:10.4.3/3. */
+/* Holds 6120:feature/tls-certs 6120:feature/tls-correlate. */
 /* A valid certificate of another domain: nothing by it, all by dialback if allowed. */
 static void certificates__that_do_not_fit__are_worth_nothing(void **state)
 {
@@ -247,20 +252,33 @@ static void expect_error(struct stage *stage, const char *condition, uint64_t wi
     assert_string_equal(stage->romeo_heard.error, condition);
 }
 
-static void unreachable__refused_or_unknown__not_found_at_once(void **state)
+/* Holds 6120:13.9.2/1 6120:feature/stream-fqdn-resolution stanza:remote-server-not-found - no name server knows it. */
+static void unreachable__unknown__not_found_at_once(void **state)
 {
     (void)state;
-    const char *const closed_port[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5000", NULL};
     const char *const no_route[] = {OPEN, NULL};
     const char *const off[] = {HOME_ROUTES, NULL};
-    const char *const *const cases[] = {closed_port, no_route, off};
-    for (unsigned i = 0; i < 3; i++) {
+    const char *const *const cases[] = {no_route, off};
+    for (unsigned i = 0; i < 2; i++) {
         struct stage stage;
         stage_open(&stage, 1, NULL, 1, cases[i], away_bidi);
         expect_error(&stage, "remote-server-not-found", 50);
         expect_error(&stage, "remote-server-not-found", 20); /* while the pair rests: without a dial */
         stage_close(&stage);
     }
+}
+
+/* Holds 6120:10.4.3/3 stanza:remote-server-timeout - the other server refuses connections, is silent or is not trusted.
+ */
+static void unreachable__refused__timeout_at_once(void **state)
+{
+    (void)state;
+    struct stage stage;
+    const char *const closed_port[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5000", NULL};
+    stage_open(&stage, 1, NULL, 1, closed_port, away_bidi);
+    expect_error(&stage, "remote-server-timeout", 50);
+    expect_error(&stage, "remote-server-timeout", 20);
+    stage_close(&stage);
 }
 
 static void unreachable__silent__timeout_then_at_once(void **state)
@@ -286,7 +304,7 @@ static void unreachable__then_reachable__tried_again_after_the_rest(void **state
     stage_open(&stage, 1, NULL, 1, later, away_bidi);
     actor_send(&stage.romeo, "<iq to='late.example' type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>");
     run(&stage, 50);
-    assert_string_equal(stage.romeo_heard.error, "remote-server-not-found");
+    assert_string_equal(stage.romeo_heard.error, "remote-server-timeout");
     struct rig *late = rig_join(stage.home, "late.example", "127.0.0.3", 1, 0, guest);
     run(&stage, 2100);
     unsigned errors = stage.romeo_heard.errors, count = stage.romeo_heard.count;
@@ -301,6 +319,7 @@ static void unreachable__then_reachable__tried_again_after_the_rest(void **state
     stage_close(&stage);
 }
 
+/* Holds 6120:10.4.3/4. */
 static void offline__user_of_the_other_server__its_error_comes_back(void **state)
 {
     (void)state;
@@ -344,6 +363,7 @@ static void raw_expect(struct stage *stage, struct peer *peer, const char *bytes
     "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' from='example.net' to='" to  \
     "' xmlns:stream='http://etherx.jabber.org/streams'>"
 
+/* Holds 6120:4.7.2/4 stanza:not-authorized - a dialback key that the policy does not take, or for our own domain. */
 static void strangers__whatever_they_say__the_exact_error(void **state)
 {
     (void)state;
@@ -367,6 +387,7 @@ static void strangers__whatever_they_say__the_exact_error(void **state)
     stage_open(&stage, 1, NULL, 1, home_bidi, away_bidi);
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct peer *peer = raw_connect(&stage, RAW_HEADER("example.com"));
+        assert_true(raw_has(peer, " to='example.net'")); /* RFC 6120 s4.7.2: their 'from' */
         assert_true(raw_has(peer, "<stream:features>"));
         raw_expect(&stage, peer, cases[i].says, cases[i].answer);
         peer_free(peer);
@@ -424,6 +445,8 @@ static void raw_stage(struct stage *stage, unsigned shards)
     world_set_far(stage->home->world, 6000, FAR_ACCEPTS);
 }
 
+/* Holds 6120:8.1.1.2/1 6120:8.1.1.2/2 6120:8.1.2.2/1 6120:8.1.2.2/2 6120:10.3/2 6120:10.4/1. */
+/* Holds 6120:feature/stanza-attribute-from-validate 6120:feature/stanza-attribute-to-validate. */
 static void proven__addresses_that_were_not__the_exact_error(void **state)
 {
     (void)state;
@@ -475,7 +498,8 @@ int main(void)
         cmocka_unit_test(both_dial_at_once__bidi__one_stream_stays_and_nothing_is_lost),
         cmocka_unit_test(certificates__of_both__one_connection_by_external),
         cmocka_unit_test(certificates__that_do_not_fit__are_worth_nothing),
-        cmocka_unit_test(unreachable__refused_or_unknown__not_found_at_once),
+        cmocka_unit_test(unreachable__unknown__not_found_at_once),
+        cmocka_unit_test(unreachable__refused__timeout_at_once),
         cmocka_unit_test(unreachable__silent__timeout_then_at_once),
         cmocka_unit_test(unreachable__then_reachable__tried_again_after_the_rest),
         cmocka_unit_test(offline__user_of_the_other_server__its_error_comes_back),
