@@ -34,7 +34,6 @@ REASONS = pathlib.Path(__file__).resolve().parent / "reasons.txt"
 KINDS = {
     "client": "asks something of clients, not of a server",
     "peer": "asks something of the other side",
-    "s2s": "belongs to server-to-server streams, which are not served yet",
     "words": "defines words, or repeats a requirement that has a row of its own",
     "people": "asks something of operators, registries or authors of extensions",
     "absent": "an optional part that Sluice leaves out, so that its rules have no subject",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Everything that the router sends in recorded sessions, simulated and live, is what the grammars of docs/schema
 say."""
+import base64
 import contextlib
 import os
 import pathlib
@@ -114,7 +115,7 @@ def assert_valid(folder, streams_min, stanzas_min):
     assert not report.faults, "\n".join(report.faults)
 
 
-# Holds 6120:11.1/2 6120:11.3/1 6120:11.3/3.
+# Holds 6120:11.1/2 6120:11.3/1 6120:11.3/3 6120:4.7.1/1 6120:4.8.3/1.
 def test_streams__of_simulations__are_valid(simulated):
     assert_valid(simulated, 200, 150)
 
@@ -138,6 +139,12 @@ def test_live_sessions__have_seen(roots, xpath):
 @pytest.mark.parametrize("xpath", mutations.SERVER_MUST_BE_SEEN)
 def test_sessions_between_servers__have_seen(server_roots, xpath):
     assert any(mutations.places(root, xpath) for root in server_roots)
+
+
+# Holds 6120:4.3.6/7 6120:6.3.8/4.
+def test_authorization_identity__between_servers__is_the_domain(server_roots):
+    asked = [(root.get("from"), auth.text) for root in server_roots for auth in mutations.places(root, "/s:stream/sasl:auth")]
+    assert asked and all(base64.b64decode(text).decode() == domain for domain, text in asked)
 
 
 # ---- odd stanzas, and what becomes of them ----

@@ -171,7 +171,8 @@ static void proceed__and_more_in_plain_text__cut_off(void **state)
     scene_close(&scene);
 }
 
-/* RFC 6120 s3.3: random, and longer from failure to failure. Holds 6120:feature/stream-reconnect. */
+/* RFC 6120 s3.3: random, and longer from failure to failure.
+ * Holds 6120:feature/stream-reconnect. */
 static void rests__failure_after_failure__twice_as_long_up_to_the_longest(void **state)
 {
     (void)state;

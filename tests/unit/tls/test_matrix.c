@@ -341,6 +341,7 @@ static void check_row(const struct row *row, unsigned index)
     free_files(&files);
 }
 
+/* Holds 6120:13.7.2/1 6120:13.7.2/2 6120:feature/tls-certs. */
 /* Holds 6120:13.7.1.1/2 6120:13.7.1.1/5 6120:13.7.1.1/7. */
 static void chains__of_the_matrix__have_their_outcomes(void **state)
 {

@@ -99,6 +99,7 @@ static bool is_for(const struct credential *credential, const char *domain)
            identity_matches(&credential->identity, span_str(domain), "xmpp-server");
 }
 
+/* Holds 6120:5.4.3.1/5. */
 static void both__present_good_certificates__know_each_other(void **state)
 {
     struct anchors *anchors = load_anchors(cert_path("ca.pem"));
@@ -216,6 +217,7 @@ static void credential__taken__outlives_its_engine(void **state)
     credential_free(credential);
 }
 
+/* Holds 6120:13.6/2. */
 /* What one peer sent must not help the next: the authority is not kept. */
 static void authority__sent_by_one_peer__is_not_there_for_the_next(void **state)
 {
