@@ -160,11 +160,11 @@ static void show__of_pairs_without_a_stream__until_when(void **state)
     ping(&stage, "third.example", 1000);
     expect_rows(stage.home, 3, "slow.example ours=example.com state=connecting shard=", " gives_up_s=29\n");
     expect_rows(stage.home, 3, "down.example ours=example.com state=resting shard=",
-                " queued=0 error=remote-server-not-found failures=1 next_s=");
+                " queued=0 error=remote-server-timeout failures=1 next_s=");
     assert_int_equal(close_streams(stage.home, "down.example"), 0);
     expect_rows(stage.home, 2, "slow.example", "third.example"); /* it rests no more */
     run(&stage, 9000);
-    expect_rows(stage.home, 1, "slow.example", " error=remote-server-not-found failures=1 next_s=");
+    expect_rows(stage.home, 1, "slow.example", " error=remote-server-timeout failures=1 next_s=");
     stage_close(&stage);
 }
 
