@@ -444,6 +444,31 @@ def test_stream__between_servers__follows_its_grammar(content, is_valid):
     assert grammar.compiled("server-stream").validate(root) == is_valid
 
 
+OPENED = ("<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' from='example.com' "
+          "to='example.org' xmlns:stream='http://etherx.jabber.org/streams' xml:lang='en'>")
+ASKS_TLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+AUTH = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>ZXhhbXBsZS5jb20=</auth>"
+KEY = f"<db:result from='example.com' to='example.org'>{'0' * 64}</db:result>"
+
+
+@pytest.mark.parametrize("text, is_valid", [
+    (OPENED + ASKS_TLS + OPENED + AUTH + OPENED + MESSAGE + END, True),
+    (OPENED + KEY + MESSAGE + END, True),
+    (OPENED + AUTH + KEY + MESSAGE + END, True),                            # XEP-0178 s3: EXTERNAL has failed
+    (OPENED + END, True),
+    (OPENED + MESSAGE + END, False),                                        # RFC 6120 s4.3.5: nobody has let it in
+    (OPENED + ASKS_TLS + OPENED + MESSAGE + END, False),
+    (OPENED + MESSAGE + KEY + END, False),
+    (OPENED + KEY + OPENED + MESSAGE + END, False),                         # nothing allows a restart
+    (OPENED.replace(" xmlns:db='jabber:server:dialback'", "") + END, False),  # XEP-0220 s2
+    (OPENED + KEY.replace("db:result", "result").replace("<result", "<result xmlns='jabber:server:dialback'") + END, False),
+    (OPENED.replace("xmlns:db", "xmlns:x") + KEY.replace("db:", "x:") + END, False),
+], ids=["external", "dialback", "dialback-behind-external", "nothing", "nobody-let-in", "nobody-let-in-under-tls", "key-behind",
+        "restart", "header-without-db", "default-namespace", "another-prefix"])
+def test_bytes__of_who_opens_a_stream_between_servers(text, is_valid):
+    assert (not validate.check_connection(text.encode()).faults) == is_valid
+
+
 # ---- the grammars themselves ----
 
 def conditions(path):
