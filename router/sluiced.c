@@ -129,7 +129,13 @@ static bool load_seed(const char *store_path, uint8_t seed[64], struct err *err)
 static void answer(struct shard *shard, void *question)
 {
     struct worker *worker = (struct worker *)((char *)shard - offsetof(struct worker, shard));
-    survey_answer(shard, question);
+    if (survey_answer(shard, question))
+        control_answered(worker->sluice->control, question);
+}
+
+static void answered(struct shard *shard, void *question)
+{
+    struct worker *worker = (struct worker *)((char *)shard - offsetof(struct worker, shard));
     control_answered(worker->sluice->control, question);
 }
 
@@ -389,6 +395,7 @@ static bool build(struct sluice *sluice, struct err *err)
         if (!shard_init(&worker->shard, i, sluice->router, sluice->policy, &worker->counters, client, err))
             return false;
         worker->shard.answer = answer;
+        worker->shard.answered = answered;
         if (sluice->resolver)
             worker->shard.resolver = resolver_client(sluice->resolver, i, wake_shard, worker);
     }

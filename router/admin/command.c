@@ -37,6 +37,10 @@ const struct command commands[] = {
     {"account export", "[PREFIX]", 0, 1, command_account_export, "All accounts with their SCRAM keys, a line each."},
     {"account import", "[replace]", 0, 1, command_account_import,
      "Accounts as exported, a line each, up to a line with a single dot. With replace, those there are overwritten."},
+    {"s2s test", "DOMAIN [FROM]", 1, 2, command_s2s_test,
+     "Resolves the domain, connects, negotiates a stream from our domain FROM (the first one) and closes it, telling "
+     "each "
+     "step; no stanza is sent, and streams that are there are left alone."},
     {"s2s close", "DOMAIN", 1, 1, command_s2s_close,
      "Closes all streams with that domain; what they have not sent goes out on the next one or is answered with an "
      "error. "

@@ -46,6 +46,7 @@ void command_account_list(struct console *console, const struct span *words, uns
 void command_account_export(struct console *console, const struct span *words, unsigned count);
 void command_account_import(struct console *console, const struct span *words, unsigned count);
 /* command_s2s.c */
+void command_s2s_test(struct console *console, const struct span *words, unsigned count);
 void command_s2s_close(struct console *console, const struct span *words, unsigned count);
 /* command_process.c */
 void command_reload(struct console *console, const struct span *words, unsigned count);

@@ -267,6 +267,9 @@ bool control_ask(struct console *console, enum control_ask_kind kind, unsigned s
         memcpy(ask->prefix, prefix.ptr, ask->prefix_size);
     ask->ask.domain = span_of(ask->prefix, ask->prefix_size);
     ask->ask.count = 0;
+    size_t ours_size = console->state.key_size < sizeof(ask->ours) ? console->state.key_size : 0;
+    memcpy(ask->ours, console->state.key, ours_size);
+    ask->ask.ours = span_of(ask->ours, ours_size);
     ask->count_max = count_max;
     ask->count = 0;
     answer_fini(&ask->rows);
@@ -381,6 +384,29 @@ bool control_ask_session(struct control_ask *ask, const struct control_session *
 bool control_ask_s2s(struct control_ask *ask, const struct control_s2s *s2s)
 {
     return add(ask, s2s->theirs, s2s, describe_s2s);
+}
+
+struct step {
+    const char *what;
+    bool is_good;
+    const char *text;
+};
+
+static void describe_step(struct answer *rows, const struct control_ask *ask, const void *row)
+{
+    const struct step *step = row;
+    (void)ask;
+    answer_row(rows);
+    answer_string(rows, "step", step->what);
+    answer_bool(rows, "ok", step->is_good);
+    answer_string(rows, "text", step->text);
+    answer_row_end(rows);
+}
+
+void control_ask_step(struct control_ask *ask, const char *what, bool is_good, const char *text)
+{
+    const struct step step = {what, is_good, text};
+    (void)add(ask, ask->domain, &step, describe_step);
 }
 
 void control_answered(struct control *control, struct control_ask *ask)

@@ -32,6 +32,8 @@ struct store;
 enum control_ask_kind {
     ASK_SESSIONS, /* walk the sessions from position on: control_ask_session() for each, CONTROL_ASK_SCAN at most */
     ASK_S2S, /* the same with streams to and from other servers, and with pairs that have none: control_ask_s2s() */
+    ASK_S2S_TEST,  /* reach domain from ours: control_ask_step() for each step, answered when it is over; count: 1 if
+                      good */
     ASK_S2S_CLOSE, /* close all streams with domain, and let nobody rest from it: count is how many */
 };
 
@@ -42,7 +44,8 @@ struct control_ask {
      * that come or go in between may be missed or listed twice. */
     uint64_t position;
     bool is_done;       /* the shard sets it: nothing is left behind position */
-    struct span domain; /* ASK_S2S_CLOSE: theirs, prepared */
+    struct span domain; /* ASK_S2S_CLOSE, ASK_S2S_TEST: theirs, prepared */
+    struct span ours;   /* ASK_S2S_TEST: likewise */
     uint64_t count;
     struct control_ask_private *private;
 };
@@ -89,6 +92,8 @@ struct control_s2s {
 bool control_ask_session(struct control_ask *ask, const struct control_session *session);
 /* The same, of domains that begin as the question wants. */
 bool control_ask_s2s(struct control_ask *ask, const struct control_s2s *s2s);
+/* What does not fit is left out. */
+void control_ask_step(struct control_ask *ask, const char *what, bool is_good, const char *text);
 /* Any thread: the ask is control's again. */
 void control_answered(struct control *control, struct control_ask *ask);
 

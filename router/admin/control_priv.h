@@ -35,12 +35,14 @@ struct control_ask_private {
     uint32_t generation; /* of that console when it asked */
     bool is_out;
     char prefix[1024]; /* or the domain */
+    char ours[1024];
     size_t prefix_size;
     uint64_t count_max, count;
     struct answer rows;
 };
 
-/* Posts a question of this console to a shard; false if it cannot be taken now. */
+/* Posts a question of this console to a shard, about the domain in state.key if there is one; false if it cannot be
+ * taken now. */
 bool control_ask(struct console *console, enum control_ask_kind kind, unsigned shard, uint64_t position,
                  struct span prefix, uint64_t count_max);
 /* Posts for this console; its task's reply gets the answer. False if the store's queue is full for now. */

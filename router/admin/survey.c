@@ -63,7 +63,7 @@ void survey_sessions(struct shard *shard, struct control_ask *ask)
     }
 }
 
-void survey_answer(struct shard *shard, struct control_ask *ask)
+bool survey_answer(struct shard *shard, struct control_ask *ask)
 {
     switch (ask->kind) {
     case ASK_SESSIONS:
@@ -75,5 +75,8 @@ void survey_answer(struct shard *shard, struct control_ask *ask)
     case ASK_S2S_CLOSE:
         survey_s2s_close(shard, ask);
         break;
+    case ASK_S2S_TEST:
+        return survey_s2s_test(shard, ask);
     }
+    return true;
 }

@@ -3,10 +3,15 @@
 #include "router/admin/survey.h"
 
 #include "router/route/shard.h"
+#include "router/s2s/access.h"
+#include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/trial.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
+
+#include <stdlib.h>
 
 /* A position counts down the serials of streams, newest first (0: none was listed yet); then, with this bit, it is the
  * remote's place in the table, and below it how many of its pairs an earlier answer had. */
@@ -162,4 +167,43 @@ void survey_s2s_close(struct shard *shard, struct control_ask *ask)
     }
     remote_end_rest(shard, ask->domain);
     ask->is_done = true;
+}
+
+struct test {
+    struct trial trial; /* first */
+    struct shard *shard;
+    struct control_ask *ask;
+};
+
+static void tell_step(struct trial *trial, const char *what, bool is_good, const char *text)
+{
+    control_ask_step(((struct test *)trial)->ask, what, is_good, text);
+}
+
+static void test_over(struct trial *trial, bool is_good)
+{
+    struct test *test = (struct test *)trial;
+    struct control_ask *ask = test->ask;
+    struct shard *shard = test->shard;
+    ask->count = is_good;
+    ask->is_done = true;
+    free(test);
+    shard->answered(shard, ask);
+}
+
+bool survey_s2s_test(struct shard *shard, struct control_ask *ask)
+{
+    ask->is_done = true;
+    if (!access_permits(shard->policy->config, ask->domain)) {
+        control_ask_step(ask, "access", false, "s2s.allow and s2s.deny are against it");
+        return true;
+    }
+    struct test *test = calloc(1, sizeof *test);
+    if (test)
+        *test = (struct test){{ask->ours, ask->domain, tell_step, test_over}, shard, ask};
+    if (test && contact_begin_trial(shard, &test->trial))
+        return false;
+    free(test);
+    control_ask_step(ask, "begin", false, shard->resolver ? "no memory" : "s2s.enabled was off at the start");
+    return true;
 }

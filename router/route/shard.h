@@ -50,9 +50,11 @@ struct shard {
     struct stream *streams;   /* all, doubly linked */
     struct xml_limits limits; /* of the policy: readers point here */
     struct xml_limits limits_unauthenticated;
-    struct overflow *overflow;                           /* per target shard */
-    uint64_t *wake_mask;                                 /* targets that got something this turn */
-    void (*answer)(struct shard *shard, void *question); /* of NOTICE_ASK: set by sluiced.c */
+    struct overflow *overflow; /* per target shard */
+    uint64_t *wake_mask;       /* targets that got something this turn */
+    /* Of NOTICE_ASK, set by sluiced.c: a question comes in; one that took its time is answered. */
+    void (*answer)(struct shard *shard, void *question);
+    void (*answered)(struct shard *shard, void *question);
     struct stream *cursor;      /* a walk over streams that takes several turns (drain, policy) */
     uint64_t drain_deadline_ms; /* 0: not draining */
     bool is_drained;            /* no stream is left here; mail is still taken until no shard has any */

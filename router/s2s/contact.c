@@ -7,6 +7,7 @@
 #include "router/s2s/remote.h"
 #include "router/s2s/resolver.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/trial.h"
 #include "router/stream/stream.h"
 
 #include <stdlib.h>
@@ -19,12 +20,13 @@ struct candidate {
     bool is_direct_tls;
 };
 
-/* Exactly one of pair and check is set. An attempt is a connection that is being made (conn), then a stream. */
+/* Exactly one of pair, check and trial is set. An attempt is a connection that is being made (conn), then a stream. */
 struct contact {
     struct contact *next, *previous; /* all of the shard */
     struct shard *shard;
     struct pair *pair;
     struct dialback_check *check;
+    struct trial *trial;
     struct io_conn *conn;
     struct stream *stream;
     struct timer timer; /* the next step: at once, or when an attempt took too long */
@@ -41,13 +43,22 @@ struct shard *contact_shard(const struct contact *contact)
     return contact->shard;
 }
 
+struct trial *contact_trial(const struct contact *contact)
+{
+    return contact->trial;
+}
+
 struct span contact_ours(const struct contact *contact)
 {
+    if (contact->trial)
+        return contact->trial->ours;
     return contact->pair ? pair_local(contact->pair) : contact->check->ours;
 }
 
 struct span contact_theirs(const struct contact *contact)
 {
+    if (contact->trial)
+        return contact->trial->theirs;
     return contact->pair ? pair_remote(contact->pair) : contact->check->theirs;
 }
 
@@ -81,9 +92,14 @@ static void give_up(struct contact *contact)
     struct pair *pair = contact->pair;
     struct shard *shard = contact->shard;
     struct dialback_check *check = contact->check;
+    struct trial *trial = contact->trial;
     enum stanza_error error = contact->error;
     contact->check = NULL;
     contact_free(contact);
+    if (trial) {
+        trial->over(trial, false);
+        return;
+    }
     if (check) {
         dialback_checked(shard, check, DIALBACK_UNREACHABLE);
         return;
@@ -136,6 +152,7 @@ void contact_resolved(void *context, const struct resolver_answer *answer)
     if (answer->status != RESOLVER_FOUND)
         shard_count(shard, COUNTER_S2S_FAILED_RESOLVE, 1);
     contact->error = error_of(answer->status);
+    trial_resolved(contact->trial, answer);
     for (unsigned i = 0; answer->status == RESOLVER_FOUND && i < answer->count; i++)
         for (unsigned j = 0; j < answer->candidates[i].address_count; j++)
             candidate_add(contact, &answer->candidates[i], j);
@@ -161,8 +178,11 @@ static void next_step(void *context, struct timer *timer)
         ask(contact);
         return;
     }
-    if (contact->conn || contact->stream)
+    if (contact->conn || contact->stream) {
+        const struct candidate *before = &contact->candidates[contact->next_candidate - 1];
         shard_count(shard, COUNTER_S2S_FAILED_TIMEOUT, 1);
+        trial_address(contact->trial, "give-up", false, &before->address, "s2s.dial_timeout is over");
+    }
     drop_attempt(contact);
     while (contact->next_candidate < contact->candidate_count) {
         const struct candidate *candidate = &contact->candidates[contact->next_candidate++];
@@ -170,6 +190,7 @@ static void next_step(void *context, struct timer *timer)
         shard_count(shard, COUNTER_S2S_DIALLED, 1);
         if (!contact->conn) {
             shard_count(shard, COUNTER_S2S_FAILED_CONNECT, 1);
+            trial_address(contact->trial, "connect", false, &candidate->address, "no descriptor or slot is free");
             continue;
         }
         contact->conn->owner = NULL; /* a stream's, once it is connected */
@@ -211,6 +232,21 @@ bool contact_begin_check(struct shard *shard, struct dialback_check *check)
     return contact != NULL;
 }
 
+bool contact_begin_trial(struct shard *shard, struct trial *trial)
+{
+    struct contact *contact = shard->resolver ? contact_new(shard) : NULL;
+    if (contact)
+        contact->trial = trial;
+    return contact != NULL;
+}
+
+void contact_passed(struct contact *contact)
+{
+    struct trial *trial = contact->trial;
+    contact_free(contact);
+    trial->over(trial, true);
+}
+
 void contact_cancel(struct contact *contact)
 {
     drop_attempt(contact);
@@ -237,6 +273,7 @@ void contact_opened(struct shard *shard, struct io_conn *conn, int error)
         return; /* closed follows: contact_broken() */
     const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
     contact->conn = NULL;
+    trial_address(contact->trial, "connect", true, &candidate->address, candidate->is_direct_tls ? "direct TLS" : "");
     contact->stream = s2s_dialled(contact, conn, candidate->is_direct_tls);
     if (contact->stream)
         stream_keep_address(contact->stream, &candidate->address.head);
@@ -252,7 +289,9 @@ void contact_broken(struct shard *shard, struct io_conn *conn)
     struct contact *contact = contact_of(shard, conn);
     if (!contact)
         return;
+    const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
     shard_count(shard, COUNTER_S2S_FAILED_CONNECT, 1);
+    trial_address(contact->trial, "connect", false, &candidate->address, "refused, unreachable or reset");
     contact->conn = NULL;
     step_in(contact, 0);
 }
@@ -302,6 +341,10 @@ void contact_verified(struct s2s *s2s, struct span id, enum dialback_result resu
 
 void contact_fini(struct shard *shard)
 {
-    while (shard->contacts)
+    while (shard->contacts) {
+        struct trial *trial = shard->contacts->trial;
         contact_free(shard->contacts);
+        if (trial)
+            trial->over(trial, false);
+    }
 }

@@ -16,11 +16,14 @@ struct io_conn;
 struct resolver_answer;
 struct pair;
 struct stream;
+struct trial;
 
 /* NULL when memory is refused. Ends in remote_ready() or remote_failed(), unless it is cancelled. */
 struct contact *contact_begin(struct pair *pair);
 /* Ends in dialback_checked(). False when memory is refused: then the check is still the caller's. */
 bool contact_begin_check(struct shard *shard, struct dialback_check *check);
+/* Ends in trial->over(). False when memory is refused, or no server is looked for at all. */
+bool contact_begin_trial(struct shard *shard, struct trial *trial);
 /* Given up: the connection under way, if any, is closed. Frees it. */
 void contact_cancel(struct contact *contact);
 
@@ -29,6 +32,10 @@ struct shard *contact_shard(const struct contact *contact);
 struct span contact_ours(const struct contact *contact);
 struct span contact_theirs(const struct contact *contact);
 const struct dialback_check *contact_check(const struct contact *contact);
+/* NULL: it is none. */
+struct trial *contact_trial(const struct contact *contact);
+/* The trial's stream was let in. */
+void contact_passed(struct contact *contact);
 
 /* The stream it opened: was let in; ends before that. */
 struct pair *contact_won(struct contact *contact, struct stream *stream);

@@ -6,6 +6,7 @@
 #include "router/s2s/access.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
+#include "router/s2s/trial.h"
 
 #include <stdlib.h>
 
@@ -104,6 +105,12 @@ void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs)
         stream_close(before, STREAM_CONFLICT_ERROR, "another stream takes its place");
 }
 
+void s2s_refuses(const struct s2s *s2s, const char *condition)
+{
+    if (s2s->contact)
+        trial_say(contact_trial(s2s->contact), "our-error", false, "%s", condition);
+}
+
 void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
 {
     struct stream *stream = &s2s->stream;
@@ -111,6 +118,8 @@ void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
     struct span name = condition == XML_NOWHERE ? SPAN("none") : xml_name(error, condition);
     log_event(LOG_INFO, "s2s.peer_error", "from=%s condition=%s", log_quoted(s2s->is_out ? s2s->remote : SPAN("")).text,
               log_quoted(name).text);
+    if (s2s->contact)
+        trial_say(contact_trial(s2s->contact), "their-error", false, "%.*s", SPAN_ARG(name));
     /* Their stream is on its way to us: it will carry what waits. */
     if (span_is(name, "conflict") && s2s->contact)
         contact_yield(s2s->contact);
@@ -154,6 +163,8 @@ static void count_failure(struct s2s *s2s)
 {
     if (s2s->contact && !s2s->failure)
         s2s->failure = COUNTER_S2S_FAILED_REFUSED;
+    if (s2s->contact && s2s->failure)
+        trial_say(contact_trial(s2s->contact), "failed", false, "%s", counter_infos[s2s->failure].text);
     if (!s2s->is_ready && s2s->failure && (s2s->contact || !s2s->is_out))
         shard_count(s2s->stream.shard, (enum counter)s2s->failure, 1);
     s2s->failure = 0;

@@ -94,5 +94,7 @@ void s2s_clear(struct s2s *s2s);
 bool s2s_stays(const struct s2s *s2s, struct span ours, struct span theirs);
 /* The pair's stanzas go out here from now on. */
 void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs);
+/* Our stream error for them. */
+void s2s_refuses(const struct s2s *s2s, const char *condition);
 /* The other side's stream error. */
 void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error);

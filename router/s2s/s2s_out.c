@@ -6,10 +6,17 @@
 #include "router/route/shard.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/trial.h"
 #include "router/stream/stream_header.h"
 #include "tls/engine.h"
 
 #include <stdlib.h>
+
+/* NULL nearly always. */
+static struct trial *trial_of(const struct s2s *s2s)
+{
+    return s2s->contact ? contact_trial(s2s->contact) : NULL;
+}
 
 static bool offers(const struct stream *stream, enum s2s_offer offer)
 {
@@ -43,6 +50,8 @@ void s2s_take_features(struct s2s *s2s, const struct xml_stanza *features)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (xml_child_named(features, 0, known[i].ns, known[i].name) != XML_NOWHERE)
             s2s->offers |= (uint8_t)known[i].offer;
+    if (s2s->is_out)
+        trial_offered(trial_of(s2s), s2s);
 }
 
 static bool wants_tls(const struct stream *stream)
@@ -87,6 +96,12 @@ static enum nego_event greet(struct stream *stream, const struct xml_stanza *sta
     return EV_NONE;
 }
 
+static enum nego_event greet_secured(struct stream *stream, const struct xml_stanza *stanza)
+{
+    trial_secured(trial_of(s2s_of(stream)), s2s_of(stream), is_certain(stream));
+    return greet(stream, stanza);
+}
+
 static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stream;
@@ -117,7 +132,7 @@ static enum nego_event begin_tls(struct stream *stream, const struct xml_stanza 
 static void ask_bidi(struct stream *stream)
 {
     struct s2s *s2s = s2s_of(stream);
-    if (s2s->may_bidi || !stream->shard->policy->config->s2s_bidi || !offers(stream, OFFERS_BIDI))
+    if (s2s->may_bidi || trial_of(s2s) || !stream->shard->policy->config->s2s_bidi || !offers(stream, OFFERS_BIDI))
         return; /* once: dialback may follow on the same stream when EXTERNAL fails */
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_empty(&w, "bidi", "urn:xmpp:bidi");
@@ -130,6 +145,7 @@ static enum nego_event ask_external(struct stream *stream, const struct xml_stan
     char text[BASE64_ENCODED_SIZE(JID_PART_MAX)];
     struct span ours = stream->nego->domain;
     ask_bidi(stream);
+    trial_say(trial_of(s2s_of(stream)), "authenticate", true, "EXTERNAL");
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_open(&w, "auth");
     xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-sasl");
@@ -152,6 +168,7 @@ static enum nego_event ask_dialback(struct stream *stream, const struct xml_stan
 {
     (void)stanza;
     ask_bidi(stream);
+    trial_say(trial_of(s2s_of(stream)), "authenticate", true, "dialback");
     s2s_of(stream)->proof = PROOF_DIALBACK;
     dialback_ask(s2s_of(stream));
     return EV_NONE;
@@ -196,6 +213,13 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         stream_close(stream, STREAM_NO_ERROR, NULL);
         return EV_CLOSED;
     }
+    if (contact_trial(contact)) {
+        trial_say(contact_trial(contact), "ready", true, "%s", stream->tls ? "over TLS" : "without TLS");
+        s2s->contact = NULL;
+        contact_passed(contact);
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+        return EV_CLOSED;
+    }
     s2s_begin(s2s);
     s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
     s2s->contact = NULL;
@@ -213,7 +237,7 @@ static const struct nego_row rows[] = {
     {STREAM_HEADER, EV_HEADER, NULL, nothing, STREAM_OPEN, "RFC6120 4.3.2"},
     {STREAM_OPEN, EV_FEATURES, wants_tls, ask_tls, STREAM_PROCEED, "RFC6120 5.4.2.1"},
     {STREAM_PROCEED, EV_PROCEED, NULL, begin_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
-    {STREAM_TLS, EV_TLS_READY, NULL, greet, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_TLS, EV_TLS_READY, NULL, greet_secured, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_FEATURES, is_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
     {STREAM_OPEN, EV_FEATURES, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},
     {STREAM_SASL, EV_SUCCESS, NULL, restart, STREAM_RESTART, "RFC6120 6.4.6"},

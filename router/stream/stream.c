@@ -446,6 +446,8 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         return;
     }
     /* An error before the headers are exchanged still comes inside a stream (RFC 6120 s4.9.1.2). */
+    if (stream->is_s2s && error != STREAM_NO_ERROR)
+        s2s_refuses(s2s_of(stream), conditions[error]);
     if (stream->is_s2s)
         s2s_ending(s2s_of(stream)); /* takes what is unsent along */
     if (stream->nego)

@@ -190,6 +190,97 @@ static void close__of_a_stream__the_next_stanza_opens_another(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ test */
+
+static unsigned answers;
+
+static void answered(struct shard *shard, void *question)
+{
+    (void)shard;
+    (void)question;
+    answers++;
+}
+
+/* The steps that the test of a domain tells; whether it was reached. */
+static bool try_domain(struct stage *stage, const char *domain, uint64_t ms, char *out, size_t room)
+{
+    struct shard *shard = &stage->home->shards[0];
+    struct control_ask_private private = {.count_max = 100};
+    struct control_ask *ask = &private.ask;
+    *ask = (struct control_ask){
+        .kind = ASK_S2S_TEST, .private = &private, .domain = span_str(domain), .ours = span_str(stage->home->domain)};
+    answer_init(&private.rows, CONTROL_ASK_ROOM, false);
+    shard->answered = answered;
+    answers = 0;
+    bool is_over = survey_answer(shard, ask);
+    io_notify(shard->io);
+    run(stage, ms);
+    assert_int_equal(answers, !is_over);
+    snprintf(out, room, "%.*s", (int)private.rows.size, private.rows.bytes);
+    answer_fini(&private.rows);
+    return ask->count == 1;
+}
+
+static void test__of_a_good_domain__every_step_and_no_stream_is_left(void **state)
+{
+    (void)state;
+    char steps[4096];
+    for (unsigned shards = 1; shards <= 3; shards++) {
+        struct stage stage;
+        stage_open(&stage, shards, "example.net", home_open, away_open);
+        for (unsigned i = 0; i < 2; i++) { /* without a stream, and beside one */
+            assert_true(try_domain(&stage, "example.net", 3000, steps, sizeof steps));
+            assert_memory_equal(steps, "resolve ok=true text=\"1 by s2s.routes", 36); /* then: cached */
+            assert_string_equal(strchr(steps, '\n') + 1,
+                                "candidate ok=true text=\"127.0.0.2 port 5269, STARTTLS, 1 addresses\"\n"
+                                "connect ok=true text=127.0.0.2:5269\n"
+                                "features ok=true text=\"dialback bidi \"\n"
+                                "authenticate ok=true text=dialback\n"
+                                "ready ok=true text=\"without TLS\"\n");
+            assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), i);
+            ping(&stage, "example.net", 3000);
+            assert_int_equal(stage.errors, 0);
+            assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), 1);
+            assert_int_equal(rig_counter(stage.away, COUNTER_S2S_STREAMS_IN), 1);
+        }
+        stage_close(&stage);
+    }
+}
+
+static void test__of_what_fails__tells_where(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *settings[6];
+        const char *domain, *last;
+        int far;
+    } cases[] = {
+        {{OPEN}, "nowhere.example", "resolve ok=false text=", 0},
+        {{OPEN, "s2s.deny=example.net"}, "example.net", "access ok=false text=", 0},
+        {{"s2s.enabled=false"}, "example.net", "begin ok=false text=", 0},
+        {{OPEN, "s2s.routes=example.net=127.0.0.2:5000"}, "example.net", "connect ok=false text=\"127.0.0.2:5000: ", 0},
+        {{OPEN, "s2s.routes=example.net=127.0.0.2:5000", "s2s.dial_timeout=1s"},
+         "example.net",
+         "give-up ok=false text=\"127.0.0.2:5000: ",
+         FAR_SILENT + 1},
+        {{OPEN, "s2s.routes=other.example=127.0.0.2:5269"}, "other.example", "our-error ok=false text=invalid-from", 0},
+        {{"s2s.enabled=true", "s2s.routes=example.net=127.0.0.2:5269"},
+         "example.net",
+         "failed ok=false text=\"Streams between servers without TLS",
+         0},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char steps[4096];
+        struct stage stage;
+        stage_open(&stage, 1, "example.net", cases[i].settings, away_open);
+        if (cases[i].far)
+            world_set_far(stage.home->world, 5000, (enum world_far)(cases[i].far - 1));
+        if (try_domain(&stage, cases[i].domain, 3000, steps, sizeof steps) || !strstr(steps, cases[i].last))
+            fail_msg("%u: %s", i, steps);
+        stage_close(&stage);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ allow, deny */
 
 static void deny__of_a_domain__not_allowed_out_policy_violation_in(void **state)
@@ -358,6 +449,8 @@ int main(void)
         cmocka_unit_test(show__of_one_stream__each_side_its_own_view),
         cmocka_unit_test(show__of_pairs_without_a_stream__until_when),
         cmocka_unit_test(close__of_a_stream__the_next_stanza_opens_another),
+        cmocka_unit_test(test__of_a_good_domain__every_step_and_no_stream_is_left),
+        cmocka_unit_test(test__of_what_fails__tells_where),
         cmocka_unit_test(deny__of_a_domain__not_allowed_out_policy_violation_in),
         cmocka_unit_test(deny__of_a_dialback_key__not_authorized_and_not_checked),
         cmocka_unit_test(deny__by_a_reload__ends_streams),

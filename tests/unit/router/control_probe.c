@@ -129,6 +129,12 @@ static void answer_ask(const struct probe *probe, struct control_ask *ask)
     case ASK_S2S:
         answer_s2s(ask);
         break;
+    case ASK_S2S_TEST:
+        control_ask_step(ask, "resolve", true, "2 by SRV");
+        ask->count = span_is(ask->domain, "there.example") && span_is(ask->ours, "localhost");
+        control_ask_step(ask, "connect", ask->count, "192.0.2.1:5269");
+        ask->is_done = true;
+        break;
     case ASK_S2S_CLOSE:
         ask->count = span_is(ask->domain, "there.example") ? ask->shard + 1 : 0;
         ask->is_done = true;

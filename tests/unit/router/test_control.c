@@ -922,6 +922,24 @@ static void show_s2s__of_streams_and_pairs__tells_each(void **state)
     probe_expect(&probe, "show s2s a b", "ERROR the first word is not a number up to 1000000\n\n");
 }
 
+static void s2s_test__of_a_domain__tells_steps_and_verdict(void **state)
+{
+    (void)state;
+    static const char good[] = "resolve ok=true text=\"2 by SRV\"\nconnect ok=true text=192.0.2.1:5269\nOK\n\n";
+    probe_expect(&probe, "s2s test there.example", good);
+    probe_expect(&probe, "s2s test There.example LOCALHOST", good);
+    probe_expect(&probe, "s2s test down.example",
+                 "resolve ok=true text=\"2 by SRV\"\nconnect ok=false text=192.0.2.1:5269\n"
+                 "ERROR down.example was not reached\n\n");
+    probe_expect(&probe, "json s2s test there.example",
+                 "[{\"step\":\"resolve\",\"ok\":true,\"text\":\"2 by SRV\"},"
+                 "{\"step\":\"connect\",\"ok\":true,\"text\":\"192.0.2.1:5269\"}]\nOK\n\n");
+    probe_expect(&probe, "s2s test there.example other.example", "ERROR FROM is none of the domains served here\n\n");
+    probe_expect(&probe, "s2s test there.example a@b", "ERROR FROM is none of the domains served here\n\n");
+    probe_expect(&probe, "s2s test localhost", "ERROR that domain is served here\n\n");
+    probe_expect(&probe, "s2s test", "ERROR usage: s2s test DOMAIN [FROM]\n\n");
+}
+
 static void s2s_close__of_a_domain__asks_every_shard(void **state)
 {
     (void)state;
@@ -947,6 +965,7 @@ int main(void)
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(show_s2s__of_streams_and_pairs__tells_each),
+        cmocka_unit_test(s2s_test__of_a_domain__tells_steps_and_verdict),
         cmocka_unit_test(s2s_close__of_a_domain__asks_every_shard),
         cmocka_unit_test(command__that_is_unknown__is_an_error),
         cmocka_unit_test(command__with_wrong_arguments__tells_its_usage),

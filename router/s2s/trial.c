@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/s2s/trial.h"
+
+#include "router/s2s/resolver.h"
+#include "router/s2s/s2s.h"
+#include "tls/engine.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define TEXT_MAX 600u
+
+void trial_say(struct trial *trial, const char *what, bool is_good, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list arguments;
+    if (!trial)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    trial->step(trial, what, is_good, text);
+}
+
+static void address_text(const union address *address, char out[64])
+{
+    char host[INET6_ADDRSTRLEN];
+    bool is_v6 = address->head.sa_family == AF_INET6;
+    const void *bytes = is_v6 ? (const void *)&address->v6.sin6_addr : (const void *)&address->v4.sin_addr;
+    inet_ntop(address->head.sa_family, bytes, host, sizeof host);
+    snprintf(out, 64, is_v6 ? "[%s]:%u" : "%s:%u", host, ntohs(is_v6 ? address->v6.sin6_port : address->v4.sin_port));
+}
+
+void trial_resolved(struct trial *trial, const struct resolver_answer *answer)
+{
+    static const char *const sources[] = {"s2s.routes", "an address", "SRV", "the domain itself"};
+    if (!trial)
+        return;
+    if (answer->status != RESOLVER_FOUND) {
+        trial_say(trial, "resolve", false, "%s", resolver_status_text(answer->status));
+        return;
+    }
+    trial_say(trial, "resolve", true, "%u by %s%s", answer->count, sources[answer->source],
+              answer->is_cached ? ", cached" : "");
+    for (unsigned i = 0; i < answer->count; i++) {
+        const struct resolver_candidate *candidate = &answer->candidates[i];
+        trial_say(trial, "candidate", true, "%s port %u, %s, %u addresses%s", candidate->host, candidate->port,
+                  candidate->is_direct_tls ? "direct TLS" : "STARTTLS", candidate->address_count,
+                  candidate->is_secure ? ", DNSSEC" : "");
+    }
+}
+
+void trial_address(struct trial *trial, const char *what, bool is_good, const union address *address, const char *text)
+{
+    char room[64];
+    if (!trial)
+        return;
+    address_text(address, room);
+    trial_say(trial, what, is_good, "%s%s%s", room, text[0] ? ": " : "", text);
+}
+
+void trial_secured(struct trial *trial, const struct s2s *s2s, bool is_certain)
+{
+    const struct engine *tls = s2s->stream.tls;
+    if (!trial || !tls)
+        return;
+    trial_say(trial, "tls", true, "%s %s%s", engine_version(tls), engine_cipher(tls),
+              engine_is_resumed(tls) ? ", resumed" : "");
+    const struct credential *credential = engine_credential(tls);
+    enum credential_verdict verdict = credential ? credential->verdict : CREDENTIAL_NONE;
+    trial_say(trial, "certificate", is_certain, "%s%s", credential_text(verdict),
+              verdict == CREDENTIAL_VALID && !is_certain ? ", but of another domain" : "");
+}
+
+void trial_offered(struct trial *trial, const struct s2s *s2s)
+{
+    uint8_t offers = s2s->offers;
+    trial_say(trial, "features", true, "%s%s%s%s%s", offers & OFFERS_TLS ? "starttls " : "",
+              offers & OFFERS_EXTERNAL ? "EXTERNAL " : "", offers & OFFERS_DIALBACK ? "dialback " : "",
+              offers & OFFERS_BIDI ? "bidi " : "", offers ? "" : "none that is known");
+}
