@@ -41,7 +41,7 @@ enum stream_state {
     STREAM_BOUND,    /* a session */
     STREAM_PROCEED,  /* s2s out: <starttls/> is sent */
     STREAM_DIALBACK, /* s2s out: a dialback key or question is sent */
-    STREAM_CLOSING,  /* our end tag is out: what the peer still sends is thrown away */
+    STREAM_CLOSING,  /* our end tag is out: of what the peer still sends a session's last messages count */
     STREAM_STATE_COUNT
 };
 
