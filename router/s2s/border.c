@@ -131,3 +131,9 @@ void border_element(struct stream *stream, const struct xml_stanza *stanza)
     else
         route(stream, stanza, &head);
 }
+
+void border_last(struct stream *stream, const struct xml_stanza *stanza)
+{
+    if (s2s_of(stream)->is_heard && stanza_kind_of(stanza, NS_SERVER) != STANZA_NONE)
+        border_element(stream, stanza);
+}

@@ -38,6 +38,7 @@ struct s2s {
     bool is_out : 1;
     bool is_bidi : 1;    /* asked for and granted */
     bool may_bidi : 1;   /* in: asked for; out: offered */
+    bool is_heard : 1;   /* closing: what they had under way is still routed */
     bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
     bool is_counted : 1; /* in the gauges */
     uint8_t proof;       /* out: enum proof, of us to them and of them to us */

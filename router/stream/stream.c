@@ -448,8 +448,10 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     /* An error before the headers are exchanged still comes inside a stream (RFC 6120 s4.9.1.2). */
     if (stream->is_s2s && error != STREAM_NO_ERROR)
         s2s_refuses(s2s_of(stream), conditions[error]);
-    if (stream->is_s2s)
+    if (stream->is_s2s) {
+        s2s_of(stream)->is_heard = s2s_of(stream)->is_ready && is_heard_out(stream, error);
         s2s_ending(s2s_of(stream)); /* takes what is unsent along */
+    }
     if (stream->nego)
         stream_header_write(stream);
     write_end(stream, error, text);

@@ -64,6 +64,8 @@ static void consume_closing(struct stream *stream, struct span *bytes)
         stream->has_footer = event == XML_FOOTER;
         if (event == XML_STANZA && stream->session)
             intake_last(stream, &stanza);
+        else if (event == XML_STANZA && stream->is_s2s)
+            border_last(stream, &stanza);
         if (event == XML_REFUSED || event == XML_MORE)
             break;
     }

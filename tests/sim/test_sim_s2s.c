@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Two routers in one world that speak to each other: negotiation, routing both ways, failures, order and the books. */
+#include "router/stream/stream.h"
 #include "tests/sim/actor.h"
 
 #include <setjmp.h>
@@ -476,6 +477,31 @@ static void proven__addresses_that_were_not__the_exact_error(void **state)
     }
 }
 
+/* RFC 6120 s4.4, rule 2: what was under way when we ended the stream in order is still routed; nothing behind an error
+ * of trust is. */
+static void proven__words_behind_our_end__routed_if_it_is_in_order(void **state)
+{
+    (void)state;
+    static const enum stream_error errors[] = {STREAM_RESET_ERROR, STREAM_INVALID_FROM_ERROR};
+    for (unsigned i = 0; i < 2; i++) {
+        struct stage stage;
+        raw_stage(&stage, 1);
+        struct peer *peer = raw_proven(&stage);
+        for (struct stream *stream = stage.home->shards[0].streams; stream; stream = stream->next)
+            if (stream->is_s2s && stream->state == STREAM_BOUND)
+                stream_close(stream, errors[i], NULL);
+        io_notify(stage.home->shards[0].io);
+        peer_send(peer,
+                  SPAN("<message from='a@example.net/r' to='user0@example.com/orchard'><body>late</body></message>"
+                       "</stream:stream>"));
+        rig_run(stage.home, 50);
+        actor_poll(&stage.romeo);
+        assert_string_equal(stage.romeo_heard.last, i == 0 ? "late" : "");
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
 static void proven__stanza__delivered_in_jabber_client(void **state)
 {
     (void)state;
@@ -506,6 +532,7 @@ int main(void)
         cmocka_unit_test(strangers__whatever_they_say__the_exact_error),
         cmocka_unit_test(forged_key__judged_by_the_domains_own_server__invalid_and_closed),
         cmocka_unit_test(proven__addresses_that_were_not__the_exact_error),
+        cmocka_unit_test(proven__words_behind_our_end__routed_if_it_is_in_order),
         cmocka_unit_test(proven__stanza__delivered_in_jabber_client),
         cmocka_unit_test(no_bidi__message_and_answer__two_connections),
     };
