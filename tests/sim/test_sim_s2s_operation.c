@@ -99,7 +99,8 @@ static void survey(struct rig *rig, enum control_ask_kind kind, const char *doma
             private.count = 0;
             survey_answer(&rig->shards[shard], ask);
             assert_true(size + private.rows.size < room);
-            memcpy(out + size, private.rows.bytes, private.rows.size);
+            if (private.rows.size)
+                memcpy(out + size, private.rows.bytes, private.rows.size);
             size += private.rows.size;
             out[size] = '\0';
             answer_fini(&private.rows);
