@@ -317,12 +317,18 @@ bool contact_is_heard(const struct contact *contact)
     return contact->stream && contact->stream->state != STREAM_HEADER;
 }
 
+bool contact_awaits_dialback(const struct contact *contact)
+{
+    return contact->stream && contact->stream->state == STREAM_DIALBACK;
+}
+
 void contact_yield(struct contact *contact)
 {
     if (contact->stream)
         s2s_of(contact->stream)->contact = NULL;
     contact->stream = NULL;
     wheel_cancel(contact->shard->wheel, &contact->timer);
+    (void)remote_use_spare(contact->pair); /* frees the contact */
 }
 
 void contact_verified(struct s2s *s2s, struct span id, enum dialback_result result)

@@ -42,7 +42,10 @@ struct pair *contact_won(struct contact *contact, struct stream *stream);
 void contact_lost(struct contact *contact, struct stream *stream);
 /* The other side has answered on the stream under way. */
 bool contact_is_heard(const struct contact *contact);
-/* The other side's own stream is preferred: waits for it, until the pair's time is up. */
+/* ... and decides whether our dialback key is good. */
+bool contact_awaits_dialback(const struct contact *contact);
+/* Of a pair: the other side's own stream is preferred. Waits for it, until the pair's time is up; or takes it at once,
+ * if it is a spare one, and then the contact is freed. */
 void contact_yield(struct contact *contact);
 /* An answer to <db:verify/> came on the stream of a check. */
 void contact_verified(struct s2s *s2s, struct span id, enum dialback_result result);

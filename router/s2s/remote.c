@@ -7,6 +7,7 @@
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
 #include "router/s2s/contact.h"
+#include "router/s2s/s2s.h"
 #include "router/stream/stream.h"
 #include "router/stream/unsent.h"
 
@@ -145,9 +146,22 @@ static uint64_t rest_ms(const struct pair *pair)
     return ms / 2 + dice % (ms / 2 + 1);
 }
 
+bool remote_use_spare(struct pair *pair)
+{
+    struct io_conn *conn = pair->spare_ref ? io_find(pair->shard->io, pair->spare_ref) : NULL;
+    struct stream *stream = conn ? conn->owner : NULL;
+    pair->spare_ref = 0;
+    if (pair->state != PAIR_CONNECTING || !stream || !stream->is_s2s || stream->state != STREAM_BOUND)
+        return false;
+    s2s_speak(s2s_of(stream), pair_local(pair), pair_remote(pair));
+    return true;
+}
+
 void remote_failed(struct pair *pair, enum stanza_error error)
 {
     struct shard *shard = pair->shard;
+    if (remote_use_spare(pair))
+        return;
     if (pair->failures < UINT8_MAX)
         pair->failures++;
     become(pair, PAIR_RESTING);
@@ -241,6 +255,7 @@ void remote_ready(struct pair *pair, struct stream *stream)
     if (pair->contact)
         contact_cancel(pair->contact);
     pair->contact = NULL;
+    pair->spare_ref = 0;
     become(pair, PAIR_READY);
     pair->stream = stream;
     pair->ready_ms = shard_now_ms(pair->shard);

@@ -33,6 +33,7 @@ struct pair {
     struct stream *stream;   /* READY: what is said goes out here */
     struct contact *contact; /* CONNECTING: contact.h */
     struct chain queue;      /* CONNECTING: whole stanzas, oldest first */
+    uint64_t spare_ref;      /* CONNECTING: their bidi stream, taken if the contact comes to nothing; 0: none */
     uint64_t ready_ms;       /* READY: since when */
     struct timer timer;      /* CONNECTING: time is up; RESTING: rested; IDLE: forgotten */
     uint8_t state;
@@ -76,6 +77,8 @@ void remote_end_rest(struct shard *shard, struct span domain);
  * (XEP-0288): a contact under way is then given up. */
 void remote_ready(struct pair *pair, struct stream *stream);
 void remote_failed(struct pair *pair, enum stanza_error error);
+/* Their own stream is there already: READY on that. False: there is none, or it has ended meanwhile. */
+bool remote_use_spare(struct pair *pair);
 /* The stream in use gives way to another, named by remote_ready() next: what it has not sent goes there. */
 void remote_stream_replaced(struct pair *pair);
 /* stream, which the pair sends on, is about to end: what it has not sent goes to the next one. Before our end tag is

@@ -83,10 +83,19 @@ static bool ours_stays(const struct pair *pair, struct span ours, struct span th
     return pair->state == PAIR_CONNECTING && is_smaller && contact_is_heard(pair->contact);
 }
 
-bool s2s_stays(const struct s2s *s2s, struct span ours, struct span theirs)
+enum s2s_claim s2s_claim(const struct s2s *s2s, struct span ours, struct span theirs)
 {
     const struct pair *pair = remote_pair_find(s2s->stream.shard, ours, theirs);
-    return !pair || !ours_stays(pair, ours, theirs);
+    if (!pair || !ours_stays(pair, ours, theirs))
+        return CLAIM_GRANTED;
+    bool is_waiting = pair->state == PAIR_CONNECTING && contact_awaits_dialback(pair->contact);
+    return is_waiting ? CLAIM_SPARE : CLAIM_CONFLICT;
+}
+
+void s2s_spare(struct s2s *s2s, struct span ours, struct span theirs)
+{
+    struct pair *pair = remote_pair_find(s2s->stream.shard, ours, theirs);
+    pair->spare_ref = stream_ref(&s2s->stream).ref;
 }
 
 void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs)
@@ -100,6 +109,7 @@ void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs)
         s2s_of(before)->pair = NULL;
     }
     s2s->pair = pair;
+    s2s->is_bidi = true;
     remote_ready(pair, &s2s->stream);
     if (before)
         stream_close(before, STREAM_CONFLICT_ERROR, "another stream takes its place");
@@ -121,7 +131,7 @@ void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
     if (s2s->contact)
         trial_say(contact_trial(s2s->contact), "their-error", false, "%.*s", SPAN_ARG(name));
     /* Their stream is on its way to us: it will carry what waits. */
-    if (span_is(name, "conflict") && s2s->contact)
+    if (span_is(name, "conflict") && s2s->contact && !contact_check(s2s->contact))
         contact_yield(s2s->contact);
     stream_close(stream, STREAM_NO_ERROR, NULL);
 }

@@ -89,10 +89,18 @@ void s2s_begin(struct s2s *s2s);
 /* The tail's end: tells the pair and the contact. Called once, before the stream's end is written. */
 void s2s_ending(struct s2s *s2s);
 void s2s_clear(struct s2s *s2s);
-/* in, bidi, on the owner shard: may the stream be? Not when the pair keeps the stream that it has or is about to have:
- * then this one ends with <conflict/>, and the other side knows the same (the rule of two that dial at once: the stream
- * of the smaller domain name stays). */
-bool s2s_stays(const struct s2s *s2s, struct span ours, struct span theirs);
+/* What becomes of their bidi stream. */
+enum s2s_claim {
+    CLAIM_GRANTED,  /* the pair speaks on it */
+    CLAIM_SPARE,    /* it is heard, and the pair speaks on it if our own attempt comes to nothing */
+    CLAIM_CONFLICT, /* the pair keeps what it has or is about to have: this one ends with <conflict/> */
+};
+/* in, bidi, on the owner shard. The other side comes to a verdict that fits: of two that dial at once the stream of the
+ * smaller domain name stays. While ours still waits for dialback theirs is not ended: it may be the one on which they
+ * verify our key (prosody does so), and then ours would never be let in. */
+enum s2s_claim s2s_claim(const struct s2s *s2s, struct span ours, struct span theirs);
+/* Their bidi stream is kept for the time when our attempt has failed. */
+void s2s_spare(struct s2s *s2s, struct span ours, struct span theirs);
 /* The pair's stanzas go out here from now on. */
 void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs);
 /* Our stream error for them. */

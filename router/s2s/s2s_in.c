@@ -200,8 +200,9 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     stream->reader.limits = &stream->shard->limits;
     stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
     stream_header_write(stream); /* after a restart */
-    s2s->is_bidi = s2s->may_bidi && is_home(stream);
-    if (s2s->is_bidi && !s2s_stays(s2s, ours, theirs)) {
+    bool is_claimed = s2s->may_bidi && is_home(stream);
+    enum s2s_claim claim = is_claimed ? s2s_claim(s2s, ours, theirs) : CLAIM_SPARE;
+    if (claim == CLAIM_CONFLICT) {
         stream_close(stream, STREAM_CONFLICT_ERROR, "there is a stream for these domains");
         return EV_CLOSED;
     }
@@ -209,8 +210,10 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         dialback_grant(s2s, theirs, ours);
     else
         write_completion(stream);
-    if (s2s->is_bidi)
+    if (claim == CLAIM_GRANTED)
         s2s_speak(s2s, ours, theirs);
+    else if (is_claimed)
+        s2s_spare(s2s, ours, theirs);
     return EV_NONE;
 }
 

@@ -414,10 +414,11 @@ static void forged_key__judged_by_the_domains_own_server__invalid_and_closed(voi
 }
 
 /* A raw server whose key for example.net was found valid: the test plays that domain's own server too. */
-static struct peer *raw_proven(struct stage *stage)
+static struct peer *raw_proven(struct stage *stage, const char *before)
 {
     char answer[512];
     struct peer *peer = raw_connect(stage, RAW_HEADER("example.com"));
+    peer_send(peer, span_str(before));
     peer_send(peer, SPAN("<db:result from='example.net' to='example.com'>k</db:result>"));
     rig_run(stage->home, 50);
     struct peer *own = world_accept(stage->home->world);
@@ -468,7 +469,7 @@ static void proven__addresses_that_were_not__the_exact_error(void **state)
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct stage stage;
         raw_stage(&stage, 1 + i % 2);
-        struct peer *peer = raw_proven(&stage);
+        struct peer *peer = raw_proven(&stage, "");
         raw_expect(&stage, peer, cases[i].says, cases[i].answer);
         assert_true(raw_has(peer, "</stream:stream>"));
         assert_int_equal(stage.romeo_heard.count, 0);
@@ -507,7 +508,7 @@ static void proven__stanza__delivered_in_jabber_client(void **state)
     (void)state;
     struct stage stage;
     raw_stage(&stage, 2);
-    struct peer *peer = raw_proven(&stage);
+    struct peer *peer = raw_proven(&stage, "");
     peer_send(peer, SPAN("<message from='a@example.net/r' to='user0@example.com/orchard'><body xmlns='jabber:server'>hi"
                          "</body></message>"));
     rig_run(stage.home, 50);
@@ -515,6 +516,60 @@ static void proven__stanza__delivered_in_jabber_client(void **state)
     assert_string_equal(stage.romeo_heard.last, "hi");
     peer_free(peer);
     stage_close(&stage);
+}
+
+/* The raw server lets us in by dialback, but first opens a stream of its own and asks us there, as prosody does: it has
+ * told its key, and we know that it is good. */
+static struct peer *raw_contested(struct stage *stage, struct peer **dialled)
+{
+    raw_stage(stage, 1);
+    actor_send(&stage->romeo, "<message to='a@example.net' type='chat' id='1'><body>but soft</body></message>");
+    run(stage, 50);
+    *dialled = world_accept(stage->home->world);
+    assert_non_null(*dialled);
+    raw_expect(stage, *dialled,
+               "<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' id='own' "
+               "from='example.net' to='example.com' xmlns:stream='http://etherx.jabber.org/streams'><stream:features>"
+               "<dialback xmlns='urn:xmpp:features:dialback'/><bidi xmlns='urn:xmpp:features:bidi'/></stream:features>",
+               "<db:result from='example.com' to='example.net'>");
+    return raw_proven(stage, "<bidi xmlns='urn:xmpp:bidi'/>");
+}
+
+static void contested__peer_verifies_on_its_own_stream__ours_is_let_in(void **state)
+{
+    (void)state;
+    char question[512];
+    struct stage stage;
+    struct peer *dialled, *peer = raw_contested(&stage, &dialled);
+    struct span got = peer_received(dialled);
+    const char *key = (const char *)memmem(got.ptr, got.size, "to='example.net'>", 17) + 17;
+    snprintf(question, sizeof question, "<db:verify from='example.net' to='example.com' id='own'>%.64s</db:verify>",
+             key);
+    raw_expect(&stage, peer, question, "type='valid'");
+    raw_expect(&stage, dialled, "<db:result from='example.net' to='example.com' type='valid'/>", "but soft");
+    peer_free(peer);
+    peer_free(dialled);
+    stage_close(&stage);
+}
+
+static void contested__peer_prefers_its_own_stream__what_waits_goes_there(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {
+        "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
+        "<db:result from='example.net' to='example.com' type='invalid'/></stream:stream>"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct stage stage;
+        struct peer *dialled, *peer = raw_contested(&stage, &dialled);
+        assert_false(raw_has(peer, "but soft"));
+        peer_send(dialled, span_str(ends[i]));
+        rig_run(stage.home, 50);
+        assert_null(world_accept(stage.home->world)); /* not tried again: there is a stream */
+        assert_true(raw_has(peer, "but soft"));
+        peer_free(peer);
+        peer_free(dialled);
+        stage_close(&stage);
+    }
 }
 
 int main(void)
@@ -534,6 +589,8 @@ int main(void)
         cmocka_unit_test(proven__addresses_that_were_not__the_exact_error),
         cmocka_unit_test(proven__words_behind_our_end__routed_if_it_is_in_order),
         cmocka_unit_test(proven__stanza__delivered_in_jabber_client),
+        cmocka_unit_test(contested__peer_verifies_on_its_own_stream__ours_is_let_in),
+        cmocka_unit_test(contested__peer_prefers_its_own_stream__what_waits_goes_there),
         cmocka_unit_test(no_bidi__message_and_answer__two_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
