@@ -7,6 +7,7 @@ import hmac
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -78,14 +79,15 @@ def has_ipv6():
 
 # ---- certificates ----
 
-def make_ca(folder):
+def make_ca(folder, common_name="Sluice testbed CA"):
     run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=Sluice testbed CA",
+         "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", f"/CN={common_name}",
          "-addext", "keyUsage=critical,keyCertSign,cRLSign"], "openssl", cwd=folder)
 
 
 def make_certificate(folder, domain):
     """<domain>.pem and <domain>.key, signed by the folder's CA."""
+    folder = pathlib.Path(folder)
     name = domain.encode("idna").decode() if not domain.isascii() else domain
     extensions = folder / "extensions.cnf"
     extensions.write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n"
@@ -181,6 +183,11 @@ def quoted(text):
     return '"' + str(text).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def s2s_lines(ports):
+    return [f"listen.s2s = [{quoted('127.0.0.1:' + str(ports['s2s']))}];",
+            's2s { enabled = true; ca = "ca.pem"; allow_private = true; }']
+
+
 def write_configuration(folder, domains, ports, shards, plaintext):
     hosts = ["127.0.0.1", "[::1]"] if has_ipv6() else ["127.0.0.1"]
     lines = ["# Made by tools/testbed."]
@@ -193,6 +200,8 @@ def write_configuration(folder, domains, ports, shards, plaintext):
               f"tls.required = {'false' if plaintext else 'true'};",
               # Everything comes from one address here.
               "limits { connections_per_address = 0; handshakes_per_address = 0; failed_logins_per_address = 0; }"]
+    if ports["s2s"]:
+        lines += s2s_lines(ports)
     (folder / "sluice.conf").write_text("\n".join(lines) + "\n")
 
 
@@ -255,19 +264,26 @@ def launch(folder, settings, ports):
     return process
 
 
-def start(folder, domains=(), shards=0, port=0, tls_port=0, users=2, password="secret", plaintext=False, settings=()):
-    """A router in folder with accounts user0.. in each domain. A dict: pid, c2s, tls, s2s (ports), stats, process."""
+def start(folder, domains=(), shards=0, port=0, tls_port=0, users=2, password="secret", plaintext=False, settings=(),
+          s2s_port=0, authority=None):
+    """A router in folder with accounts user0.. in each domain. A dict: pid, c2s, tls, s2s (ports), stats, process.
+    s2s_port: for other servers; 0: none are spoken to. authority: another testbed's folder, whose CA this one has too;
+    certificates that are already in folder then stay."""
     folder = pathlib.Path(folder).resolve()
     domains = list(domains) or ["localhost"]
     folder.mkdir(parents=True, exist_ok=True)
     if pid_of(folder):
         raise Trouble(f"{folder}: a router runs here already, pid {pid_of(folder)}")
-    make_ca(folder)
+    if not authority:
+        make_ca(folder)
+    for name in ("ca.pem", "ca.key") if authority else ():
+        shutil.copy(pathlib.Path(authority) / name, folder / name)
     for domain in domains:
-        make_certificate(folder, domain)
+        if not authority or not (folder / f"{domain}.pem").exists():
+            make_certificate(folder, domain)
     for attempt in range(3):
         # Between finding a free port and taking it another program may be faster.
-        ports = {"c2s": port or free_port(), "tls": tls_port or free_port()}
+        ports = {"c2s": port or free_port(), "tls": tls_port or free_port(), "s2s": s2s_port}
         write_configuration(folder, domains, ports, shards, plaintext)
         try:
             process = launch(folder, settings, ports)
@@ -278,7 +294,7 @@ def start(folder, domains=(), shards=0, port=0, tls_port=0, users=2, password="s
     stats_path = str(folder / "stats.sock")
     with Stats(stats_path) as stats:
         import_accounts(stats, [f"user{n}@{domain}" for domain in domains for n in range(users)], password)
-    return {"pid": process.pid, **ports, "s2s": 0, "stats": stats_path, "process": process}
+    return {"pid": process.pid, **ports, "stats": stats_path, "process": process}
 
 
 def stop(folder):

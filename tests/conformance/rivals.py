@@ -140,6 +140,37 @@ def launch(folder, name, command, environment=None):
                                 env={**os.environ, **(environment or {})})
 
 
+def run_prosody(folder, text, port):
+    """Its process, listening; text is its configuration."""
+    (folder / "data").mkdir(exist_ok=True)
+    config = folder / "prosody.cfg.lua"
+    config.write_text(text)
+    process = launch(folder, "prosody", ["prosody", "--root", "-F", "--config", str(config)])
+    wait_for(port, process, folder / "prosody.out")
+    return process
+
+
+def run_ejabberd(folder, text, accounts, port, flags=()):
+    """Its process, listening, with its accounts (user, domain); text is its configuration, flags are Erlang's."""
+    (folder / "ejabberd.yml").write_text(text)
+    made = " ".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"{domain}">>, <<"{PASSWORD}">>),' for user, domain in accounts)
+    environment = {"EJABBERD_CONFIG_PATH": str(folder / "ejabberd.yml"), "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
+                   "ERL_LIBS": f"/usr/lib/{output('dpkg-architecture', '-qDEB_HOST_MULTIARCH')}", "HOME": str(folder),
+                   "ERL_CRASH_DUMP": str(folder / "crash")}
+    # One node without distribution: no epmd, no other process that would stay behind.
+    process = launch(folder, "ejabberd", [
+        "erl", "-noinput", *flags, "-mnesia", "dir", f'"{folder}/mnesia"', "-eval",
+        f'{{ok, _}} = application:ensure_all_started(ejabberd), {made} io:format("ready~n").'], environment)
+    wait_for(port, process, folder / "ejabberd.out")
+    until = time.monotonic() + START_SECONDS
+    while b"ready" not in (folder / "ejabberd.out").read_bytes():
+        if time.monotonic() > until:
+            end(process)
+            raise throwaway.Trouble("the accounts were not made")
+        time.sleep(0.1)
+    return process
+
+
 class Sluice:
     name = "sluice"
 
@@ -181,9 +212,8 @@ class Prosody:
         config.write_text(PROSODY.format(**made))
         for user in ("user0", "user1"):
             throwaway.run(["prosodyctl", "--root", "--config", str(config), "register", user, "localhost", PASSWORD],
-            "prosodyctl")
-        self.process = launch(folder, "prosody", ["prosody", "--root", "-F", "--config", str(config)])
-        wait_for(made["port"], self.process, folder / "prosody.out")
+                          "prosodyctl")
+        self.process = run_prosody(folder, config.read_text(), made["port"])
         return made["port"], made["tls"]
 
     def stop(self):
@@ -204,22 +234,8 @@ class Ejabberd:
     def start(self, folder):
         made = prepare(folder)
         (folder / "both.pem").write_text((folder / "localhost.pem").read_text() + (folder / "localhost.key").read_text())
-        (folder / "ejabberd.yml").write_text(EJABBERD.format(**made))
-        accounts = " ".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"localhost">>, <<"{PASSWORD}">>),' for user in ("user0",
-        "user1"))
-        environment = {"EJABBERD_CONFIG_PATH": str(folder / "ejabberd.yml"), "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
-                       "ERL_LIBS": "/usr/lib/x86_64-linux-gnu", "HOME": str(folder), "ERL_CRASH_DUMP": str(folder / "crash")}
-        # One node without distribution: no epmd, no other process that would stay behind.
-        self.process = launch(folder, "ejabberd", [
-            "erl", "-noinput", "-mnesia", "dir", f'"{folder}/mnesia"', "-eval",
-            f'{{ok, _}} = application:ensure_all_started(ejabberd), {accounts} io:format("ready~n").'], environment)
-        wait_for(made["port"], self.process, folder / "ejabberd.out")
-        until = time.monotonic() + START_SECONDS
-        while b"ready" not in (folder / "ejabberd.out").read_bytes():
-            if time.monotonic() > until:
-                end(self.process)
-                raise throwaway.Trouble("the accounts were not made")
-            time.sleep(0.1)
+        accounts = [(user, "localhost") for user in ("user0", "user1")]
+        self.process = run_ejabberd(folder, EJABBERD.format(**made), accounts, made["port"])
         return made["port"], made["tls"]
 
     def stop(self):
