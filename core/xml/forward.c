@@ -166,6 +166,35 @@ static bool has_prefixed_content(const struct xml_stanza *s)
     return false;
 }
 
+static struct span local_name(const struct xml_stanza *s, const struct xml_attribute *a)
+{
+    uint32_t skip = a->prefix_size ? a->prefix_size + 1u : 0;
+    return span_of(s->bytes + a->name + skip, a->name_size - skip);
+}
+
+static bool has_attribute(const struct xml_stanza *s, const struct xml_element *e, uint16_t ns, struct span name)
+{
+    for (uint32_t i = e->attribute; i < e->attribute + e->attributes; i++)
+        if (s->attributes[i].ns == ns && span_equal(local_name(s, &s->attributes[i]), name))
+            return true;
+    return false;
+}
+
+bool xml_swap_collides(const struct xml_stanza *s, enum xml_ns content_from, enum xml_ns content_to)
+{
+    /* Only a declaration brings an attribute into a content namespace. */
+    if (!(s->flags & (XML_HAS_DECLARATION | XML_USES_STREAM_PREFIX)))
+        return false;
+    for (uint32_t element = 0; element < s->element_count; element++) {
+        const struct xml_element *e = &s->elements[element];
+        for (uint32_t i = e->attribute; i < e->attribute + e->attributes; i++)
+            if (s->attributes[i].ns == content_from &&
+                has_attribute(s, e, (uint16_t)content_to, local_name(s, &s->attributes[i])))
+                return true;
+    }
+    return false;
+}
+
 void xml_forward(struct chain *chain, struct chunk_pool *pool, const struct xml_stanza *stanza,
                  const struct xml_reader *reader, const struct xml_forward *forward)
 {

@@ -57,19 +57,23 @@ void xml_leave_open(struct xml_writer *w);
 
 /* What changes when an accepted stanza is sent on: the start tag is written anew, the rest goes verbatim. */
 struct xml_forward {
-    struct span from; /* the stamp; ptr NULL: leave as it is */
-    struct span to;   /* ptr NULL: leave as it is */
-    struct span lang; /* added if ptr is set and the stanza has no xml:lang (RFC 6120 s8.1.5) */
+    struct span from;         /* the stamp; ptr NULL: leave as it is */
+    struct span to;           /* ptr NULL: leave as it is */
+    struct span lang;         /* added if ptr is set and the stanza has no xml:lang (RFC 6120 s8.1.5) */
     enum xml_ns content_from; /* declarations of this namespace inside the stanza become ... */
     enum xml_ns content_to;   /* ... this one; NS_NONE in both: no swap */
 };
 
 struct xml_reader;
+/* The swap would make two attributes of one expanded name out of two names (xmlns:a='jabber:client'
+ * xmlns:b='jabber:server' a:k='' b:k=''): such a stanza must not be forwarded with it. */
+bool xml_swap_collides(const struct xml_stanza *stanza, enum xml_ns content_from, enum xml_ns content_to);
 /*
  * Appends the stanza as it must look on another stream of ours (default namespace content_to or the same, prefix
  * "stream" bound to the stream namespace): start tag with the changes above, declarations added for prefixes that were
  * bound on the sender's stream header, then every other byte verbatim. Where CDATA makes verbatim impossible the text
- * is written again, escaped. Parsed by any conforming parser the result is the tree that was accepted, with the changes.
+ * is written again, escaped. Parsed by any conforming parser the result is the tree that was accepted, with the
+ * changes.
  */
 void xml_forward(struct chain *chain, struct chunk_pool *pool, const struct xml_stanza *stanza,
                  const struct xml_reader *reader, const struct xml_forward *forward);

@@ -155,7 +155,7 @@ static void write_unavailable(struct chain *chain, struct chunk_pool *pool, cons
     xml_close(&w);
 }
 
-/* s4.6.3, s4.5.2: those who got directed presence hear that it ended. Only addresses of our own domains are there. */
+/* s4.6.3, s4.5.2: those who got directed presence hear that it ended. */
 static void directed_unavailable(struct shard *shard, struct session *session)
 {
     while (session->directed) {

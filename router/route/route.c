@@ -133,10 +133,12 @@ void route_stanza(struct stream *stream, const struct xml_stanza *stanza, const 
         route_refuse(stream, head, ERROR_SERVICE_UNAVAILABLE, NULL);
         break;
     case VERDICT_REMOTE:
-        if (stream->shard->policy->config->s2s_enabled)
-            to_address(stream, stanza, head, true);
-        else
+        if (!stream->shard->policy->config->s2s_enabled)
             route_refuse(stream, head, ERROR_REMOTE_SERVER_NOT_FOUND, NULL);
+        else if (xml_swap_collides(stanza, NS_CLIENT, NS_SERVER))
+            route_refuse(stream, head, ERROR_NOT_ACCEPTABLE, "attributes that would be one in jabber:server");
+        else
+            to_address(stream, stanza, head, true);
         break;
     }
 }

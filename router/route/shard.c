@@ -195,6 +195,7 @@ void shard_drain(struct shard *shard)
         return;
     shard->drain_deadline_ms = shard_now_ms(shard) + shard->policy->config->timeouts_drain_ms;
     shard->cursor = shard->streams;
+    contact_drain(shard);
     io_unlisten(shard->io);
 }
 

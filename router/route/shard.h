@@ -16,6 +16,7 @@
 #include "io/io.h"
 #include "router/route/mail.h"
 #include "router/route/router.h"
+#include "router/s2s/budget.h"
 #include "router/store/store.h"
 
 struct contact;
@@ -42,6 +43,8 @@ struct shard {
     struct s2s *servers; /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;
     struct contact *contacts;    /* under way: router/s2s/contact.h */
+    uint32_t contact_count;
+    struct budget dials;
     struct chain work;           /* the payload being routed; empty between two stanzas */
     struct verify *verify_first; /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;

@@ -5,6 +5,7 @@
 #include "router/route/route.h"
 #include "router/route/shard.h"
 #include "router/s2s/dialback.h"
+#include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/intake.h"
 #include "router/xep/feature.h"
@@ -71,6 +72,7 @@ static void to_user(struct stream *stream, const struct xml_stanza *stanza, cons
     struct letter letter = letter_of(stream, head);
     struct xml_forward forward = {.content_from = NS_SERVER, .content_to = NS_CLIENT};
     letter.payload = &shard->work;
+    idle_used(s2s_of(stream));
     xml_forward(&shard->work, shard->pool, stanza, &stream->reader, &forward);
     deliver_anywhere(shard, &letter);
     chain_clear(&shard->work, shard->pool);
@@ -81,6 +83,8 @@ static void route(struct stream *stream, const struct xml_stanza *stanza, const 
     bool is_request = head->kind == STANZA_IQ && (head->type == TYPE_GET || head->type == TYPE_SET);
     if (head->to.local_size && is_request && !head->to.resource_size)
         refuse(stream, head, ERROR_SERVICE_UNAVAILABLE); /* RFC 6121 s8.5.1: nobody's account answers strangers yet */
+    else if (xml_swap_collides(stanza, NS_SERVER, NS_CLIENT))
+        refuse(stream, head, ERROR_NOT_ACCEPTABLE);
     else if (head->to.local_size)
         to_user(stream, stanza, head);
     else if (head->to.resource_size)
@@ -99,6 +103,25 @@ static enum stream_error fault_of(const struct s2s *s2s, const struct stanza_hea
     if (s2s_may_hear(s2s, jid_domain(&head->from), jid_domain(&head->to)))
         return STREAM_NO_ERROR;
     return s2s_has_name(s2s, jid_domain(&head->from)) ? STREAM_HOST_UNKNOWN_ERROR : STREAM_INVALID_FROM_ERROR;
+}
+
+void border_late(struct stream *stream, const struct xml_stanza *stanza)
+{
+    struct s2s *s2s = s2s_of(stream);
+    enum stanza_kind kind = stanza_kind_of(stanza, NS_SERVER);
+    struct stanza_head head;
+    if (!s2s->hears_late || kind == STANZA_NONE)
+        return;
+    enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
+    if (fault_of(s2s, &head, fault) != STREAM_NO_ERROR) {
+        s2s->hears_late = false;
+        return;
+    }
+    shard_count(stream->shard, COUNTER_STANZAS_IN, 1);
+    if (fault != STANZA_FINE)
+        refuse(stream, &head, ERROR_BAD_REQUEST);
+    else
+        route(stream, stanza, &head);
 }
 
 void border_element(struct stream *stream, const struct xml_stanza *stanza)
@@ -130,10 +153,4 @@ void border_element(struct stream *stream, const struct xml_stanza *stanza)
         refuse(stream, &head, ERROR_BAD_REQUEST);
     else
         route(stream, stanza, &head);
-}
-
-void border_last(struct stream *stream, const struct xml_stanza *stanza)
-{
-    if (s2s_of(stream)->is_heard && stanza_kind_of(stanza, NS_SERVER) != STANZA_NONE)
-        border_element(stream, stanza);
 }

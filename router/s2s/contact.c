@@ -15,6 +15,9 @@
 /* Addresses tried in one go; a domain with more has its other ones tried the next time (they are drawn anew). */
 #define CONTACT_CANDIDATES_MAX 12u
 
+/* Under way on a shard. Pairs are many, but those that are being connected are few unless somebody plays. */
+#define CONTACTS_MAX 4096u
+
 struct candidate {
     union address address;
     bool is_direct_tls;
@@ -31,6 +34,7 @@ struct contact {
     struct stream *stream;
     struct timer timer; /* the next step: at once, or when an attempt took too long */
     uint64_t tag;       /* of the question to the resolver */
+    uint64_t due_ms;    /* of a check: all candidates together; a pair has a timer of its own */
     bool is_resolved;
     unsigned candidate_count;
     unsigned next_candidate;
@@ -77,13 +81,23 @@ static void contact_free(struct contact *contact)
         contact->previous->next = contact->next;
     else
         shard->contacts = contact->next;
+    shard->contact_count--;
     dialback_check_free(contact->check);
     free(contact);
 }
 
 static void step_in(struct contact *contact, uint64_t ms)
 {
-    wheel_set(contact->shard->wheel, &contact->timer, shard_now_ms(contact->shard) + ms);
+    uint64_t when = shard_now_ms(contact->shard) + ms;
+    if (contact->due_ms && when > contact->due_ms)
+        when = contact->due_ms;
+    wheel_set(contact->shard->wheel, &contact->timer, when);
+}
+
+static bool is_over(const struct contact *contact)
+{
+    const struct shard *shard = contact->shard;
+    return shard->drain_deadline_ms || (contact->due_ms && shard_now_ms(shard) >= contact->due_ms);
 }
 
 /* No candidate is left. */
@@ -174,6 +188,11 @@ static void next_step(void *context, struct timer *timer)
     (void)context;
     struct contact *contact = (struct contact *)((char *)timer - offsetof(struct contact, timer));
     struct shard *shard = contact->shard;
+    if (is_over(contact)) {
+        drop_attempt(contact);
+        give_up(contact);
+        return;
+    }
     if (!contact->is_resolved) {
         ask(contact);
         return;
@@ -202,10 +221,12 @@ static void next_step(void *context, struct timer *timer)
 
 static struct contact *contact_new(struct shard *shard)
 {
-    struct contact *contact = calloc(1, sizeof *contact);
+    struct contact *contact = shard->contact_count < CONTACTS_MAX ? calloc(1, sizeof *contact) : NULL;
     if (!contact)
         return NULL;
+    shard->contact_count++;
     contact->shard = shard;
+    contact->error = ERROR_REMOTE_SERVER_TIMEOUT; /* until the resolver has answered */
     contact->timer.fire = next_step;
     contact->tag = ++shard->contact_serial;
     contact->next = shard->contacts;
@@ -227,9 +248,11 @@ struct contact *contact_begin(struct pair *pair)
 bool contact_begin_check(struct shard *shard, struct dialback_check *check)
 {
     struct contact *contact = contact_new(shard);
-    if (contact)
-        contact->check = check;
-    return contact != NULL;
+    if (!contact)
+        return false;
+    contact->check = check;
+    contact->due_ms = shard_now_ms(shard) + shard->policy->config->s2s_timeout_ms;
+    return true;
 }
 
 bool contact_begin_trial(struct shard *shard, struct trial *trial)
@@ -273,6 +296,11 @@ void contact_opened(struct shard *shard, struct io_conn *conn, int error)
         return; /* closed follows: contact_broken() */
     const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
     contact->conn = NULL;
+    if (is_over(contact)) { /* no stream begins on a shard that ends */
+        io_close(shard->io, conn);
+        step_in(contact, 0);
+        return;
+    }
     trial_address(contact->trial, "connect", true, &candidate->address, candidate->is_direct_tls ? "direct TLS" : "");
     contact->stream = s2s_dialled(contact, conn, candidate->is_direct_tls);
     if (contact->stream)
@@ -343,6 +371,12 @@ void contact_verified(struct s2s *s2s, struct span id, enum dialback_result resu
     contact_free(contact);
     stream_close(&s2s->stream, STREAM_NO_ERROR, NULL); /* XEP-0220 s2.1.2: it was for this alone */
     dialback_checked(shard, check, result);
+}
+
+void contact_drain(struct shard *shard)
+{
+    for (struct contact *contact = shard->contacts; contact; contact = contact->next)
+        step_in(contact, 0); /* to find that it is over */
 }
 
 void contact_fini(struct shard *shard)

@@ -7,7 +7,7 @@
  * Candidates are tried in order (RFC 6120 s3.2, XEP-0368); the first that completes negotiation wins. contact_begin()
  * and contact_begin_check() never call back before they return.
  *
- * Bounds:  s2s.dial_timeout for each candidate.
+ * Bounds:  s2s.dial_timeout for each candidate; s2s.timeout for all candidates of a check; 4096 contacts on a shard.
  * Thread:  the shard's.
  */
 #include "router/s2s/dialback.h"
@@ -18,9 +18,11 @@ struct pair;
 struct stream;
 struct trial;
 
-/* NULL when memory is refused. Ends in remote_ready() or remote_failed(), unless it is cancelled. */
+/* NULL when there are too many, or memory is refused. Ends in remote_ready() or remote_failed(), unless it is
+ * cancelled. */
 struct contact *contact_begin(struct pair *pair);
-/* Ends in dialback_checked(). False when memory is refused: then the check is still the caller's. */
+/* Ends in dialback_checked(). False when there are too many, or memory is refused: then the check is still the
+ * caller's. */
 bool contact_begin_check(struct shard *shard, struct dialback_check *check);
 /* Ends in trial->over(). False when memory is refused, or no server is looked for at all. */
 bool contact_begin_trial(struct shard *shard, struct trial *trial);
@@ -55,5 +57,7 @@ void contact_resolved(void *context, const struct resolver_answer *answer);
 void contact_opened(struct shard *shard, struct io_conn *conn, int error);
 /* ... the connection closed before it was a stream. */
 void contact_broken(struct shard *shard, struct io_conn *conn);
+/* The shard begins to drain: all that are under way fail in this turn. */
+void contact_drain(struct shard *shard);
 /* All that are under way on a shard that ends. */
 void contact_fini(struct shard *shard);

@@ -59,7 +59,7 @@ struct message {
     struct jid_buffer from_room, to_room;
     struct span theirs; /* prepared 'from' */
     struct span ours;   /* prepared 'to' */
-    char id_room[257];
+    char id_room[DIALBACK_ID_MAX];
     struct span id;
     char type_room[16];
     struct span type; /* empty: a key, a question */
@@ -87,7 +87,7 @@ static struct span value_of(const struct xml_stanza *stanza, const char *name, c
 
 static bool message_read(const struct xml_stanza *stanza, struct message *message)
 {
-    message->id = value_of(stanza, "id", message->id_room, sizeof message->id_room - 1);
+    message->id = value_of(stanza, "id", message->id_room, sizeof message->id_room);
     message->type = value_of(stanza, "type", message->type_room, sizeof message->type_room);
     message->key = xml_text(stanza, 0, message->key_room, sizeof message->key_room);
     while (message->key.size && (unsigned char)message->key.ptr[0] <= ' ')
@@ -95,8 +95,9 @@ static bool message_read(const struct xml_stanza *stanza, struct message *messag
     while (message->key.size && (unsigned char)message->key.ptr[message->key.size - 1] <= ' ')
         message->key.size--;
     return domain_of(stanza, "from", &message->from_room, &message->theirs) &&
-           domain_of(stanza, "to", &message->to_room, &message->ours) && message->id.ptr && message->type.ptr &&
-           message->key.ptr && message->key.size <= sizeof message->key_room;
+           domain_of(stanza, "to", &message->to_room, &message->ours) && message->id.ptr &&
+           message->id.size <= DIALBACK_ID_MAX && message->type.ptr && message->key.ptr &&
+           message->key.size <= sizeof message->key_room;
 }
 
 static void say(struct s2s *s2s, const char *name, struct span from, struct span to, struct span id, const char *type,

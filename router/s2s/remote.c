@@ -7,6 +7,7 @@
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
 #include "router/s2s/contact.h"
+#include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/stream.h"
 #include "router/stream/unsent.h"
@@ -225,6 +226,12 @@ static bool enqueue(struct pair *pair, struct letter *letter)
     return true;
 }
 
+/* What the router answers by itself is not on its user's account. */
+static bool may_dial(struct shard *shard, const struct letter *letter)
+{
+    return !letter->sender.ref || budget_take(shard, jid_bare(&letter->from));
+}
+
 void remote_deliver(struct shard *shard, struct letter *letter)
 {
     struct span local = jid_domain(&letter->from), domain = jid_domain(&letter->to);
@@ -235,12 +242,18 @@ void remote_deliver(struct shard *shard, struct letter *letter)
         deliver_bounce(shard, letter, ERROR_NOT_ALLOWED); /* RFC 6120 s8.3.3.10 */
         return;
     }
+    if ((!pair || pair->state == PAIR_IDLE) && !may_dial(shard, letter)) {
+        deliver_bounce(shard, letter, ERROR_RESOURCE_CONSTRAINT);
+        return;
+    }
     if (!pair)
         pair = remote_pair(shard, local, domain);
     bool is_taken = false;
     enum stanza_error error = ERROR_RESOURCE_CONSTRAINT;
     if (is_ready) {
         is_taken = deliver_to_stream(shard, pair->stream, letter);
+        if (letter->from.local_size)
+            idle_used(s2s_of(pair->stream));
     } else if (pair && pair->state == PAIR_RESTING) {
         error = pair->error;
     } else if (pair && (pair->state == PAIR_CONNECTING || connect_pair(pair))) {

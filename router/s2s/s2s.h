@@ -38,9 +38,9 @@ struct s2s {
     bool is_out : 1;
     bool is_bidi : 1;    /* asked for and granted */
     bool may_bidi : 1;   /* in: asked for; out: offered */
-    bool is_heard : 1;   /* closing: what they had under way is still routed */
     bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
     bool is_counted : 1; /* in the gauges */
+    bool hears_late : 1; /* closed by us in order: border_late() */
     uint8_t proof;       /* out: enum proof, of us to them and of them to us */
     uint8_t offers;      /* out: enum s2s_offer, of the last features */
     uint8_t failure;     /* enum counter: why it will never be proven, as far as that is known; 0: unknown */
@@ -50,6 +50,7 @@ struct s2s {
     struct contact *contact; /* out: whose attempt this is, until it is over */
     struct s2s_name *names;
     struct span remote; /* out: who was dialled (prepared); in: who has proven itself first. Allocated */
+    uint64_t used_ms;   /* the last stanza of a user: idle.h */
     char *peer_id;      /* out: the id of their header, for dialback keys; allocated */
 };
 
@@ -86,8 +87,15 @@ void s2s_leave(struct s2s *s2s);
 void s2s_fails(struct s2s *s2s, enum counter failure);
 /* Proven: it counts as a stream from now on, until s2s_ending(). */
 void s2s_begin(struct s2s *s2s);
-/* The tail's end: tells the pair and the contact. Called once, before the stream's end is written. */
+/* The tail's end: tells the pair and the contact. Before the stream's end is written; a second time it does nothing. */
 void s2s_ending(struct s2s *s2s);
+/* Ours to close, with that: what they sent before they know is still good. */
+static inline bool s2s_hears_late(const struct s2s *s2s, enum stream_error error)
+{
+    bool is_orderly = error == STREAM_NO_ERROR || error == STREAM_RESET_ERROR || error == STREAM_CONFLICT_ERROR ||
+                      error == STREAM_SYSTEM_SHUTDOWN_ERROR;
+    return s2s->is_ready && is_orderly;
+}
 void s2s_clear(struct s2s *s2s);
 /* What becomes of their bidi stream. */
 enum s2s_claim {

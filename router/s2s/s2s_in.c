@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/dialback.h"
+#include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream_header.h"
@@ -198,7 +199,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
               first->proof == PROOF_CERTIFICATE ? "certificate" : "dialback", s2s->may_bidi ? "yes" : "no");
     s2s_begin(s2s);
     stream->reader.limits = &stream->shard->limits;
-    stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
+    idle_begin(s2s);
     stream_header_write(stream); /* after a restart */
     bool is_claimed = s2s->may_bidi && is_home(stream);
     enum s2s_claim claim = is_claimed ? s2s_claim(s2s, ours, theirs) : CLAIM_SPARE;

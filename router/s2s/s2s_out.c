@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/contact.h"
+#include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/s2s/trial.h"
 #include "router/stream/stream_header.h"
@@ -227,7 +228,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
               log_quoted(s2s->remote).text, s2s->proof == PROOF_CERTIFICATE ? "certificate" : "dialback",
               s2s->is_bidi ? "yes" : "no", stream->tls ? "yes" : "no");
     stream->reader.limits = &stream->shard->limits;
-    stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);
+    idle_begin(s2s);
     s2s->pair = contact_won(contact, stream);
     return EV_NONE;
 }

@@ -317,7 +317,8 @@ static enum nego_event event_of(const struct xml_stanza *stanza)
     return EV_OTHER;
 }
 
-static enum nego_event s2s_event_of(const struct xml_stanza *stanza)
+/* SASL's <success/> and <failure/> are answers: where nothing was asked they are as strange as anything else. */
+static enum nego_event s2s_event_of(const struct stream *stream, const struct xml_stanza *stanza)
 {
     static const struct {
         enum xml_ns ns;
@@ -325,8 +326,7 @@ static enum nego_event s2s_event_of(const struct xml_stanza *stanza)
         enum nego_event event;
     } known[] = {
         {NS_STREAM, "features", EV_FEATURES}, {NS_TLS, "starttls", EV_STARTTLS}, {NS_TLS, "proceed", EV_PROCEED},
-        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},        {NS_SASL, "success", EV_SUCCESS},
-        {NS_SASL, "failure", EV_FAILURE},
+        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},
     };
     if (stanza_kind_of(stanza, NS_SERVER) != STANZA_NONE)
         return EV_STANZA;
@@ -335,7 +335,9 @@ static enum nego_event s2s_event_of(const struct xml_stanza *stanza)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (xml_is(stanza, 0, known[i].ns, known[i].name))
             return known[i].event;
-    return EV_OTHER;
+    if (stream->state == STREAM_SASL && xml_is(stanza, 0, NS_SASL, "success"))
+        return EV_SUCCESS;
+    return stream->state == STREAM_SASL && xml_is(stanza, 0, NS_SASL, "failure") ? EV_FAILURE : EV_OTHER;
 }
 
 void nego_element(struct stream *stream, const struct xml_stanza *stanza)
@@ -350,7 +352,7 @@ void nego_element(struct stream *stream, const struct xml_stanza *stanza)
     }
     if (xml_is(stanza, 0, NS_STREAM, "features"))
         s2s_take_features(s2s_of(stream), stanza);
-    nego_event(stream, s2s_event_of(stanza), stanza);
+    nego_event(stream, s2s_event_of(stream, stanza), stanza);
 }
 
 /* An iq request is a failed attempt to bind, answered by bind_resource(); whatever else has no place here ends the

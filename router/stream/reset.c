@@ -33,13 +33,27 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     return STREAM_NO_ERROR;
 }
 
+/* What streams between servers were proven by, or for whom: a domain that is ours now was perhaps theirs. */
+static bool servers_differ(const struct config *after, const struct config *before)
+{
+    if (after->s2s_enabled != before->s2s_enabled || after->s2s_policy != before->s2s_policy ||
+        after->s2s_tls_required != before->s2s_tls_required || strcmp(after->s2s_ca, before->s2s_ca) != 0 ||
+        after->domain_count != before->domain_count)
+        return true;
+    for (unsigned i = 0; i < after->domain_count; i++)
+        if (strcmp(after->domains[i].name, before->domains[i].name) != 0)
+            return true;
+    return false;
+}
+
 /* Another server comes back at once, so it is not asked what of the change concerns it; one that is now denied stays
  * away. */
-static enum stream_error judge_server(const struct stream *stream)
+static enum stream_error judge_server(const struct stream *stream, const struct policy *before)
 {
     if (!s2s_is_permitted((const struct s2s *)stream))
         return STREAM_POLICY_VIOLATION_ERROR;
-    return reset_is_stale(stream) ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
+    bool is_stale = reset_is_stale(stream) || servers_differ(stream->shard->policy->config, before->config);
+    return is_stale ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
 }
 
 static void judge(struct stream *stream, const struct policy *before)
@@ -49,11 +63,12 @@ static void judge(struct stream *stream, const struct policy *before)
         return;
     bool is_server = stream->is_s2s && stream->state == STREAM_BOUND;
     if (!stream->session && !is_server) {
-        if (stream->has_sent_header && reset_is_stale(stream))
+        bool differs = stream->is_s2s && servers_differ(shard->policy->config, before->config);
+        if (stream->has_sent_header && (differs || reset_is_stale(stream)))
             stream_close(stream, STREAM_RESET_ERROR, text);
         return;
     }
-    enum stream_error error = is_server ? judge_server(stream) : judge_session(stream, before);
+    enum stream_error error = is_server ? judge_server(stream, before) : judge_session(stream, before);
     if (error == STREAM_NO_ERROR)
         return;
     uint32_t dice;

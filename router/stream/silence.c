@@ -20,8 +20,7 @@ static void ask(struct stream *stream)
     stream_wrote_stanza(stream);
 }
 
-/* What waits for the connection already does what a blank would. */
-static void write_blank(struct stream *stream)
+void silence_blank(struct stream *stream)
 {
     if (!chain_is_empty(&stream->out))
         return;
@@ -51,7 +50,7 @@ void silence_check(struct stream *stream)
         stream_set_deadline(stream, answer);
         ask(stream); /* may throttle the stream by its own queue, which sets another deadline */
     } else {
-        write_blank(stream);
+        silence_blank(stream);
         stream_set_deadline(stream, idle);
     }
 }

@@ -22,3 +22,5 @@
 
 /* The deadline of a bound stream has come: asks, waits on, or closes it. */
 void silence_check(struct stream *stream);
+/* White space between two stanzas; what waits for the connection already does as well. */
+void silence_blank(struct stream *stream);

@@ -6,6 +6,7 @@
 #include "io/io.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/crowd.h"
 #include "router/stream/nego.h"
@@ -107,11 +108,13 @@ static void list_remove(struct stream *stream)
     stream->is_dirty = stream->is_runnable = false;
 }
 
-/* A recipient that left its queue unread, or a session that may have been silent. */
+/* A recipient that left its queue unread, or a session or a server that may have been silent. */
 static void bound_deadline(struct stream *stream)
 {
     if (stream->throttled)
         stream_close(stream, STREAM_RESOURCE_CONSTRAINT_ERROR, "what was sent to this session was not read");
+    else if (stream->is_s2s)
+        idle_check(stream);
     else
         silence_check(stream);
 }
@@ -449,7 +452,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     if (stream->is_s2s && error != STREAM_NO_ERROR)
         s2s_refuses(s2s_of(stream), conditions[error]);
     if (stream->is_s2s) {
-        s2s_of(stream)->is_heard = s2s_of(stream)->is_ready && is_heard_out(stream, error);
+        s2s_of(stream)->hears_late = s2s_hears_late(s2s_of(stream), error);
         s2s_ending(s2s_of(stream)); /* takes what is unsent along */
     }
     if (stream->nego)

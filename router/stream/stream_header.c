@@ -4,6 +4,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
+#include "router/s2s/dialback.h"
 #include "router/s2s/s2s.h"
 #include "tls/engine.h"
 
@@ -202,11 +203,11 @@ static enum stream_error take_server_from(struct stream *stream, const struct xm
 /* The answer to the header that we began with: its id goes into our dialback key. */
 static enum stream_error take_answer(struct s2s *s2s, const struct xml_stanza *header)
 {
-    char room[256];
+    char room[DIALBACK_ID_MAX];
     struct span copy, id = attribute_value(header, NS_NONE, "id", room, sizeof room);
     free(s2s->peer_id);
     s2s->peer_id = NULL;
-    if (!id.ptr || !keep(&copy, id))
+    if (!id.ptr || id.size > DIALBACK_ID_MAX || !keep(&copy, id))
         return STREAM_POLICY_VIOLATION_ERROR;
     s2s->peer_id = (char *)(uintptr_t)copy.ptr;
     return STREAM_NO_ERROR;

@@ -65,7 +65,7 @@ static void consume_closing(struct stream *stream, struct span *bytes)
         if (event == XML_STANZA && stream->session)
             intake_last(stream, &stanza);
         else if (event == XML_STANZA && stream->is_s2s)
-            border_last(stream, &stanza);
+            border_late(stream, &stanza);
         if (event == XML_REFUSED || event == XML_MORE)
             break;
     }

@@ -4,8 +4,10 @@
 #include "router/route/deliver.h"
 #include "router/route/shard.h"
 
+/* "db": an answer to a dialback key may wait before the stanzas. */
 #define HEADER(content)                                                                                                \
-    "<stream:stream xmlns='" content "' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+    "<stream:stream xmlns='" content "' xmlns:stream='http://etherx.jabber.org/streams' "                              \
+    "xmlns:db='jabber:server:dialback' version='1.0'>"
 
 /* What becomes of each stanza that was not sent. */
 struct fate {

@@ -487,7 +487,7 @@ static void proven__words_behind_our_end__routed_if_it_is_in_order(void **state)
     for (unsigned i = 0; i < 2; i++) {
         struct stage stage;
         raw_stage(&stage, 1);
-        struct peer *peer = raw_proven(&stage);
+        struct peer *peer = raw_proven(&stage, "");
         for (struct stream *stream = stage.home->shards[0].streams; stream; stream = stream->next)
             if (stream->is_s2s && stream->state == STREAM_BOUND)
                 stream_close(stream, errors[i], NULL);
