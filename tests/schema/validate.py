@@ -282,10 +282,17 @@ def schema_of(root):
     return grammar.compiled(name) if name else None
 
 
+# What came of a header before its end: enough to see that it is one.
+HEADER_BEGUN = re.compile(rb"<\?xml version='1.0'\?>(<stream:stream( [^<>]*)?)?$")
+
+
 def check_stream(data, report):
     """One document; its root, or None if it cannot be read."""
     outline = Outline(data)
     faults = list(outline.faults)
+    if not outline.is_ended and not outline.borders and not faults and HEADER_BEGUN.match(data):
+        report.cut += 1
+        return None, outline  # the connection was lost within the header
     if not outline.is_ended:
         data = data[:outline.borders[-1] if outline.borders else 0] + b"</stream:stream>"
     children = list(zip(outline.borders, outline.borders[1:]))

@@ -112,8 +112,8 @@ static void verdict__invalid_or_error__closed_and_told(void **state)
     (void)state;
     static const char *const verdicts[] = {
         "<db:result from='example.net' to='example.com' type='invalid'/>",
-        "<db:result from='example.net' to='example.com' type='error'><error type='cancel'>"
-        "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>",
+        ("<db:result from='example.net' to='example.com' type='error'><error type='cancel'>"
+         "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>"),
         "<db:result from='example.net' to='example.com' type='unheard-of'/>",
         "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
     };
