@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Streams to other servers (RFC 6120; XEP-0220, XEP-0288, XEP-0368) with another Sluice, Debian's prosody and Debian's
-ejabberd, on loopback, found by SRV records or by routes. Each pair of domains is opened by a client of one side:
+ejabberd, on loopback, found by SRV records. Each pair of domains is opened by a client of one side:
 
   external   both certificates are the test CA's: SASL EXTERNAL after STARTTLS
   dialback   the certificates are those of a CA that nobody knows: dialback, under TLS all the same
