@@ -124,10 +124,26 @@ void border_late(struct stream *stream, const struct xml_stanza *stanza)
         route(stream, stanza, &head);
 }
 
-void border_element(struct stream *stream, const struct xml_stanza *stanza)
+/* Reads the head. False: its addresses are not those of the stream, and the stream ends. */
+static bool is_answerable(struct stream *stream, const struct xml_stanza *stanza, enum stanza_kind kind,
+                          struct stanza_head *head, enum stanza_fault *fault)
 {
     struct shard *shard = stream->shard;
+    *fault = stanza_head_read(stanza, kind, head);
+    enum stream_error error = fault_of(s2s_of(stream), head, *fault);
+    shard_count(shard, COUNTER_STANZAS_IN, 1);
+    if (error == STREAM_NO_ERROR)
+        return true;
+    shard_count(shard, COUNTER_REFUSED, 1);
+    stream_close(stream, error, NULL);
+    return false;
+}
+
+void border_element(struct stream *stream, const struct xml_stanza *stanza)
+{
     enum stanza_kind kind = stanza_kind_of(stanza, NS_SERVER);
+    struct stanza_head head;
+    enum stanza_fault fault;
     if (stanza->elements[0].ns == NS_DIALBACK) {
         (void)dialback_take(s2s_of(stream), stanza);
         return;
@@ -140,17 +156,24 @@ void border_element(struct stream *stream, const struct xml_stanza *stanza)
         intake_not_a_stanza(stream, stanza);
         return;
     }
-    struct stanza_head head;
-    enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
-    enum stream_error error = fault_of(s2s_of(stream), &head, fault);
-    shard_count(shard, COUNTER_STANZAS_IN, 1);
-    if (error != STREAM_NO_ERROR) {
-        shard_count(shard, COUNTER_REFUSED, 1);
-        stream_close(stream, error, NULL);
+    if (!is_answerable(stream, stanza, kind, &head, &fault))
         return;
-    }
     if (fault != STANZA_FINE)
         refuse(stream, &head, ERROR_BAD_REQUEST);
     else
         route(stream, stanza, &head);
+}
+
+void border_misnamed(struct stream *stream, const struct xml_stanza *stanza)
+{
+    enum stanza_kind kind = stanza_kind_of(stanza, NS_SERVER);
+    struct stanza_head head;
+    enum stanza_fault fault;
+    if (kind == STANZA_NONE) {
+        shard_count(stream->shard, COUNTER_XML_REFUSED, 1);
+        stream_close(stream, STREAM_NOT_WELL_FORMED_ERROR, xml_error_text(XML_NAMESPACE));
+        return;
+    }
+    if (is_answerable(stream, stanza, kind, &head, &fault))
+        refuse(stream, &head, ERROR_NOT_ACCEPTABLE);
 }

@@ -11,5 +11,7 @@ struct xml_stanza;
 
 /* A top-level element of a stream that has been proven. */
 void border_element(struct stream *stream, const struct xml_stanza *stanza);
+/* The same for one that is not namespace-well-formed: as intake_misnamed(). */
+void border_misnamed(struct stream *stream, const struct xml_stanza *stanza);
 /* ... of one that we have closed in order: what was under way then is taken (RFC 6120 s4.4, rule 2). */
 void border_late(struct stream *stream, const struct xml_stanza *stanza);

@@ -36,10 +36,12 @@ static void consume(struct stream *stream, struct span *bytes)
                 intake_element(stream, &stanza);
             break;
         case XML_MISNAMED:
-            if (stream->state == STREAM_BOUND)
-                intake_misnamed(stream, &stanza);
-            else
+            if (stream->state != STREAM_BOUND)
                 nego_misnamed(stream, &stanza);
+            else if (stream->is_s2s)
+                border_misnamed(stream, &stanza);
+            else
+                intake_misnamed(stream, &stanza);
             break;
         case XML_FOOTER:
             stream->has_footer = true;

@@ -365,6 +365,37 @@ static void twins__attributes_that_would_be_one__not_acceptable(void **state)
     stage_close(&stage);
 }
 
+/* With xml.namespace_errors = stanza what is misnamed costs another server the stanza too, not the stream; what is no
+ * stanza between servers, jabber:client's among them, has no end that could be trusted. */
+static void misnamed__from_another_server__answered_or_the_end(void **state)
+{
+    (void)state;
+    static const char *const sparing[] = {OPEN, ROUTES, "rig.domain=example.com", "xml.namespace_errors=stanza", NULL};
+    static const struct {
+        const char *says, *answer;
+    } cases[] = {
+        {"<message from='juliet@example.net' to='user0@example.com' id='m'><x:y/></message>", "<not-acceptable"},
+        {"<message from='juliet@evil.example' to='user0@example.com'><x:y/></message>", "<invalid-from"},
+        {"<message to='user0@example.com'><x:y/></message>", "<improper-addressing"},
+        {"<message xmlns='jabber:client' from='juliet@example.net' to='user0@example.com'><x:y/></message>",
+         "<not-well-formed"},
+        {"<z xmlns='urn:z'><x:y/></z>", "<not-well-formed"},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stage stage;
+        stage_open(&stage, 1, NULL, 1, sparing);
+        struct peer *peer = let_in(&stage, BIDI);
+        unsigned count = stage.heard.count;
+        say(&stage, peer, cases[i].says);
+        if (!has(peer, cases[i].answer))
+            fail_msg("%s lacks %s", cases[i].says, cases[i].answer);
+        assert_int_equal(stage.heard.count, count);
+        assert_int_equal(has(peer, "</stream:stream>"), i > 0);
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ time */
 
 static const char *const quick_idle[] = {
@@ -618,6 +649,7 @@ int main(void)
         cmocka_unit_test(check__own_server_stalls__over_within_the_time),
         cmocka_unit_test(check__asker_is_gone__answer_is_nobodys),
         cmocka_unit_test(twins__attributes_that_would_be_one__not_acceptable),
+        cmocka_unit_test(misnamed__from_another_server__answered_or_the_end),
         cmocka_unit_test(idle__stream_that_we_opened__closed_after_its_time),
         cmocka_unit_test(silent__peer_with_both_directions__asked_then_given_up),
         cmocka_unit_test(silent__peer_with_one_direction__left_alone),
