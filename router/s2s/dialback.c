@@ -204,8 +204,7 @@ static void take_key(struct s2s *s2s, const struct message *message)
         say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }
-    if (policy_has_domain(policy, message->theirs) || (policy->config->s2s_tls_required && !stream->tls) ||
-        policy->config->s2s_policy == S2S_PKIX) {
+    if (policy_has_domain(policy, message->theirs) || !s2s_may_dialback(stream)) {
         say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }

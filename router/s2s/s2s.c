@@ -45,6 +45,16 @@ bool s2s_is_permitted(const struct s2s *s2s)
     return !s2s->is_out || access_permits(config, s2s->remote);
 }
 
+bool s2s_is_secure_enough(const struct stream *stream)
+{
+    return stream->tls || !stream->shard->policy->config->s2s_tls_required;
+}
+
+bool s2s_may_dialback(const struct stream *stream)
+{
+    return s2s_is_secure_enough(stream) && stream->shard->policy->config->s2s_policy != S2S_PKIX;
+}
+
 bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof)
 {
     if (s2s_may_hear(s2s, theirs, ours))
@@ -134,6 +144,35 @@ void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
     if (span_is(name, "conflict") && s2s->contact && !contact_check(s2s->contact))
         contact_yield(s2s->contact);
     stream_close(stream, STREAM_NO_ERROR, NULL);
+}
+
+/* SASL's <success/> and <failure/> are answers: where nothing was asked they are as strange as anything else. */
+enum nego_event s2s_event_of(struct stream *stream, const struct xml_stanza *stanza)
+{
+    static const struct {
+        enum xml_ns ns;
+        const char *name;
+        enum nego_event event;
+    } known[] = {
+        {NS_STREAM, "features", EV_FEATURES}, {NS_TLS, "starttls", EV_STARTTLS}, {NS_TLS, "proceed", EV_PROCEED},
+        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},
+    };
+    if (xml_is(stanza, 0, NS_STREAM, "error")) {
+        s2s_take_error(s2s_of(stream), stanza);
+        return EV_CLOSED;
+    }
+    if (xml_is(stanza, 0, NS_STREAM, "features"))
+        s2s_take_features(s2s_of(stream), stanza);
+    if (stanza_kind_of(stanza, NS_SERVER) != STANZA_NONE)
+        return EV_STANZA;
+    if (stanza->elements[0].ns == NS_DIALBACK)
+        return EV_DIALBACK;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (xml_is(stanza, 0, known[i].ns, known[i].name))
+            return known[i].event;
+    if (stream->state == STREAM_SASL && xml_is(stanza, 0, NS_SASL, "success"))
+        return EV_SUCCESS;
+    return stream->state == STREAM_SASL && xml_is(stanza, 0, NS_SASL, "failure") ? EV_FAILURE : EV_OTHER;
 }
 
 static enum counter gauge_of(const struct s2s *s2s)

@@ -60,6 +60,11 @@ static inline struct s2s *s2s_of(struct stream *stream)
 }
 
 extern const struct nego_table s2s_in_table, s2s_out_table;
+/* Of both tables. A stream error ends the stream, features are taken down. */
+enum nego_event s2s_event_of(struct stream *stream, const struct xml_stanza *stanza);
+/* Guards of both tables: it has TLS, or needs none; and dialback is good enough. */
+bool s2s_is_secure_enough(const struct stream *stream);
+bool s2s_may_dialback(const struct stream *stream);
 
 /* A stream that a contact has connected: sends the first header. NULL when memory is refused: conn is the caller's. */
 struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool direct_tls);

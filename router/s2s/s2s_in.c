@@ -23,26 +23,11 @@ static bool may_start_tls(const struct stream *stream)
     return !stream->tls && stream->shard->policy->tls_server;
 }
 
-static bool is_secure_enough(const struct stream *stream)
-{
-    return stream->tls || !stream->shard->policy->config->s2s_tls_required;
-}
-
-static bool may_dialback(const struct stream *stream)
-{
-    return is_secure_enough(stream) && stream->shard->policy->config->s2s_policy != S2S_PKIX;
-}
-
 /* The stream belongs on the shard of the first domain that was proven; not while keys of others are being checked
  * here. */
-static bool is_home(const struct stream *stream)
-{
-    return router_owner(stream->shard->router, stream->nego->jid) == stream->shard->index;
-}
-
 static bool stays_here(const struct stream *stream)
 {
-    return is_home(stream) || ((const struct s2s *)stream)->checks;
+    return nego_is_home(stream) || ((const struct s2s *)stream)->checks;
 }
 
 /* RFC 6120 s13.7.2.1: the chain is valid, and it is that of the domain that the header names. */
@@ -88,19 +73,19 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         xml_close(&w);
         xml_close(&w);
     }
-    if (may_dialback(stream)) {
+    if (s2s_may_dialback(stream)) {
         xml_open(&w, "dialback");
         xml_namespace(&w, "urn:xmpp:features:dialback");
         xml_open(&w, "errors"), xml_close(&w);
         xml_close(&w);
     }
-    if (is_secure_enough(stream) && shard->policy->config->s2s_bidi)
+    if (s2s_is_secure_enough(stream) && shard->policy->config->s2s_bidi)
         xml_empty(&w, "bidi", "urn:xmpp:features:bidi");
-    if (is_secure_enough(stream))
+    if (s2s_is_secure_enough(stream))
         stream_header_write_limits(stream, &w);
     xml_close(&w);
     stream_touch(stream);
-    if (stream->tls && !may_external(stream) && !may_dialback(stream))
+    if (stream->tls && !may_external(stream) && !s2s_may_dialback(stream))
         s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);
     stream->epoch = shard->policy->epoch;
     nego_login_deadline(stream);
@@ -109,7 +94,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
 
 static bool may_bidi(const struct stream *stream)
 {
-    return is_secure_enough(stream) && stream->shard->policy->config->s2s_bidi;
+    return s2s_is_secure_enough(stream) && stream->shard->policy->config->s2s_bidi;
 }
 
 static enum nego_event take_bidi(struct stream *stream, const struct xml_stanza *stanza)
@@ -201,7 +186,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     stream->reader.limits = &stream->shard->limits;
     idle_begin(s2s);
     stream_header_write(stream); /* after a restart */
-    bool is_claimed = s2s->may_bidi && is_home(stream);
+    bool is_claimed = s2s->may_bidi && nego_is_home(stream);
     enum s2s_claim claim = is_claimed ? s2s_claim(s2s, ours, theirs) : CLAIM_SPARE;
     if (claim == CLAIM_CONFLICT) {
         stream_close(stream, STREAM_CONFLICT_ERROR, "there is a stream for these domains");
@@ -225,18 +210,6 @@ static enum nego_event go_home(struct stream *stream, const struct xml_stanza *s
     return EV_NONE;
 }
 
-static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
-{
-    (void)stream;
-    (void)stanza;
-    return EV_NONE;
-}
-
-static bool has_failed_too_often(const struct stream *stream)
-{
-    return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
-}
-
 static const struct nego_row rows[] = {
     /* state          event         guard                 action              next            spec */
     {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1"},
@@ -244,17 +217,17 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
     {STREAM_TLS, EV_TLS_READY, NULL, nego_tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_BIDI, may_bidi, take_bidi, STREAM_OPEN, "XEP-0288 2.2"},
-    {STREAM_OPEN, EV_DIALBACK, may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
+    {STREAM_OPEN, EV_DIALBACK, s2s_may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
     {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},
     {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_OPEN, "RFC6120 6.4.2, XEP-0178 3"},
-    {STREAM_OPEN, EV_VERIFIED, restarts_here, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_OPEN, EV_VERIFIED, restarts_here, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_OPEN, EV_VERIFIED, stays_here, ready, STREAM_BOUND, "XEP-0220 2.2.1"},
     {STREAM_OPEN, EV_VERIFIED, NULL, go_home, STREAM_MOVE, "XEP-0220 2.2.1"},
-    {STREAM_MOVE, EV_ARRIVED, by_certificate, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_MOVE, EV_ARRIVED, by_certificate, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_RESTART, EV_HEADER, NULL, ready, STREAM_BOUND, "RFC6120 4.3.5"},
     {STREAM_MOVE, EV_ARRIVED, NULL, ready, STREAM_BOUND, "XEP-0220 2.2.1"},
-    {STREAM_OPEN, EV_FAILURE, has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
-    {STREAM_OPEN, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, nego_has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, NULL, nego_nothing, STREAM_OPEN, "RFC6120 6.4.5"},
 };
 
-const struct nego_table s2s_in_table = {rows, sizeof rows / sizeof rows[0]};
+const struct nego_table s2s_in_table = {rows, sizeof rows / sizeof rows[0], s2s_event_of};

@@ -60,15 +60,10 @@ static bool wants_tls(const struct stream *stream)
     return !stream->tls && stream->shard->policy->tls_client && offers(stream, OFFERS_TLS);
 }
 
-static bool is_secure_enough(const struct stream *stream)
-{
-    return stream->tls || !stream->shard->policy->config->s2s_tls_required;
-}
-
 static bool is_check(const struct stream *stream)
 {
     const struct s2s *s2s = (const struct s2s *)stream;
-    return is_secure_enough(stream) && s2s->contact && contact_check(s2s->contact);
+    return s2s_is_secure_enough(stream) && s2s->contact && contact_check(s2s->contact);
 }
 
 /* Their certificate is valid and the domain's (RFC 6120 s13.7.2.1). */
@@ -84,11 +79,6 @@ static bool may_external(const struct stream *stream)
     return offers(stream, OFFERS_EXTERNAL) && is_certain(stream);
 }
 
-static bool may_dialback(const struct stream *stream)
-{
-    return is_secure_enough(stream) && stream->shard->policy->config->s2s_policy != S2S_PKIX;
-}
-
 static enum nego_event greet(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
@@ -101,13 +91,6 @@ static enum nego_event greet_secured(struct stream *stream, const struct xml_sta
 {
     trial_secured(trial_of(s2s_of(stream)), s2s_of(stream), is_certain(stream));
     return greet(stream, stanza);
-}
-
-static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
-{
-    (void)stream;
-    (void)stanza;
-    return EV_NONE;
 }
 
 static enum nego_event ask_tls(struct stream *stream, const struct xml_stanza *stanza)
@@ -190,10 +173,10 @@ static enum nego_event take_dialback(struct stream *stream, const struct xml_sta
 /* Which of the things that were wanting it was. */
 static enum counter failure_of(const struct stream *stream)
 {
-    if (!is_secure_enough(stream))
+    if (!s2s_is_secure_enough(stream))
         return COUNTER_S2S_FAILED_TLS;
-    return may_dialback(stream) || !stream->tls || is_certain(stream) ? COUNTER_S2S_FAILED_REFUSED
-                                                                      : COUNTER_S2S_FAILED_CERTIFICATE;
+    return s2s_may_dialback(stream) || !stream->tls || is_certain(stream) ? COUNTER_S2S_FAILED_REFUSED
+                                                                          : COUNTER_S2S_FAILED_CERTIFICATE;
 }
 
 static enum nego_event no_way(struct stream *stream, const struct xml_stanza *stanza)
@@ -235,18 +218,18 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
 
 static const struct nego_row rows[] = {
     /* state          event         guard                 action              next            spec */
-    {STREAM_HEADER, EV_HEADER, NULL, nothing, STREAM_OPEN, "RFC6120 4.3.2"},
+    {STREAM_HEADER, EV_HEADER, NULL, nego_nothing, STREAM_OPEN, "RFC6120 4.3.2"},
     {STREAM_OPEN, EV_FEATURES, wants_tls, ask_tls, STREAM_PROCEED, "RFC6120 5.4.2.1"},
     {STREAM_PROCEED, EV_PROCEED, NULL, begin_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_TLS, EV_TLS_READY, NULL, greet_secured, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_FEATURES, is_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
     {STREAM_OPEN, EV_FEATURES, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},
     {STREAM_SASL, EV_SUCCESS, NULL, restart, STREAM_RESTART, "RFC6120 6.4.6"},
-    {STREAM_SASL, EV_FAILURE, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0178 3"},
+    {STREAM_SASL, EV_FAILURE, s2s_may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0178 3"},
     {STREAM_SASL, EV_FAILURE, NULL, no_way, STREAM_CLOSING, "RFC6120 6.4.5"},
-    {STREAM_RESTART, EV_HEADER, NULL, nothing, STREAM_BIND, "RFC6120 6.4.6"},
+    {STREAM_RESTART, EV_HEADER, NULL, nego_nothing, STREAM_BIND, "RFC6120 6.4.6"},
     {STREAM_BIND, EV_FEATURES, NULL, ready, STREAM_BOUND, "RFC6120 4.3.5"},
-    {STREAM_OPEN, EV_FEATURES, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0220 2.1.1"},
+    {STREAM_OPEN, EV_FEATURES, s2s_may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0220 2.1.1"},
     {STREAM_OPEN, EV_FEATURES, NULL, no_way, STREAM_CLOSING, "RFC6120 5.3.1"},
     {STREAM_DIALBACK, EV_DIALBACK, NULL, take_dialback, STREAM_DIALBACK, "XEP-0220 2.1"},
     {STREAM_DIALBACK, EV_SUCCESS, NULL, ready, STREAM_BOUND, "XEP-0220 2.1.1"},
@@ -287,4 +270,4 @@ struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool d
     return stream;
 }
 
-const struct nego_table s2s_out_table = {rows, sizeof rows / sizeof rows[0]};
+const struct nego_table s2s_out_table = {rows, sizeof rows / sizeof rows[0], s2s_event_of};

@@ -25,12 +25,12 @@ static bool may_authenticate(const struct stream *stream)
     return stream->tls || !stream->shard->policy->config->tls_required;
 }
 
-static bool is_home(const struct stream *stream)
+bool nego_is_home(const struct stream *stream)
 {
     return router_owner(stream->shard->router, stream->nego->jid) == stream->shard->index;
 }
 
-static bool has_failed_too_often(const struct stream *stream)
+bool nego_has_failed_too_often(const struct stream *stream)
 {
     return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
 }
@@ -207,7 +207,7 @@ static enum nego_event refuse_identity(struct stream *stream, const struct xml_s
     return EV_CLOSED;
 }
 
-static enum nego_event nothing(struct stream *stream, const struct xml_stanza *stanza)
+enum nego_event nego_nothing(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stream;
     (void)stanza;
@@ -226,26 +226,43 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_AUTH, NULL, sasl_refuse_plain, STREAM_OPEN, "RFC6120 6.5.4"},
     {STREAM_OPEN, EV_RESPONSE, NULL, sasl_refuse_response, STREAM_OPEN, "RFC6120 6.5.8"},
     {STREAM_OPEN, EV_ABORT, NULL, sasl_abort, STREAM_OPEN, "RFC6120 6.4.4"},
-    {STREAM_OPEN, EV_FAILURE, has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
-    {STREAM_OPEN, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, nego_has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_OPEN, EV_FAILURE, NULL, nego_nothing, STREAM_OPEN, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
-    {STREAM_LOOKUP, EV_CHALLENGE, NULL, nothing, STREAM_SASL, "RFC6120 6.4.3"},
+    {STREAM_LOOKUP, EV_CHALLENGE, NULL, nego_nothing, STREAM_SASL, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2: a second one takes its place"},
     {STREAM_SASL, EV_RESPONSE, NULL, sasl_response, STREAM_LOOKUP, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},
-    {STREAM_LOOKUP, EV_FAILURE, has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
-    {STREAM_LOOKUP, EV_FAILURE, NULL, nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_FAILURE, nego_has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_FAILURE, NULL, nego_nothing, STREAM_OPEN, "RFC6120 6.4.5"},
     {STREAM_LOOKUP, EV_OTHER_FROM, NULL, refuse_identity, STREAM_CLOSING, "RFC6120 6.4.6, 4.9.3.9"},
-    {STREAM_LOOKUP, EV_SUCCESS, is_home, restart_here, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_LOOKUP, EV_SUCCESS, nego_is_home, restart_here, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_LOOKUP, EV_SUCCESS, NULL, go_home, STREAM_MOVE, "RFC6120 6.4.6"},
-    {STREAM_MOVE, EV_ARRIVED, NULL, nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_MOVE, EV_ARRIVED, NULL, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_RESTART, EV_HEADER, NULL, offer_bind, STREAM_BIND, "RFC6120 7.4"},
     {STREAM_BIND, EV_IQ_BIND, NULL, bind_resource, STREAM_BOUND, "RFC6120 7.6, 7.7"},
     {STREAM_BOUND, EV_FAILURE, has_bound_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 7.7.3"},
-    {STREAM_BOUND, EV_FAILURE, NULL, nothing, STREAM_BIND, "RFC6120 7.6.2, 7.7.2"},
+    {STREAM_BOUND, EV_FAILURE, NULL, nego_nothing, STREAM_BIND, "RFC6120 7.6.2, 7.7.2"},
 };
-const struct nego_table nego_c2s_table = {rows, sizeof rows / sizeof rows[0]};
+
+static enum nego_event event_of(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stream;
+    if (stanza_kind_of(stanza, NS_CLIENT) != STANZA_NONE)
+        return bind_is_request(stanza) ? EV_IQ_BIND : EV_STANZA;
+    if (xml_is(stanza, 0, NS_TLS, "starttls"))
+        return EV_STARTTLS;
+    if (xml_is(stanza, 0, NS_SASL, "auth"))
+        return EV_AUTH;
+    if (xml_is(stanza, 0, NS_SASL, "response"))
+        return EV_RESPONSE;
+    if (xml_is(stanza, 0, NS_SASL, "abort"))
+        return EV_ABORT;
+    return EV_OTHER;
+}
+
+const struct nego_table nego_c2s_table = {rows, sizeof rows / sizeof rows[0], event_of};
 
 /* No row: what the peer did has no place here. */
 static void no_row(struct stream *stream, enum nego_event event, const struct xml_stanza *stanza)
@@ -302,57 +319,9 @@ void nego_header(struct stream *stream, const struct xml_stanza *header)
         nego_event(stream, EV_HEADER, header);
 }
 
-static enum nego_event event_of(const struct xml_stanza *stanza)
-{
-    if (stanza_kind_of(stanza, NS_CLIENT) != STANZA_NONE)
-        return bind_is_request(stanza) ? EV_IQ_BIND : EV_STANZA;
-    if (xml_is(stanza, 0, NS_TLS, "starttls"))
-        return EV_STARTTLS;
-    if (xml_is(stanza, 0, NS_SASL, "auth"))
-        return EV_AUTH;
-    if (xml_is(stanza, 0, NS_SASL, "response"))
-        return EV_RESPONSE;
-    if (xml_is(stanza, 0, NS_SASL, "abort"))
-        return EV_ABORT;
-    return EV_OTHER;
-}
-
-/* SASL's <success/> and <failure/> are answers: where nothing was asked they are as strange as anything else. */
-static enum nego_event s2s_event_of(const struct stream *stream, const struct xml_stanza *stanza)
-{
-    static const struct {
-        enum xml_ns ns;
-        const char *name;
-        enum nego_event event;
-    } known[] = {
-        {NS_STREAM, "features", EV_FEATURES}, {NS_TLS, "starttls", EV_STARTTLS}, {NS_TLS, "proceed", EV_PROCEED},
-        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},
-    };
-    if (stanza_kind_of(stanza, NS_SERVER) != STANZA_NONE)
-        return EV_STANZA;
-    if (stanza->elements[0].ns == NS_DIALBACK)
-        return EV_DIALBACK;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (xml_is(stanza, 0, known[i].ns, known[i].name))
-            return known[i].event;
-    if (stream->state == STREAM_SASL && xml_is(stanza, 0, NS_SASL, "success"))
-        return EV_SUCCESS;
-    return stream->state == STREAM_SASL && xml_is(stanza, 0, NS_SASL, "failure") ? EV_FAILURE : EV_OTHER;
-}
-
 void nego_element(struct stream *stream, const struct xml_stanza *stanza)
 {
-    if (!stream->is_s2s) {
-        nego_event(stream, event_of(stanza), stanza);
-        return;
-    }
-    if (xml_is(stanza, 0, NS_STREAM, "error")) {
-        s2s_take_error(s2s_of(stream), stanza);
-        return;
-    }
-    if (xml_is(stanza, 0, NS_STREAM, "features"))
-        s2s_take_features(s2s_of(stream), stanza);
-    nego_event(stream, s2s_event_of(stream, stanza), stanza);
+    nego_event(stream, table_of(stream)->event_of(stream, stanza), stanza);
 }
 
 /* An iq request is a failed attempt to bind, answered by bind_resource(); whatever else has no place here ends the

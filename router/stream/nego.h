@@ -67,10 +67,15 @@ struct nego_row {
 struct nego_table {
     const struct nego_row *rows;
     unsigned count;
+    /* What a top-level element is to streams of this kind. EV_CLOSED: it ended the stream. */
+    enum nego_event (*event_of)(struct stream *stream, const struct xml_stanza *stanza);
 };
 extern const struct nego_table nego_c2s_table;
 
-/* Actions that streams of every kind share. */
+/* Guards and actions that streams of every kind share. */
+bool nego_is_home(const struct stream *stream); /* its authenticated domain or account is this shard's */
+bool nego_has_failed_too_often(const struct stream *stream);
+enum nego_event nego_nothing(struct stream *stream, const struct xml_stanza *stanza);
 enum nego_event nego_start_tls(struct stream *stream, const struct xml_stanza *stanza);
 enum nego_event nego_refuse_tls(struct stream *stream, const struct xml_stanza *stanza);
 enum nego_event nego_tls_ready(struct stream *stream, const struct xml_stanza *stanza);
