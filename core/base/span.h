@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Span: borrowed bytes, (pointer, size). Passed by value; never owns; not NUL-terminated.
+ * Span: borrowed bytes, (pointer, size). Passed by value; not NUL-terminated; owns nothing, but where a comment says
+ * so (span_copy).
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct span {
@@ -42,4 +45,23 @@ static inline bool span_is(struct span a, const char *string)
 static inline struct span span_skip(struct span s, size_t n)
 {
     return (struct span){s.ptr + n, s.size - n};
+}
+
+/* An allocated copy with a NUL behind it, also of nothing; the caller's, for span_free(). SPAN_NONE without memory. */
+static inline struct span span_copy(struct span s)
+{
+    char *copy = (char *)malloc(s.size + 1);
+    if (!copy)
+        return SPAN_NONE;
+    if (s.size)
+        memcpy(copy, s.ptr, s.size);
+    copy[s.size] = '\0';
+    return span_of(copy, s.size);
+}
+
+/* Of span_copy() only. The span is SPAN_NONE then. */
+static inline void span_free(struct span *s)
+{
+    free((void *)(uintptr_t)s->ptr);
+    *s = SPAN_NONE;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/s2s/dialback.h"
 
+#include "core/base/hex.h"
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
@@ -15,15 +16,6 @@
 
 /* Checks that one stream may have under way: each is a connection of ours. */
 #define CHECKS_MAX 8u
-
-static void hex(const uint8_t *bytes, size_t size, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < size; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-}
 
 /* XEP-0185 s2.1: HMAC-SHA256(SHA256(secret) in hexadecimal, receiving ' ' originating ' ' id). */
 void dialback_key(struct span secret, struct span receiving, struct span originating, struct span stream_id,
@@ -42,9 +34,9 @@ void dialback_key(struct span secret, struct span receiving, struct span origina
         size += parts[i].size;
     }
     digest_hash(DIGEST_SHA256, secret, hash);
-    hex(hash, sizeof hash, secret_text);
+    hex_encode(span_of(hash, sizeof hash), secret_text);
     digest_hmac(DIGEST_SHA256, span_of(secret_text, sizeof secret_text), span_of(text, size), mac);
-    hex(mac, sizeof mac, out);
+    hex_encode(span_of(mac, sizeof mac), out);
 }
 
 static struct span secret_of(const struct stream *stream)
@@ -160,17 +152,9 @@ void dialback_check_free(struct dialback_check *check)
 {
     if (!check)
         return;
-    free((void *)(uintptr_t)check->ours.ptr);
-    free((void *)(uintptr_t)check->theirs.ptr);
+    span_free(&check->ours);
+    span_free(&check->theirs);
     free(check);
-}
-
-static struct span copy(struct span bytes)
-{
-    char *room = malloc(bytes.size ? bytes.size : 1);
-    if (room && bytes.size)
-        memcpy(room, bytes.ptr, bytes.size);
-    return room ? span_of(room, bytes.size) : SPAN_NONE;
 }
 
 static struct dialback_check *check_new(const struct s2s *s2s, const struct message *message)
@@ -179,8 +163,8 @@ static struct dialback_check *check_new(const struct s2s *s2s, const struct mess
     if (!check)
         return NULL;
     check->stream_ref = stream_ref(&s2s->stream).ref;
-    check->ours = copy(message->ours);
-    check->theirs = copy(message->theirs);
+    check->ours = span_copy(message->ours);
+    check->theirs = span_copy(message->theirs);
     memcpy(check->stream_id, s2s->stream.nego->stream_id, sizeof check->stream_id);
     memcpy(check->key, message->key.ptr, message->key.size);
     check->key_size = (uint16_t)message->key.size;

@@ -249,6 +249,6 @@ void s2s_clear(struct s2s *s2s)
         s2s->names = name->next;
         free(name);
     }
-    free((void *)(uintptr_t)s2s->remote.ptr);
+    span_free(&s2s->remote);
     free(s2s->peer_id);
 }

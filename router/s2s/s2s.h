@@ -49,7 +49,7 @@ struct s2s {
     struct pair *pair;       /* we say its stanzas here */
     struct contact *contact; /* out: whose attempt this is, until it is over */
     struct s2s_name *names;
-    struct span remote; /* out: who was dialled (prepared); in: who has proven itself first. Allocated */
+    struct span remote; /* out: who was dialled (prepared), allocated */
     uint64_t used_ms;   /* the last stanza of a user: idle.h */
     char *peer_id;      /* out: the id of their header, for dialback keys; allocated */
 };
@@ -94,13 +94,6 @@ void s2s_fails(struct s2s *s2s, enum counter failure);
 void s2s_begin(struct s2s *s2s);
 /* The tail's end: tells the pair and the contact. Before the stream's end is written; a second time it does nothing. */
 void s2s_ending(struct s2s *s2s);
-/* Ours to close, with that: what they sent before they know is still good. */
-static inline bool s2s_hears_late(const struct s2s *s2s, enum stream_error error)
-{
-    bool is_orderly = error == STREAM_NO_ERROR || error == STREAM_RESET_ERROR || error == STREAM_CONFLICT_ERROR ||
-                      error == STREAM_SYSTEM_SHUTDOWN_ERROR;
-    return s2s->is_ready && is_orderly;
-}
 void s2s_clear(struct s2s *s2s);
 /* What becomes of their bidi stream. */
 enum s2s_claim {

@@ -146,11 +146,8 @@ static enum nego_event take_external(struct stream *stream, const struct xml_sta
 static void keep_jid(struct stream *stream)
 {
     const struct s2s_name *first = s2s_of(stream)->names;
-    free((void *)(uintptr_t)stream->nego->jid.ptr);
-    char *domain = malloc(first->theirs_size + 1u);
-    if (domain)
-        memcpy(domain, first->bytes, first->theirs_size);
-    stream->nego->jid = span_of(domain, domain ? first->theirs_size : 0);
+    span_free(&stream->nego->jid);
+    stream->nego->jid = span_copy(span_of(first->bytes, first->theirs_size));
 }
 
 /* A pair is proven: before anything else it is settled whose stream this is. */

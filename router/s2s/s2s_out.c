@@ -236,32 +236,21 @@ static const struct nego_row rows[] = {
     {STREAM_DIALBACK, EV_FAILURE, NULL, no_way, STREAM_CLOSING, "XEP-0220 2.1.1"},
 };
 
-static bool copy(struct span *out, struct span bytes)
-{
-    char *room = malloc(bytes.size + 1);
-    if (!room)
-        return false;
-    memcpy(room, bytes.ptr, bytes.size);
-    room[bytes.size] = '\0';
-    *out = span_of(room, bytes.size);
-    return true;
-}
-
 struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool direct_tls)
 {
     struct shard *shard = contact_shard(contact);
     struct stream *stream = stream_dialled(shard, conn, sizeof(struct s2s));
-    struct span to;
     if (!stream)
         return NULL;
     struct s2s *s2s = s2s_of(stream);
     s2s->is_out = true;
-    if (!copy(&stream->nego->domain, contact_ours(contact)) || !copy(&s2s->remote, contact_theirs(contact)) ||
-        !copy(&to, contact_theirs(contact))) {
+    stream->nego->domain = span_copy(contact_ours(contact));
+    s2s->remote = span_copy(contact_theirs(contact));
+    stream->nego->from = strndup(contact_theirs(contact).ptr, contact_theirs(contact).size);
+    if (!stream->nego->domain.ptr || !s2s->remote.ptr || !stream->nego->from) {
         stream_abort(stream);
         return NULL;
     }
-    stream->nego->from = (char *)(uintptr_t)to.ptr;
     s2s->contact = contact;
     if (!direct_tls)
         greet(stream, NULL);

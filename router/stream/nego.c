@@ -353,8 +353,8 @@ void nego_free(struct stream *stream)
         return;
     stream->nego = NULL;
     sasl_free(nego->sasl);
-    free((void *)(uintptr_t)nego->domain.ptr);
-    free((void *)(uintptr_t)nego->jid.ptr);
+    span_free(&nego->domain);
+    span_free(&nego->jid);
     free(nego->lang);
     free(nego->from);
     free(nego);

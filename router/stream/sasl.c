@@ -19,11 +19,9 @@ static const char *const conditions[] = {
 
 void sasl_span_free(struct span *bytes)
 {
-    char *room = (char *)(uintptr_t)bytes->ptr;
-    if (room)
-        digest_wipe(room, bytes->size);
-    free(room);
-    *bytes = SPAN_NONE;
+    if (bytes->ptr)
+        digest_wipe((char *)(uintptr_t)bytes->ptr, bytes->size);
+    span_free(bytes);
 }
 
 void sasl_free(struct sasl *sasl)

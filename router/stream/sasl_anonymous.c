@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/stream/sasl_priv.h"
 
+#include "core/base/hex.h"
 #include "core/base/utf8.h"
 #include "io/io.h"
 #include "router/route/shard.h"
@@ -25,7 +26,6 @@ static bool is_trace(struct span message)
  * to move. */
 enum nego_event sasl_anonymous_step(struct stream *stream, struct span message)
 {
-    static const char digits[] = "0123456789abcdef";
     struct shard *shard = stream->shard;
     char name[32];
     uint8_t random[16];
@@ -33,10 +33,7 @@ enum nego_event sasl_anonymous_step(struct stream *stream, struct span message)
         return sasl_fail(stream, SASL_MALFORMED_REQUEST); /* RFC 6120 s6.5.8 */
     for (unsigned attempt = 0; attempt < 64 * shard->router->shard_count; attempt++) {
         io_random(shard->io, random, sizeof random);
-        for (size_t i = 0; i < sizeof random; i++) {
-            name[2 * i] = digits[random[i] >> 4];
-            name[2 * i + 1] = digits[random[i] & 15];
-        }
+        hex_encode(span_of(random, sizeof random), name);
         sasl_span_free(&stream->nego->sasl->bare);
         if (!sasl_take_name(stream, span_of(name, sizeof name)))
             return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);

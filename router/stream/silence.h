@@ -22,5 +22,10 @@
 
 /* The deadline of a bound stream has come: asks, waits on, or closes it. */
 void silence_check(struct stream *stream);
+/* Asked, and no answer came: closes the stream. Of one that is paused nothing is known: its silence begins anew. */
+bool silence_ends(struct stream *stream);
+/* A ping in the name of from. May throttle the stream by its own queue, which sets another deadline: so the deadline
+ * for the answer is set before. */
+void silence_ask(struct stream *stream, struct span from, struct span to);
 /* White space between two stanzas; what waits for the connection already does as well. */
 void silence_blank(struct stream *stream);

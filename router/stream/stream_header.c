@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/stream/stream_header.h"
 
+#include "core/base/hex.h"
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
@@ -83,15 +84,12 @@ static enum stream_error take_version(struct nego *nego, const struct xml_stanza
     return STREAM_UNSUPPORTED_VERSION_ERROR;
 }
 
-static bool keep(struct span *copy, struct span bytes)
+/* In the place of what was kept before; no text has a NUL inside (XML 1.0 s2.2). */
+static bool keep(char **kept, struct span text)
 {
-    char *room = malloc(bytes.size + 1);
-    if (!room)
-        return false;
-    memcpy(room, bytes.ptr, bytes.size);
-    room[bytes.size] = '\0';
-    *copy = span_of(room, bytes.size);
-    return true;
+    free(*kept);
+    *kept = strndup(text.ptr, text.size);
+    return *kept != NULL;
 }
 
 /* A header without 'to' comes from implementations of RFC 3920 (s4.7.2, note): the name that TLS gave, or the only
@@ -121,7 +119,8 @@ static enum stream_error take_to(struct stream *stream, const struct xml_stanza 
     /* The domain is fixed by the header under which SASL runs: a restart for another one would carry trust across. */
     if (nego->domain.size)
         return span_equal(nego->domain, domain) ? STREAM_NO_ERROR : STREAM_NOT_AUTHORIZED_ERROR;
-    return keep(&nego->domain, domain) ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
+    nego->domain = span_copy(domain);
+    return nego->domain.ptr ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
 }
 
 /* s4.7.1: 'from' may be the client's address; once it has authenticated it must be that one. */
@@ -130,7 +129,7 @@ static enum stream_error take_from(struct stream *stream, const struct xml_stanz
     char room[JID_SIZE_MAX + 1];
     struct jid_buffer buffer;
     struct jid jid;
-    struct span copy, from = attribute_value(header, NS_NONE, "from", room, sizeof room);
+    struct span from = attribute_value(header, NS_NONE, "from", room, sizeof room);
     struct nego *nego = stream->nego;
     free(nego->from);
     nego->from = NULL;
@@ -140,10 +139,7 @@ static enum stream_error take_from(struct stream *stream, const struct xml_stanz
         return STREAM_INVALID_FROM_ERROR;
     if (nego->jid.size && !span_equal(jid_bare(&jid), nego->jid))
         return STREAM_INVALID_FROM_ERROR;
-    if (!keep(&copy, jid_bare(&jid)))
-        return STREAM_RESOURCE_CONSTRAINT_ERROR;
-    nego->from = (char *)(uintptr_t)copy.ptr;
-    return STREAM_NO_ERROR;
+    return keep(&nego->from, jid_bare(&jid)) ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
 }
 
 /* RFC 5646 s2.1: subtags of 1 to 8 letters and digits, the first of letters alone. */
@@ -169,11 +165,11 @@ static bool lang_is_tag(struct span lang)
 static void take_lang(struct nego *nego, const struct xml_stanza *header)
 {
     char room[LANG_MAX];
-    struct span copy, lang = attribute_value(header, NS_XML, "lang", room, sizeof room);
+    struct span lang = attribute_value(header, NS_XML, "lang", room, sizeof room);
     free(nego->lang);
     nego->lang = NULL;
-    if (lang.ptr && lang.size < LANG_MAX && lang_is_tag(lang) && keep(&copy, lang))
-        nego->lang = (char *)(uintptr_t)copy.ptr;
+    if (lang.ptr && lang.size < LANG_MAX && lang_is_tag(lang))
+        (void)keep(&nego->lang, lang);
 }
 
 /* Another server's address is a domain (s4.7.1); the first one it gave is kept for our 'to'. */
@@ -182,7 +178,7 @@ static enum stream_error take_server_from(struct stream *stream, const struct xm
     char room[JID_SIZE_MAX + 1];
     struct jid_buffer buffer;
     struct jid jid;
-    struct span copy, from = attribute_value(header, NS_NONE, "from", room, sizeof room);
+    struct span from = attribute_value(header, NS_NONE, "from", room, sizeof room);
     struct nego *nego = stream->nego;
     if (!xml_attribute(header, 0, NS_NONE, "from"))
         return STREAM_NO_ERROR;
@@ -194,23 +190,17 @@ static enum stream_error take_server_from(struct stream *stream, const struct xm
         shard_count(stream->shard, COUNTER_S2S_DENIED, 1);
         return STREAM_POLICY_VIOLATION_ERROR;
     }
-    if (!keep(&copy, jid_domain(&jid)))
-        return STREAM_RESOURCE_CONSTRAINT_ERROR;
-    nego->from = (char *)(uintptr_t)copy.ptr;
-    return STREAM_NO_ERROR;
+    return keep(&nego->from, jid_domain(&jid)) ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
 }
 
 /* The answer to the header that we began with: its id goes into our dialback key. */
 static enum stream_error take_answer(struct s2s *s2s, const struct xml_stanza *header)
 {
     char room[DIALBACK_ID_MAX];
-    struct span copy, id = attribute_value(header, NS_NONE, "id", room, sizeof room);
-    free(s2s->peer_id);
-    s2s->peer_id = NULL;
-    if (!id.ptr || id.size > DIALBACK_ID_MAX || !keep(&copy, id))
+    struct span id = attribute_value(header, NS_NONE, "id", room, sizeof room);
+    if (!id.ptr || id.size > DIALBACK_ID_MAX)
         return STREAM_POLICY_VIOLATION_ERROR;
-    s2s->peer_id = (char *)(uintptr_t)copy.ptr;
-    return STREAM_NO_ERROR;
+    return keep(&s2s->peer_id, id) ? STREAM_NO_ERROR : STREAM_RESOURCE_CONSTRAINT_ERROR;
 }
 
 /* 'to' of the one who begins, the id of the one who answers. */
@@ -238,8 +228,7 @@ enum stream_error stream_header_take(struct stream *stream, const struct xml_sta
 
 void stream_header_forget(struct nego *nego)
 {
-    free((void *)(uintptr_t)nego->domain.ptr);
-    nego->domain = SPAN_NONE;
+    span_free(&nego->domain);
     free(nego->lang);
     nego->lang = NULL;
     free(nego->from);
@@ -249,14 +238,10 @@ void stream_header_forget(struct nego *nego)
 
 static void new_id(struct stream *stream)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t random[16];
     io_random(stream->shard->io, random, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++) {
-        stream->nego->stream_id[2 * i] = digits[random[i] >> 4];
-        stream->nego->stream_id[2 * i + 1] = digits[random[i] & 15];
-    }
-    stream->nego->stream_id[32] = '\0';
+    hex_encode(span_of(random, sizeof random), stream->nego->stream_id);
+    stream->nego->stream_id[2 * sizeof random] = '\0';
 }
 
 /* s4.7: from, id (new for each stream, s4.7.3), to if they told theirs, version, the language of our texts. */

@@ -402,8 +402,6 @@ EMITTERS = {
     "router/route/reply.c errors[error].condition": ["error without condition", "error with an unknown condition",
                                                      "error of a stream's namespace"],
     "router/route/reply.c text": ["error with its text first"],
-    "router/s2s/idle.c iq": ["ping without id", "ping of another type", "ping from nobody"],
-    "router/s2s/idle.c ping": ["ping with content", "ping in another namespace", "two pings in one"],
     "router/s2s/border.c forward": ["stanza of the other content namespace", "child of the other content namespace",
                                     "stanza from nobody", "prefixed-body"],
     "router/s2s/dialback.c condition": ["server: dialback error with an unknown condition",
