@@ -7,6 +7,7 @@
 #include "tls/digest.h"
 #include "tls/hello_priv.h"
 #include "tls/credential_priv.h"
+#include "tls/dane_priv.h"
 
 #include <wolfssl/options.h>
 
@@ -42,6 +43,8 @@ enum phase {
 struct remote {
     bool is_unfinished;            /* between two of them */
     struct credential *credential; /* what came of that; NULL: none was presented, or it was taken */
+    struct dane *dane;             /* the records that it is to be judged by too; NULL: none */
+    struct dane_finding finding;
     uint8_t end_point[CERTIFICATE_HASH_MAX];
     uint8_t end_point_size;
 };
@@ -141,8 +144,13 @@ struct WOLFSSL *engine_judge(void *context, const struct span *sent, unsigned co
     if (remote->credential != NULL)
         return engine->library;
     engine_see_certificate(engine, sent[0]);
-    remote->credential = credential_judge(engine->context->anchors, sent, count, role, engine->context->clock());
-    return remote->credential == NULL ? NULL : engine->library;
+    int64_t now = engine->context->clock();
+    remote->credential = credential_judge(engine->context->anchors, sent, count, role, now);
+    if (remote->credential == NULL)
+        return NULL;
+    if (remote->dane != NULL)
+        remote->finding = dane_judge(remote->dane, engine->context->anchors, remote->credential, sent, count, now);
+    return engine->library;
 }
 
 uint8_t *engine_ticket_generation(void *context)
@@ -246,8 +254,10 @@ void engine_free(struct engine *engine)
     /* Nothing may be written any more: the library would only send an alert here if it were asked to. */
     if (engine->library != NULL)
         wolfSSL_free(engine->library);
-    if (engine->remote != NULL)
+    if (engine->remote != NULL) {
         credential_free(engine->remote->credential);
+        dane_free(engine->remote->dane);
+    }
     free(engine->remote);
     context_unref(engine->context);
     free(engine->early);
@@ -573,6 +583,25 @@ struct credential *engine_take_credential(struct engine *engine)
     struct credential *credential = engine->remote->credential;
     engine->remote->credential = NULL;
     return credential;
+}
+
+void engine_expect(struct engine *engine, struct dane *dane)
+{
+    SL_CHECK(engine->context->role == CONTEXT_CLIENT && engine->context->anchors != NULL);
+    SL_CHECK(engine->phase < PHASE_READY && engine->remote->credential == NULL);
+    dane_free(engine->remote->dane);
+    engine->remote->dane = dane;
+}
+
+const struct dane *engine_expected(const struct engine *engine)
+{
+    return engine->remote == NULL ? NULL : engine->remote->dane;
+}
+
+const struct dane_finding *engine_finding(const struct engine *engine)
+{
+    bool is_judged = engine_is_ready(engine) && engine_expected(engine) != NULL;
+    return is_judged ? &engine->remote->finding : NULL;
 }
 
 /* The first Finished message: the client's, but the server's in an abbreviated handshake (RFC 5929 s3.1). */

@@ -13,6 +13,7 @@
 #include "core/base/chain.h"
 #include "tls/context.h"
 #include "tls/credential.h"
+#include "tls/dane.h"
 
 struct engine;
 
@@ -59,6 +60,13 @@ bool engine_is_resumed(const struct engine *engine);
  * its certificates (NULL: none were presented), it is as if none had been presented. */
 const struct credential *engine_credential(const struct engine *engine);
 struct credential *engine_take_credential(struct engine *engine);
+
+/* Client, with anchors, before the server's certificates come: they are judged by these records too. Takes them. As with
+ * the credential, whatever comes of it ends no handshake. */
+void engine_expect(struct engine *engine, struct dane *dane);
+const struct dane *engine_expected(const struct engine *engine); /* NULL: none were given */
+/* What the records say, once ready; NULL: none were given. */
+const struct dane_finding *engine_finding(const struct engine *engine);
 
 /* Channel bindings (RFC 9266, RFC 5929). Size written to out, 0 if this connection has none of that kind: exporter
  * only with TLS 1.3, or 1.2 with extended master secret; unique only with TLS 1.2 and that; end point not when the

@@ -208,7 +208,8 @@ static bool is_match(const struct identifier *identifier, struct span domain, co
     return false;
 }
 
-bool identity_matches(const struct identity *identity, struct span domain, const char *service)
+/* service NULL: a host, which only DNS-IDs name. */
+static bool is_anywhere(const struct identity *identity, struct span domain, const char *service)
 {
     /* The root's dot, as domainparts may have one (RFC 7622 s3.2). */
     if (domain.size > 1 && domain.ptr[domain.size - 1] == '.')
@@ -216,9 +217,21 @@ bool identity_matches(const struct identity *identity, struct span domain, const
     char *a_label = identity_a_label(domain);
     bool is_found = false;
     if (a_label != NULL && count_labels(span_str(a_label)) > 0) {
-        for (uint32_t i = 0; i < identity->count && !is_found; i++)
-            is_found = is_match(&identity->identifiers[i], span_str(a_label), service);
+        for (uint32_t i = 0; i < identity->count && !is_found; i++) {
+            const struct identifier *one = &identity->identifiers[i];
+            is_found = (service != NULL || one->kind == IDENTIFIER_DNS) && is_match(one, span_str(a_label), service);
+        }
     }
     free(a_label);
     return is_found;
+}
+
+bool identity_matches(const struct identity *identity, struct span domain, const char *service)
+{
+    return is_anywhere(identity, domain, service);
+}
+
+bool identity_matches_host(const struct identity *identity, struct span host)
+{
+    return is_anywhere(identity, host, NULL);
 }

@@ -48,5 +48,9 @@ void identity_free(struct identity *identity);
  * the root's dot. A DNS-ID or an XmppAddr is good for any service, an SRV-ID for its own. */
 bool identity_matches(const struct identity *identity, struct span domain, const char *service);
 
+/* Is a DNS-ID the host's that a SRV record names? Other names speak of services, not of hosts (RFC 7673 s4.1, RFC 6125
+ * s6.2.1). */
+bool identity_matches_host(const struct identity *identity, struct span host);
+
 /* A domain in lower-case A-labels, to be freed; NULL: it is none (an address literal, say). */
 char *identity_a_label(struct span domain);

@@ -111,6 +111,8 @@ struct search {
     const struct certificate *sent;
     unsigned sent_count;
     struct inspection inspection;
+    path_wanted_fn wanted; /* NULL: any */
+    const void *wanted_context;
     struct path *path;
     unsigned signatures;
     /* The verdict so far. */
@@ -124,6 +126,8 @@ static bool finish(struct search *search)
 {
     unsigned fault;
     enum credential_verdict verdict = inspect(&search->inspection, &fault);
+    if (verdict == CREDENTIAL_VALID && search->wanted != NULL && !search->wanted(search->wanted_context, search->path))
+        verdict = CREDENTIAL_UNKNOWN_ISSUER;
     if (verdict == CREDENTIAL_VALID || !search->has_reached) {
         search->verdict = verdict;
         search->fault = fault;
@@ -154,6 +158,14 @@ static bool is_on_path(const struct path *path, const struct certificate *certif
 
 static bool search_on(struct search *search, unsigned depth);
 
+/* An anchor ends the path. Of a path that is not wanted it may be in the middle. */
+static bool go_through(struct search *search, const struct certificate *anchor, unsigned depth)
+{
+    if (finish(search))
+        return true;
+    return search->wanted != NULL && !certificate_is_self_issued(anchor) && search_on(search, depth);
+}
+
 /* Is the last of the path signed by this candidate? If so the path goes on through it. What comes of it when it is not
  * is told in *dead_end. */
 static bool try_issuer(struct search *search, const struct certificate *issuer, bool is_anchor,
@@ -163,7 +175,7 @@ static bool try_issuer(struct search *search, const struct certificate *issuer, 
     const struct certificate *last = path->certificates[path->count - 1];
     unsigned depth = path->count;
     bool is_found = false;
-    if (!span_equal(issuer->subject, last->issuer))
+    if (!span_equal(issuer->subject, last->issuer) || is_on_path(path, issuer))
         return false;
     if (search->signatures++ >= PATH_SIGNATURES_MAX) {
         *dead_end = CREDENTIAL_TANGLED;
@@ -181,7 +193,7 @@ static bool try_issuer(struct search *search, const struct certificate *issuer, 
         break;
     }
     path->certificates[path->count++] = issuer;
-    is_found = is_anchor ? finish(search) : search_on(search, depth + 1);
+    is_found = is_anchor ? go_through(search, issuer, depth + 1) : search_on(search, depth + 1);
     if (!is_found)
         path->count = depth;
     return is_found;
@@ -201,7 +213,7 @@ static bool search_on(struct search *search, unsigned depth)
             return true;
     }
     for (unsigned i = 1; i < search->sent_count; i++) {
-        if (!is_on_path(path, &search->sent[i]) && try_issuer(search, &search->sent[i], false, &dead_end))
+        if (try_issuer(search, &search->sent[i], false, &dead_end))
             return true;
     }
     note_dead_end(search, dead_end);
@@ -217,14 +229,17 @@ static bool is_anchor(const struct anchors *anchors, const struct certificate *c
     return false;
 }
 
-enum credential_verdict path_find(const struct anchors *anchors, const struct certificate *sent, unsigned count,
-                                  enum credential_role role, int64_t now, struct path *out)
+enum credential_verdict path_find_wanted(const struct anchors *anchors, const struct certificate *sent, unsigned count,
+                                         enum credential_role role, int64_t now, path_wanted_fn wanted,
+                                         const void *context, struct path *out)
 {
     struct search search = {
         .anchors = anchors,
         .sent = sent,
         .sent_count = count,
         .inspection = {out, role, now},
+        .wanted = wanted,
+        .wanted_context = context,
         .path = out,
         .verdict = CREDENTIAL_NONE,
     };
@@ -233,4 +248,10 @@ enum credential_verdict path_find(const struct anchors *anchors, const struct ce
     bool is_found = is_anchor(anchors, &sent[0]) ? finish(&search) : search_on(&search, 1);
     out->fault = search.fault;
     return is_found ? CREDENTIAL_VALID : search.verdict;
+}
+
+enum credential_verdict path_find(const struct anchors *anchors, const struct certificate *sent, unsigned count,
+                                  enum credential_role role, int64_t now, struct path *out)
+{
+    return path_find_wanted(anchors, sent, count, role, now, NULL, NULL, out);
 }

@@ -25,3 +25,11 @@ struct path {
 /* sent[0] is the leaf. */
 enum credential_verdict path_find(const struct anchors *anchors, const struct certificate *sent, unsigned count,
                                   enum credential_role role, int64_t now, struct path *out);
+
+/* Is the path, which holds, one of those that are wanted? */
+typedef bool (*path_wanted_fn)(const void *context, const struct path *path);
+/* Valid only for a path that is wanted: the search goes on for others, and where an anchor is not the end of the line
+ * beyond it (RFC 7671 s5.4). Any other verdict says no more than that there is none. */
+enum credential_verdict path_find_wanted(const struct anchors *anchors, const struct certificate *sent, unsigned count,
+                                         enum credential_role role, int64_t now, path_wanted_fn wanted,
+                                         const void *context, struct path *out);
