@@ -22,7 +22,8 @@ const char *dane_text(enum dane_verdict verdict)
     return texts[verdict];
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------------ */
+/* ---- records ------------------------------------------------------------------------------------------------------
+ */
 
 struct dane {
     unsigned count;
@@ -81,10 +82,13 @@ const struct dane_record *dane_record(const struct dane *dane, unsigned index)
     return &dane->records[index];
 }
 
-static bool is_one_sequence(struct span der)
+/* SubjectPublicKeyInfo (RFC 5280 s4.1), of whatever algorithm. */
+static bool is_key(struct span der)
 {
-    struct span content;
-    return der_take_tag(&der, DER_SEQUENCE, &content) && der.size == 0;
+    struct span content, algorithm, bits;
+    return der_take_tag(&der, DER_SEQUENCE, &content) && der.size == 0 &&
+           der_take_tag(&content, DER_SEQUENCE, &algorithm) && der_peek(algorithm) == DER_OID &&
+           der_take_tag(&content, DER_BIT_STRING, &bits) && content.size == 0;
 }
 
 /* RFC 6698 s4.1: what is not understood, or malformed, is not used. */
@@ -100,7 +104,7 @@ bool dane_record_is_usable(const struct dane_record *record)
         return record->data.size == digest_size(DIGEST_SHA512);
     case DANE_FULL:
         return record->selector == DANE_CERTIFICATE ? certificate_read(record->data, &certificate)
-                                                    : is_one_sequence(record->data);
+                                                    : is_key(record->data);
     default:
         return false;
     }
@@ -115,7 +119,8 @@ bool dane_is_usable(const struct dane *dane)
     return false;
 }
 
-/* ---- the judgement ------------------------------------------------------------------------------------------------ */
+/* ---- the judgement ------------------------------------------------------------------------------------------------
+ */
 
 /* Every certificate that was sent but the leaf, and for each record its own certificate or key. */
 #define AUTHORITIES_MAX (CREDENTIAL_SENT_MAX + DANE_RECORDS_MAX)
@@ -251,9 +256,8 @@ static void judge_trusted_authority(struct judging *judging)
     if (!has_usage(judging, DANE_PKIX_TA))
         return;
     if (judging->credential->verdict == CREDENTIAL_VALID) {
-        enum credential_verdict verdict =
-            path_find_wanted(judging->anchors, judging->certificates, judging->count, CREDENTIAL_SERVER, judging->now,
-                             is_wanted, judging, &path);
+        enum credential_verdict verdict = path_find_wanted(judging->anchors, judging->certificates, judging->count,
+                                                           CREDENTIAL_SERVER, judging->now, is_wanted, judging, &path);
         if (verdict == CREDENTIAL_VALID)
             note_path(judging, record_on(judging, &path), verdict);
         return;
@@ -293,7 +297,8 @@ static struct certificate bare_key(struct span key, const struct certificate *to
     };
 }
 
-static void collect_authorities(const struct judging *judging, struct authorities *out)
+/* Returns how many of them were sent: they come first. */
+static unsigned collect_authorities(const struct judging *judging, struct authorities *out)
 {
     const struct dane *dane = judging->dane;
     struct certificate certificate;
@@ -304,6 +309,7 @@ static void collect_authorities(const struct judging *judging, struct authoritie
         if (record < DANE_RECORDS_MAX && !span_equal(judging->certificates[i].der, judging->certificates[0].der))
             add_authority(out, &judging->certificates[i], record);
     }
+    unsigned sent = out->count;
     for (unsigned i = 0; i < dane->count; i++) {
         const struct dane_record *record = &dane->records[i];
         if (!judging->is_used[i] || record->usage != DANE_TA || record->matching != DANE_FULL)
@@ -315,6 +321,7 @@ static void collect_authorities(const struct judging *judging, struct authoritie
             continue;
         add_authority(out, &certificate, i);
     }
+    return sent;
 }
 
 static void judge_own_authority(struct judging *judging)
@@ -323,12 +330,16 @@ static void judge_own_authority(struct judging *judging)
     struct path path;
     if (!has_usage(judging, DANE_TA))
         return;
-    collect_authorities(judging, &authorities);
+    unsigned sent = collect_authorities(judging, &authorities);
     if (authorities.count == 0)
         return;
     struct anchors anchors = {.count = authorities.count, .certificates = authorities.certificates};
     enum credential_verdict verdict =
         path_find(&anchors, judging->certificates, judging->count, CREDENTIAL_SERVER, judging->now, &path);
+    bool is_apart = verdict == CREDENTIAL_SELF_SIGNED || verdict == CREDENTIAL_UNKNOWN_ISSUER ||
+                    verdict == CREDENTIAL_BAD_SIGNATURE;
+    if (is_apart && sent == 0)
+        return; /* what stands in a record has to do with none of these certificates */
     unsigned index = 0;
     if (verdict == CREDENTIAL_VALID)
         index = (unsigned)(path.certificates[path.count - 1] - authorities.certificates);

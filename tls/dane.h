@@ -3,8 +3,8 @@
 /*
  * Dane: what a domain's own TLSA records say about the certificates of its server (RFC 6698, RFC 7671, RFC 7673 s4).
  *
- * Whoever gives records here has had them validated by DNSSEC, and the SRV record and addresses that led to them: others
- * must not be used at all (RFC 6698 s4.1). What a record of each usage asks of the server:
+ * Whoever gives records here has had them validated by DNSSEC, and the SRV record and addresses that led to them:
+ * others must not be used at all (RFC 6698 s4.1). What a record of each usage asks of the server:
  *
  *   0 PKIX-TA  a path to a trusted authority (credential.h), through an authority of the record's; the name
  *   1 PKIX-EE  a path to a trusted authority; the certificate is the record's; the name

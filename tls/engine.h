@@ -61,8 +61,8 @@ bool engine_is_resumed(const struct engine *engine);
 const struct credential *engine_credential(const struct engine *engine);
 struct credential *engine_take_credential(struct engine *engine);
 
-/* Client, with anchors, before the server's certificates come: they are judged by these records too. Takes them. As with
- * the credential, whatever comes of it ends no handshake. */
+/* Client, with anchors, before the server's certificates come: they are judged by these records too. Takes them. As
+ * with the credential, whatever comes of it ends no handshake. */
 void engine_expect(struct engine *engine, struct dane *dane);
 const struct dane *engine_expected(const struct engine *engine); /* NULL: none were given */
 /* What the records say, once ready; NULL: none were given. */
