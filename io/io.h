@@ -109,7 +109,8 @@ uint32_t io_conn_count(const struct io *io);
 uint64_t io_ref(const struct io_conn *conn);
 struct io_conn *io_find(struct io *io, uint64_t ref);
 
-/* local may be NULL; else its address (port 0) is the source. NULL when no slot is free. */
+/* local may be NULL; else its address (port 0) is the source. NULL when no slot is free. The first callback is dialled,
+ * unless io_close() comes before it: until then the owner may be of another kind than that of an open connection. */
 struct io_conn *io_dial(struct io *io, const struct sockaddr *local, const struct sockaddr *remote, void *owner);
 /* Takes the whole chain, which must not be empty (it is afterwards). Only while io_can_send(). */
 void io_send(struct io *io, struct io_conn *conn, struct chain *bytes);

@@ -182,6 +182,11 @@ bool sim_conn_collect(struct sim_conn *conn)
     case SIM_DIALLING:
         if (sim_dial_is_lost(conn))
             return false;
+        if (conn->answer_ms > conn->io->world->now_ms) {
+            if (conn->answer_ms < conn->io->answer_ms)
+                conn->io->answer_ms = conn->answer_ms;
+            return true; /* looked at again when the clock has moved */
+        }
         sim_want(conn->io, SIM_DIAL, conn, &conn->due);
         return true;
     case SIM_CLOSING:

@@ -152,27 +152,46 @@ bool io_group_listen(struct io_group *group, const char *address, uint16_t *port
     return true;
 }
 
-enum world_far sim_far(const struct world *world, const struct sockaddr *address)
+/* The entry of that very address is stronger than that of its port, and that one than the one of all ports. */
+struct far sim_far(const struct world *world, const struct sockaddr *address)
 {
-    enum world_far others = FAR_REFUSES;
+    struct far found = {.does = FAR_REFUSES};
+    unsigned rank = 0;
     for (size_t i = 0; i < world->far_count; i++) {
-        if (world->fars[i].port == port_of(address))
-            return world->fars[i].does;
-        if (world->fars[i].port == 0)
-            others = world->fars[i].does;
+        const struct far *far = &world->fars[i];
+        bool is_host = far->address.ss_family != AF_UNSPEC;
+        unsigned far_rank = is_host ? 3 : far->port ? 2 : 1;
+        bool fits = (!far->port || far->port == port_of(address)) && (!is_host || is_same_host(&far->address, address));
+        if (!fits || far_rank <= rank)
+            continue;
+        found = *far;
+        rank = far_rank;
     }
-    return others;
+    return found;
 }
 
-void world_set_far(struct world *world, uint16_t port, enum world_far does)
+static void far_set(struct world *world, const struct far *wanted)
 {
     for (size_t i = 0; i < world->far_count; i++) {
-        if (world->fars[i].port == port) {
-            world->fars[i].does = does;
+        struct far *far = &world->fars[i];
+        if (far->port == wanted->port && memcmp(&far->address, &wanted->address, sizeof far->address) == 0) {
+            *far = *wanted;
             return;
         }
     }
     world->fars = realloc(world->fars, (world->far_count + 1) * sizeof *world->fars);
     SL_CHECK(world->fars != NULL);
-    world->fars[world->far_count++] = (struct far){port, does};
+    world->fars[world->far_count++] = *wanted;
+}
+
+void world_set_far(struct world *world, uint16_t port, enum world_far does)
+{
+    far_set(world, &(struct far){.port = port, .does = does});
+}
+
+void world_set_far_at(struct world *world, const char *host, uint16_t port, enum world_far does, uint64_t delay_ms)
+{
+    struct far far = {.port = port, .does = does, .delay_ms = delay_ms};
+    SL_CHECK(port != 0 && parse_address(host, &far.address) && far.address.ss_family != AF_UNSPEC);
+    far_set(world, &far);
 }

@@ -89,6 +89,7 @@ struct io_conn *io_dial(struct io *io, const struct sockaddr *local, const struc
     conn->state = SIM_DIALLING;
     conn->head.owner = owner;
     sim_address_copy(&conn->remote, remote);
+    conn->answer_ms = io->world->now_ms + sim_far(io->world, remote).delay_ms;
     if (local != NULL)
         sim_address_copy(&conn->local, local);
     counter_add(io->counters, COUNTER_CONNECTIONS, 1);
@@ -100,7 +101,7 @@ bool sim_dial_is_lost(const struct sim_conn *conn)
     struct world *world = conn->io->world;
     const struct sockaddr *remote = (const struct sockaddr *)&conn->remote;
     struct io_group *group;
-    return sim_listener_at(world, remote, &group) == NULL && sim_far(world, remote) == FAR_SILENT;
+    return sim_listener_at(world, remote, &group) == NULL && sim_far(world, remote).does == FAR_SILENT;
 }
 
 /* The kernel picks the shard of the CPU that received the SYN: any. */
@@ -138,7 +139,7 @@ static int dial_connect(struct sim_conn *conn)
     struct io_group *group = NULL;
     const struct listener *listener = sim_listener_at(world, remote, &group);
     struct io *target = listener != NULL ? pick_shard(world, group) : NULL;
-    bool is_far = listener == NULL && sim_far(world, remote) == FAR_ACCEPTS;
+    bool is_far = listener == NULL && sim_far(world, remote).does == FAR_ACCEPTS;
     if (target == NULL && !is_far)
         return ECONNREFUSED;
     conn->wire = wire_new();

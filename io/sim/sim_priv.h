@@ -61,6 +61,7 @@ struct sim_conn {
     struct transit *transit;
     unsigned target;
     void *parcel;
+    uint64_t answer_ms;             /* dialled: by the world's clock, not before that it is answered */
     struct sockaddr_storage remote; /* dialled */
     struct sockaddr_storage local;
 };
@@ -122,8 +123,9 @@ struct io {
     struct call *calls;
     struct transit *arriving;
     uint64_t deadline;
-    uint64_t wake_due; /* step; 0: none */
-    bool pending;      /* something waits for a later step */
+    uint64_t answer_ms; /* when the first of the dials that wait is answered; UINT64_MAX: none waits */
+    uint64_t wake_due;  /* step; 0: none */
+    bool pending;       /* something waits for a later step */
     bool listening;
     bool stalled;
     bool stopped;
@@ -149,8 +151,10 @@ struct io_group {
 };
 
 struct far {
-    uint16_t port;
+    struct sockaddr_storage address; /* family AF_UNSPEC: any */
+    uint16_t port;                   /* 0: any */
     enum world_far does;
+    uint64_t delay_ms;
 };
 
 struct world {
@@ -232,7 +236,7 @@ void sim_transits_drop(struct io *io);
 const struct listener *sim_listener_at(struct world *world, const struct sockaddr *address, struct io_group **group);
 const struct listener *sim_listener_tagged(const struct io_group *group, unsigned tag);
 void sim_address_copy(struct sockaddr_storage *to, const struct sockaddr *from);
+struct far sim_far(const struct world *world, const struct sockaddr *address);
 
 /* peer.c */
 struct peer *sim_peer_new(struct world *world, struct wire *wire, const struct sockaddr *address);
-enum world_far sim_far(const struct world *world, const struct sockaddr *address);

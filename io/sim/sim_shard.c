@@ -57,6 +57,7 @@ struct io *io_new(struct io_group *group, unsigned shard, const struct io_config
     io->counters = counters;
     io->entropy.state = dice_throw(&group->world->dice);
     io->deadline = UINT64_MAX;
+    io->answer_ms = UINT64_MAX;
     io->wake_due = 1; /* the first turn needs no reason */
     io->listening = true;
     chunk_pool_init(&io->pool, 64);
@@ -247,6 +248,7 @@ static void collect(struct io *io)
 {
     io->batch_count = 0;
     io->pending = false;
+    io->answer_ms = UINT64_MAX;
     sim_calls_collect(io);
     sim_transits_collect(io);
     size_t kept = 0;

@@ -145,8 +145,10 @@ uint64_t world_deadline_ms(const struct world *world)
     for (const struct io_group *group = world->groups; group != NULL; group = group->next)
         for (unsigned i = 0; i < group->shard_count; i++) {
             const struct io *io = group->ios[i];
-            if (io != NULL && !io->stopped && io->deadline < earliest)
-                earliest = io->deadline;
+            if (io == NULL || io->stopped)
+                continue;
+            uint64_t next = io->deadline < io->answer_ms ? io->deadline : io->answer_ms;
+            earliest = next < earliest ? next : earliest;
         }
     return earliest;
 }

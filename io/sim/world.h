@@ -46,7 +46,8 @@ bool world_settle(struct world *world, unsigned max_steps);
 /* Moves both clocks; timers fire in the next step. */
 void world_advance(struct world *world, uint64_t ms);
 uint64_t world_now_ms(const struct world *world);
-/* The earliest deadline of all shards: where to advance to; UINT64_MAX when no timer runs. */
+/* The earliest deadline of all shards, and of dials that are answered late: where to advance to; UINT64_MAX when no
+ * timer runs. */
 uint64_t world_deadline_ms(const struct world *world);
 /* Only the wall clock jumps (it starts at 2026-01-01T00:00:00Z). */
 void world_jump_wall(struct world *world, int64_t ms);
@@ -58,6 +59,9 @@ uint64_t world_trace(const struct world *world);
 void world_set_stalled(struct io *io, bool is_stalled);
 /* For dials to that port, whatever the address; port 0 stands for all others. */
 void world_set_far(struct world *world, uint16_t port, enum world_far does);
+/* The same for one address, "192.0.2.1" or "2001:db8::1", which is stronger. Whatever is there, a listener of the world
+ * too, answers so long after the dial by the virtual clock. */
+void world_set_far_at(struct world *world, const char *host, uint16_t port, enum world_far does, uint64_t delay_ms);
 /* The oldest connection dialled to a FAR_ACCEPTS port and not yet handed out; NULL: none. */
 struct peer *world_accept(struct world *world);
 

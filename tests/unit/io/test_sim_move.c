@@ -17,6 +17,9 @@ static struct sockaddr_in address(const char *host, uint16_t port)
 
 static struct io_conn *dial(const char *host, uint16_t port)
 {
+    struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (inet_pton(AF_INET6, host, &to6.sin6_addr) == 1)
+        return io_dial(probe.ios[0], NULL, (const struct sockaddr *)&to6, &probe);
     struct sockaddr_in to = address(host, port);
     return io_dial(probe.ios[0], NULL, (const struct sockaddr *)&to, &probe);
 }
@@ -192,6 +195,53 @@ static void dial__far_accepts__test_plays_the_peer(void **state)
     probe_settle(&probe);
     assert_true(span_equal(peer_received(peer), SPAN("hello")));
     assert_memory_equal(probe.bytes, "welcome", 7);
+    probe_fini(&probe);
+}
+
+static void dial__far_at_an_address__that_one_alone_and_late(void **state)
+{
+    (void)state;
+    probe_init(&probe, 1, NULL, NULL);
+    world_set_far_at(probe.world, "192.0.2.1", 5269, FAR_ACCEPTS, 300);
+    world_set_far_at(probe.world, "192.0.2.2", 5269, FAR_REFUSES, 400);
+    world_set_far(probe.world, 5269, FAR_SILENT);
+    struct io_conn *others = dial("192.0.2.3", 5269);
+    dial("192.0.2.1", 5269);
+    dial("192.0.2.2", 5269);
+    probe_settle(&probe);
+    assert_int_equal(probe.event_count, 0);
+    assert_int_equal(world_deadline_ms(probe.world), world_now_ms(probe.world) + 300);
+    world_advance(probe.world, 300);
+    probe_settle(&probe);
+    assert_int_equal(probe.event_count, 1);
+    assert_int_equal(probe_last(&probe)->error, 0);
+    struct peer *peer = world_accept(probe.world);
+    assert_non_null(peer);
+    assert_null(world_accept(probe.world));
+    world_advance(probe.world, 100);
+    probe_settle(&probe);
+    assert_int_equal(probe.event_count, 3); /* dialled, closed */
+    assert_int_equal(probe_last(&probe)->error, ECONNREFUSED);
+    assert_int_equal(world_deadline_ms(probe.world), UINT64_MAX);
+    io_close(probe.ios[0], others);
+    probe_settle(&probe);
+    probe_fini(&probe);
+}
+
+static void dial__closed_before_it_is_answered__only_closed(void **state)
+{
+    (void)state;
+    probe_init(&probe, 1, NULL, NULL);
+    world_set_far_at(probe.world, "2001:db8::1", 5269, FAR_ACCEPTS, 300);
+    struct io_conn *conn = dial("2001:db8::1", 5269);
+    probe_settle(&probe);
+    io_close(probe.ios[0], conn);
+    probe_settle(&probe);
+    world_advance(probe.world, 300);
+    probe_settle(&probe);
+    assert_int_equal(probe.event_count, 1);
+    assert_int_equal(probe_last(&probe)->kind, CLOSED);
+    assert_null(world_accept(probe.world));
     probe_fini(&probe);
 }
 
@@ -491,6 +541,8 @@ int main(void)
         cmocka_unit_test(dial__paused_reader__window_of_the_wire_fills),
         cmocka_unit_test(dial__nobody_there__refused_then_closed),
         cmocka_unit_test(dial__far_accepts__test_plays_the_peer),
+        cmocka_unit_test(dial__far_at_an_address__that_one_alone_and_late),
+        cmocka_unit_test(dial__closed_before_it_is_answered__only_closed),
         cmocka_unit_test(dial__far_silent__open_until_closed),
         cmocka_unit_test(dial__no_slot__null),
         cmocka_unit_test(handoff__quiet__departs_and_arrives_paused),
