@@ -32,7 +32,7 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
     shard->verify_end = &shard->verify_first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
-    if (!shard->overflow || !shard->wake_mask) {
+    if (!shard->overflow || !shard->wake_mask || !contact_init(shard)) {
         err_set(err, "no memory for shard %u", index);
         return false;
     }
@@ -124,10 +124,9 @@ static void sent(void *context, struct io_conn *conn)
 
 static void closed(void *context, struct io_conn *conn, int error)
 {
+    (void)context;
     if (conn->owner)
         stream_closed(conn->owner, error);
-    else
-        contact_broken(context, conn);
 }
 
 static void departing(void *context, struct io_conn *conn)

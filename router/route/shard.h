@@ -19,10 +19,10 @@
 #include "router/s2s/budget.h"
 #include "router/store/store.h"
 
-struct contact;
 struct overflow;
 struct resolver_client;
 struct s2s;
+struct slab;
 
 struct shard {
     unsigned index;
@@ -39,11 +39,9 @@ struct shard {
     struct table remotes;             /* struct remote by their domain: router/s2s/remote.h */
     uint32_t pair_count;              /* in them */
     struct resolver_client *resolver; /* NULL: no other server is looked for */
-    uint64_t contact_serial;
-    struct s2s *servers; /* streams with other servers, newest first: router/s2s/s2s.h */
+    struct s2s *servers;              /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;
-    struct contact *contacts;    /* under way: router/s2s/contact.h */
-    uint32_t contact_count;
+    struct slab *contacts; /* under way: router/s2s/contact.h */
     struct budget dials;
     struct chain work;           /* the payload being routed; empty between two stanzas */
     struct verify *verify_first; /* passwords to judge: router/stream/verify.h */

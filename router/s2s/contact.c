@@ -1,46 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/s2s/contact.h"
 
-#include "core/base/log.h"
+#include "core/base/slab.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/race.h"
 #include "router/s2s/remote.h"
 #include "router/s2s/resolver.h"
 #include "router/s2s/s2s.h"
 #include "router/s2s/trial.h"
 #include "router/stream/stream.h"
 
-#include <stdlib.h>
-
-/* Addresses tried in one go; a domain with more has its other ones tried the next time (they are drawn anew). */
-#define CONTACT_CANDIDATES_MAX 12u
-
 /* Under way on a shard. Pairs are many, but those that are being connected are few unless somebody plays. */
 #define CONTACTS_MAX 4096u
 
-struct candidate {
-    union address address;
-    bool is_direct_tls;
-};
-
-/* Exactly one of pair, check and trial is set. An attempt is a connection that is being made (conn), then a stream. */
+/* Exactly one of pair, check and trial is set. Connections are made by the race; on the one that wins is the stream. */
 struct contact {
-    struct contact *next, *previous; /* all of the shard */
     struct shard *shard;
     struct pair *pair;
     struct dialback_check *check;
     struct trial *trial;
-    struct io_conn *conn;
     struct stream *stream;
-    struct timer timer; /* the next step: at once, or when an attempt took too long */
-    uint64_t tag;       /* of the question to the resolver */
-    uint64_t due_ms;    /* of a check: all candidates together; a pair has a timer of its own */
+    const struct lane *lane; /* the stream's */
+    struct timer timer;      /* the next step: at once, or when an attempt took too long */
+    uint64_t due_ms;         /* of a check: all candidates together; a pair has a timer of its own */
     bool is_resolved;
-    unsigned candidate_count;
-    unsigned next_candidate;
     enum stanza_error error; /* if there is nobody to connect to */
-    struct candidate candidates[CONTACT_CANDIDATES_MAX];
+    struct race race;
 };
+
+bool contact_init(struct shard *shard)
+{
+    shard->contacts = slab_new(sizeof(struct contact), CONTACTS_MAX);
+    return shard->contacts != NULL;
+}
 
 struct shard *contact_shard(const struct contact *contact)
 {
@@ -75,23 +68,20 @@ static void contact_free(struct contact *contact)
 {
     struct shard *shard = contact->shard;
     wheel_cancel(shard->wheel, &contact->timer);
-    if (contact->next)
-        contact->next->previous = contact->previous;
-    if (contact->previous)
-        contact->previous->next = contact->next;
-    else
-        shard->contacts = contact->next;
-    shard->contact_count--;
     dialback_check_free(contact->check);
-    free(contact);
+    slab_give(shard->contacts, contact);
 }
 
-static void step_in(struct contact *contact, uint64_t ms)
+static void step_at(struct contact *contact, uint64_t when)
 {
-    uint64_t when = shard_now_ms(contact->shard) + ms;
     if (contact->due_ms && when > contact->due_ms)
         when = contact->due_ms;
     wheel_set(contact->shard->wheel, &contact->timer, when);
+}
+
+static void step_soon(struct contact *contact)
+{
+    step_at(contact, shard_now_ms(contact->shard));
 }
 
 static bool is_over(const struct contact *contact)
@@ -122,55 +112,56 @@ static void give_up(struct contact *contact)
     remote_failed(pair, error);
 }
 
-/* The attempt under way is of no use any more. */
-static void drop_attempt(struct contact *contact)
+/* What is under way is of no use any more. */
+static void drop_attempts(struct contact *contact)
 {
     struct stream *stream = contact->stream;
-    struct io_conn *conn = contact->conn;
     contact->stream = NULL;
-    contact->conn = NULL;
-    if (stream) {
-        s2s_of(stream)->contact = NULL;
-        stream_close(stream, STREAM_NO_ERROR, NULL);
-    } else if (conn) {
-        conn->owner = NULL;
-        io_close(contact->shard->io, conn);
-    }
-}
-
-static void candidate_add(struct contact *contact, const struct resolver_candidate *found, unsigned address)
-{
-    if (contact->candidate_count == CONTACT_CANDIDATES_MAX)
+    race_stop(&contact->race);
+    if (!stream)
         return;
-    contact->candidates[contact->candidate_count++] =
-        (struct candidate){.address = found->addresses[address], .is_direct_tls = found->is_direct_tls};
+    s2s_of(stream)->contact = NULL;
+    stream_close(stream, STREAM_NO_ERROR, NULL);
 }
 
 /* RFC 6120 s10.4.3: a domain without a server is not found. If it has some, no stream can be negotiated with them, were
  * it only that they refuse connections; and one that could not be asked for may be there later. */
 static enum stanza_error error_of(enum resolver_status status)
 {
-    bool is_passing = status == RESOLVER_FOUND || status == RESOLVER_TIMEOUT || status == RESOLVER_FAILED || status == RESOLVER_BUSY;
+    bool is_passing =
+        status == RESOLVER_FOUND || status == RESOLVER_TIMEOUT || status == RESOLVER_FAILED || status == RESOLVER_BUSY;
     return is_passing ? ERROR_REMOTE_SERVER_TIMEOUT : ERROR_REMOTE_SERVER_NOT_FOUND;
+}
+
+/* The first target's addresses must not be all that is ever tried: each has its share of the race, and at least one
+ * address of each family. */
+static void enter_race(struct contact *contact, const struct resolver_answer *answer)
+{
+    unsigned share = RACE_LANES_MAX / answer->count;
+    if (share < 2)
+        share = 2;
+    for (unsigned i = 0; i < answer->count; i++) {
+        const struct resolver_candidate *found = &answer->candidates[i];
+        for (unsigned j = 0; j < found->address_count && j < share; j++)
+            if (!race_add(&contact->race, &found->addresses[j], found->priority, found->is_direct_tls))
+                return; /* the next time the order is drawn anew */
+    }
 }
 
 void contact_resolved(void *context, const struct resolver_answer *answer)
 {
     struct shard *shard = context;
-    struct contact *contact = shard->contacts;
-    while (contact && contact->tag != answer->tag)
-        contact = contact->next;
+    struct contact *contact = slab_find(shard->contacts, answer->tag);
     if (!contact)
         return; /* cancelled meanwhile */
     contact->is_resolved = true;
-    if (answer->status != RESOLVER_FOUND)
-        shard_count(shard, COUNTER_S2S_FAILED_RESOLVE, 1);
     contact->error = error_of(answer->status);
     trial_resolved(contact->trial, answer);
-    for (unsigned i = 0; answer->status == RESOLVER_FOUND && i < answer->count; i++)
-        for (unsigned j = 0; j < answer->candidates[i].address_count; j++)
-            candidate_add(contact, &answer->candidates[i], j);
-    step_in(contact, 0);
+    if (answer->status == RESOLVER_FOUND)
+        enter_race(contact, answer);
+    else
+        shard_count(shard, COUNTER_S2S_FAILED_RESOLVE, 1);
+    step_soon(contact);
 }
 
 /* A full resolver is asked again in a moment; the pair's time limits how often. */
@@ -179,17 +170,25 @@ void contact_resolved(void *context, const struct resolver_answer *answer)
 static void ask(struct contact *contact)
 {
     struct shard *shard = contact->shard;
-    if (!shard->resolver || !resolver_post(shard->resolver, contact->tag, contact_theirs(contact)))
-        step_in(contact, ASK_AGAIN_MS);
+    uint64_t tag = slab_ref(shard->contacts, contact);
+    if (!shard->resolver || !resolver_post(shard->resolver, tag, contact_theirs(contact)))
+        step_at(contact, shard_now_ms(shard) + ASK_AGAIN_MS);
+}
+
+/* Negotiation has taken too long. */
+static void give_up_stream(struct contact *contact)
+{
+    shard_count(contact->shard, COUNTER_S2S_FAILED_TIMEOUT, 1);
+    trial_address(contact->trial, "give-up", false, &contact->lane->address, "s2s.dial_timeout is over");
+    drop_attempts(contact);
 }
 
 static void next_step(void *context, struct timer *timer)
 {
     (void)context;
     struct contact *contact = (struct contact *)((char *)timer - offsetof(struct contact, timer));
-    struct shard *shard = contact->shard;
     if (is_over(contact)) {
-        drop_attempt(contact);
+        drop_attempts(contact);
         give_up(contact);
         return;
     }
@@ -197,43 +196,24 @@ static void next_step(void *context, struct timer *timer)
         ask(contact);
         return;
     }
-    if (contact->conn || contact->stream) {
-        const struct candidate *before = &contact->candidates[contact->next_candidate - 1];
-        shard_count(shard, COUNTER_S2S_FAILED_TIMEOUT, 1);
-        trial_address(contact->trial, "give-up", false, &before->address, "s2s.dial_timeout is over");
-    }
-    drop_attempt(contact);
-    while (contact->next_candidate < contact->candidate_count) {
-        const struct candidate *candidate = &contact->candidates[contact->next_candidate++];
-        contact->conn = io_dial(shard->io, NULL, &candidate->address.head, NULL);
-        shard_count(shard, COUNTER_S2S_DIALLED, 1);
-        if (!contact->conn) {
-            shard_count(shard, COUNTER_S2S_FAILED_CONNECT, 1);
-            trial_address(contact->trial, "connect", false, &candidate->address, "no descriptor or slot is free");
-            continue;
-        }
-        contact->conn->owner = NULL; /* a stream's, once it is connected */
-        step_in(contact, shard->policy->config->s2s_dial_timeout_ms);
-        return;
-    }
-    give_up(contact);
+    if (contact->stream)
+        give_up_stream(contact);
+    if (race_step(&contact->race))
+        step_at(contact, race_next_ms(&contact->race));
+    else
+        give_up(contact);
 }
 
 static struct contact *contact_new(struct shard *shard)
 {
-    struct contact *contact = shard->contact_count < CONTACTS_MAX ? calloc(1, sizeof *contact) : NULL;
+    struct contact *contact = slab_take(shard->contacts);
     if (!contact)
         return NULL;
-    shard->contact_count++;
     contact->shard = shard;
     contact->error = ERROR_REMOTE_SERVER_TIMEOUT; /* until the resolver has answered */
     contact->timer.fire = next_step;
-    contact->tag = ++shard->contact_serial;
-    contact->next = shard->contacts;
-    if (shard->contacts)
-        shard->contacts->previous = contact;
-    shard->contacts = contact;
-    step_in(contact, 0);
+    race_init(&contact->race, shard, contact);
+    step_soon(contact);
     return contact;
 }
 
@@ -259,7 +239,7 @@ bool contact_begin_trial(struct shard *shard, struct trial *trial)
 {
     struct contact *contact = shard->resolver ? contact_new(shard) : NULL;
     if (contact)
-        contact->trial = trial;
+        contact->trial = contact->race.trial = trial;
     return contact != NULL;
 }
 
@@ -272,56 +252,44 @@ void contact_passed(struct contact *contact)
 
 void contact_cancel(struct contact *contact)
 {
-    drop_attempt(contact);
+    drop_attempts(contact);
     contact_free(contact);
 }
 
-static struct contact *contact_of(const struct shard *shard, const struct io_conn *conn)
+/* True: it lives, and is the contact's. */
+static bool begin_stream(struct contact *contact, struct io_conn *conn)
 {
-    struct contact *contact = shard->contacts;
-    while (contact && contact->conn != conn)
-        contact = contact->next;
-    return contact;
+    const struct lane *lane = contact->lane;
+    if (is_over(contact))
+        return false; /* no stream begins on a shard that ends */
+    trial_address(contact->trial, "connect", true, &lane->address, lane->is_direct_tls ? "direct TLS" : "");
+    contact->stream = s2s_dialled(contact, conn, lane->is_direct_tls);
+    if (contact->stream)
+        stream_keep_address(contact->stream, &lane->address.head);
+    if (contact->stream && contact->stream->state != STREAM_CLOSING)
+        return true;
+    contact->stream = NULL;
+    return false;
 }
 
 void contact_opened(struct shard *shard, struct io_conn *conn, int error)
 {
-    struct contact *contact = contact_of(shard, conn);
-    if (!contact) {
-        if (!error)
-            io_close(shard->io, conn);
-        return; /* cancelled meanwhile */
-    }
-    if (error)
-        return; /* closed follows: contact_broken() */
-    const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
-    contact->conn = NULL;
-    if (is_over(contact)) { /* no stream begins on a shard that ends */
-        io_close(shard->io, conn);
-        step_in(contact, 0);
+    struct lane *lane = conn->owner;
+    struct contact *contact = lane->race->contact;
+    conn->owner = NULL; /* a stream's, once there is one */
+    if (error) {
+        race_failed(lane); /* closed follows, which is nobody's */
+        step_soon(contact);
         return;
     }
-    trial_address(contact->trial, "connect", true, &candidate->address, candidate->is_direct_tls ? "direct TLS" : "");
-    contact->stream = s2s_dialled(contact, conn, candidate->is_direct_tls);
-    if (contact->stream)
-        stream_keep_address(contact->stream, &candidate->address.head);
-    if (!contact->stream || contact->stream->state == STREAM_CLOSING) {
-        contact->stream = NULL;
-        io_close(shard->io, conn);
-        step_in(contact, 0);
-    }
-}
-
-void contact_broken(struct shard *shard, struct io_conn *conn)
-{
-    struct contact *contact = contact_of(shard, conn);
-    if (!contact)
+    race_won(lane);
+    contact->lane = lane;
+    if (begin_stream(contact, conn)) {
+        step_at(contact, lane->due_ms);
         return;
-    const struct candidate *candidate = &contact->candidates[contact->next_candidate - 1];
-    shard_count(shard, COUNTER_S2S_FAILED_CONNECT, 1);
-    trial_address(contact->trial, "connect", false, &candidate->address, "refused, unreachable or reset");
-    contact->conn = NULL;
-    step_in(contact, 0);
+    }
+    io_close(shard->io, conn);
+    step_soon(contact);
 }
 
 struct pair *contact_won(struct contact *contact, struct stream *stream)
@@ -337,7 +305,7 @@ void contact_lost(struct contact *contact, struct stream *stream)
     if (contact->stream != stream)
         return;
     contact->stream = NULL;
-    step_in(contact, 0);
+    step_soon(contact);
 }
 
 bool contact_is_heard(const struct contact *contact)
@@ -375,16 +343,24 @@ void contact_verified(struct s2s *s2s, struct span id, enum dialback_result resu
 
 void contact_drain(struct shard *shard)
 {
-    for (struct contact *contact = shard->contacts; contact; contact = contact->next)
-        step_in(contact, 0); /* to find that it is over */
+    uint32_t position = 0;
+    for (struct contact *contact; (contact = slab_next(shard->contacts, &position));)
+        step_soon(contact); /* to find that it is over */
+}
+
+unsigned contact_count(const struct shard *shard)
+{
+    return slab_count(shard->contacts);
 }
 
 void contact_fini(struct shard *shard)
 {
-    while (shard->contacts) {
-        struct trial *trial = shard->contacts->trial;
-        contact_free(shard->contacts);
+    uint32_t position = 0;
+    for (struct contact *contact; (contact = slab_next(shard->contacts, &position));) {
+        struct trial *trial = contact->trial;
+        contact_free(contact);
         if (trial)
             trial->over(trial, false);
     }
+    slab_free(shard->contacts);
 }

@@ -4,10 +4,11 @@
  * Contact: finds a remote domain's servers and opens a stream to one of them: to speak for a pair, or to check a
  * dialback key with the domain's own servers.
  *
- * Candidates are tried in order (RFC 6120 s3.2, XEP-0368); the first that completes negotiation wins. contact_begin()
- * and contact_begin_check() never call back before they return.
+ * Addresses are tried in the resolver's order (RFC 6120 s3.2, XEP-0368), side by side until one is connected (race.h);
+ * the first that completes negotiation wins, and one with which it fails is followed by the next. contact_begin() and
+ * contact_begin_check() never call back before they return.
  *
- * Bounds:  s2s.dial_timeout for each candidate; s2s.timeout for all candidates of a check; 4096 contacts on a shard.
+ * Bounds:  s2s.dial_timeout for each address; s2s.timeout for all addresses of a check; 4096 contacts on a shard.
  * Thread:  the shard's.
  */
 #include "router/s2s/dialback.h"
@@ -17,6 +18,11 @@ struct resolver_answer;
 struct pair;
 struct stream;
 struct trial;
+
+/* False when memory is refused. */
+bool contact_init(struct shard *shard);
+/* Under way on the shard. */
+unsigned contact_count(const struct shard *shard);
 
 /* NULL when there are too many, or memory is refused. Ends in remote_ready() or remote_failed(), unless it is
  * cancelled. */
@@ -53,10 +59,9 @@ void contact_yield(struct contact *contact);
 void contact_verified(struct s2s *s2s, struct span id, enum dialback_result result);
 /* The resolver's answer to one of the shard's contacts (a resolver_answer_fn; context is the shard). */
 void contact_resolved(void *context, const struct resolver_answer *answer);
-/* Called by the shard's io handler: io_dial() has come through, or not. */
+/* Called by the shard's io handler: io_dial() has come through, or not. The connection has no owner afterwards but a
+ * stream. */
 void contact_opened(struct shard *shard, struct io_conn *conn, int error);
-/* ... the connection closed before it was a stream. */
-void contact_broken(struct shard *shard, struct io_conn *conn);
 /* The shard begins to drain: all that are under way fail in this turn. */
 void contact_drain(struct shard *shard);
 /* All that are under way on a shard that ends. */
