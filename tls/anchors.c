@@ -41,8 +41,7 @@ static bool add_certificate(struct anchors *anchors, struct span pem)
         return false;
     int size = wc_CertPemToDer((const unsigned char *)pem.ptr, (int)pem.size, der, (int)pem.size, CERT_TYPE);
     struct span bytes = span_of(der, size > 0 ? (size_t)size : 0);
-    if (anchors->count >= ANCHORS_COUNT_MAX || !certificate_read(bytes, &certificate) ||
-        anchors_have(anchors, bytes)) {
+    if (anchors->count >= ANCHORS_COUNT_MAX || !certificate_read(bytes, &certificate) || anchors_have(anchors, bytes)) {
         free(der);
         return true;
     }
