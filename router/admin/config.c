@@ -233,12 +233,11 @@ static bool refuse_value(const struct config *config, enum config_key_index inde
 }
 
 /* "example.org" or "*.example.org", spelled as it stands in addresses: what would never match is a mistake. */
-static bool is_domain_pattern(const char *item)
+static bool is_domain_pattern(struct span name)
 {
     char prepared[JID_PART_MAX];
     size_t size;
-    struct span name = span_str(item);
-    if (name.size > 2 && item[0] == '*' && item[1] == '.')
+    if (name.size > 2 && name.ptr[0] == '*' && name.ptr[1] == '.')
         name = span_skip(name, 2);
     return jid_prepare_domain(name, prepared, &size) == JID_OK && span_equal(span_of(prepared, size), name);
 }
@@ -248,11 +247,59 @@ static bool check_patterns(const struct config *config, enum config_key_index in
 {
     for (unsigned i = 0; i < list->count; i++) {
         char reason[256];
-        if (is_domain_pattern(list->items[i]))
+        if (is_domain_pattern(span_str(list->items[i])))
             continue;
         snprintf(reason, sizeof(reason), "\"%.200s\" is no domain as it stands in addresses", list->items[i]);
         return refuse_value(config, index, reason, err);
     }
+    return true;
+}
+
+struct span config_policy_item(const char *item, enum config_s2s_policy *policy)
+{
+    const char *choices = config_keys[CONFIG_KEY_s2s_policy].choices;
+    const char *equals = strchr(item, '=');
+    struct span choice;
+    for (unsigned i = 0; equals != NULL && (choice = config_value_choice(choices, i)).size > 0; i++) {
+        if (!span_is(choice, equals + 1))
+            continue;
+        *policy = (enum config_s2s_policy)i;
+        return span_of(item, (size_t)(equals - item));
+    }
+    return SPAN_NONE;
+}
+
+/* What would never be looked at is a mistake. */
+static bool check_policy_item(const struct config *config, unsigned index, struct err *err)
+{
+    const struct config_list *list = &config->s2s_policies;
+    enum config_s2s_policy policy, other;
+    char reason[320];
+    struct span name = config_policy_item(list->items[index], &policy);
+    const char *fault = NULL;
+    if (name.size == 0)
+        fault = "is not of the form DOMAIN=WORD with a word of s2s.policy";
+    else if (!is_domain_pattern(name))
+        fault = "has no domain as it stands in addresses";
+    else if (policy == S2S_DANE && config->s2s_dnssec_anchor[0] == 0)
+        fault = "needs s2s.dnssec_anchor";
+    for (unsigned i = 0; i < index && fault == NULL; i++)
+        if (span_equal(config_policy_item(list->items[i], &other), name))
+            fault = "says for a second time what holds for this domain";
+    if (fault == NULL)
+        return true;
+    snprintf(reason, sizeof(reason), "\"%.200s\" %s", list->items[index], fault);
+    return refuse_value(config, CONFIG_KEY_s2s_policies, reason, err);
+}
+
+/* A server that has to prove itself by TLSA records could not, if nothing validates them. */
+static bool check_policies(const struct config *config, struct err *err)
+{
+    if (config->s2s_policy == S2S_DANE && config->s2s_dnssec_anchor[0] == 0)
+        return refuse_value(config, CONFIG_KEY_s2s_policy, "\"dane\" needs s2s.dnssec_anchor", err);
+    for (unsigned i = 0; i < config->s2s_policies.count; i++)
+        if (!check_policy_item(config, i, err))
+            return false;
     return true;
 }
 
@@ -263,9 +310,8 @@ static bool check_strength(const struct config *config, struct err *err)
     for (unsigned d = 0; d < config->domain_count && !config->sasl_anonymous; d++) {
         enum config_strength min = config_strength_min(config, span_str(config->domains[d].name));
         bool has_any = false;
-        unsigned max = config->tls_client_certificates ? STRENGTH_EXTERNAL : STRENGTH_SHA256_PLUS;
         for (unsigned m = 0; m < config->sasl_mechanisms.count; m++)
-            for (unsigned s = min; s <= max; s++)
+            for (unsigned s = min; s <= STRENGTH_SHA256_PLUS; s++)
                 has_any |=
                     span_equal(config_value_choice(key->choices, s + 1), span_str(config->sasl_mechanisms.items[m]));
         if (has_any)
@@ -274,19 +320,6 @@ static bool check_strength(const struct config *config, struct err *err)
                 config->path, config->domains[d].name);
         return false;
     }
-    return true;
-}
-
-static bool check_client_certificates(const struct config *config, struct err *err)
-{
-    if (config->tls_client_certificates == CLIENT_CERTIFICATES_OFF)
-        return true;
-    if (config->tls_client_ca_file[0] == 0)
-        return refuse_value(config, CONFIG_KEY_tls_client_ca_file,
-                            "empty, and tls.client_certificates is on: nobody could be believed", err);
-    if (config->tls_client_certificates == CLIENT_CERTIFICATES_REQUIRED && !config->tls_required)
-        return refuse_value(config, CONFIG_KEY_tls_client_certificates,
-                            "required, and tls.required is off: without TLS nobody could present one", err);
     return true;
 }
 
@@ -310,10 +343,10 @@ static bool check_together(const struct config *config, struct err *err)
     if (config->sasl_mechanisms.count == 0 && !config->sasl_anonymous)
         return refuse_value(config, CONFIG_KEY_sasl_mechanisms, "empty, and sasl.anonymous is off: nobody could log in",
                             err);
-    if (!check_strength(config, err) || !check_client_certificates(config, err))
+    if (!check_strength(config, err))
         return false;
     if (!check_patterns(config, CONFIG_KEY_s2s_allow, &config->s2s_allow, err) ||
-        !check_patterns(config, CONFIG_KEY_s2s_deny, &config->s2s_deny, err))
+        !check_patterns(config, CONFIG_KEY_s2s_deny, &config->s2s_deny, err) || !check_policies(config, err))
         return false;
     if (config->limits_stanza_size_unauthenticated > config->limits_stanza_size)
         return refuse_value(config, CONFIG_KEY_limits_stanza_size_unauthenticated, "larger than limits.stanza_size",

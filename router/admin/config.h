@@ -25,19 +25,10 @@
 
 /* Indices of the CHOICE keys, in the order of the row's choices. log.level is enum log_level of core/base/log.h. */
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
-enum config_s2s_policy { S2S_PKIX, S2S_PKIX_OR_DIALBACK };
+enum config_s2s_policy { S2S_PKIX, S2S_PKIX_OR_DIALBACK, S2S_DANE, S2S_DANE_OR_PKIX };
 enum config_conflict { CONFLICT_REPLACE, CONFLICT_REFUSE, CONFLICT_RENAME };
-enum config_client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_OPTIONAL, CLIENT_CERTIFICATES_REQUIRED };
-/* SASL mechanisms from the weakest on: passwords by their hash first, then by whether they bind to TLS; certificates.
- */
-enum config_strength {
-    STRENGTH_PLAIN,
-    STRENGTH_SHA1,
-    STRENGTH_SHA1_PLUS,
-    STRENGTH_SHA256,
-    STRENGTH_SHA256_PLUS,
-    STRENGTH_EXTERNAL
-};
+/* SASL mechanisms from the weakest on: by their hash first, then by whether they bind to TLS. */
+enum config_strength { STRENGTH_PLAIN, STRENGTH_SHA1, STRENGTH_SHA1_PLUS, STRENGTH_SHA256, STRENGTH_SHA256_PLUS };
 enum config_namespace_errors { NAMESPACE_ERRORS_STREAM, NAMESPACE_ERRORS_STANZA };
 
 struct config_domain {
@@ -101,6 +92,9 @@ void config_print_manual(FILE *out);
 
 /* The weakest mechanism accepted for accounts of that domain. */
 enum config_strength config_strength_min(const struct config *config, struct span domain);
+
+/* An item of s2s.policies taken apart: "bank.example" or "*.example.org", and the word. Empty when it is none. */
+struct span config_policy_item(const char *item, enum config_s2s_policy *policy);
 
 /* Calls each for every key (or "domain") whose value differs. needs_restart: a reload does not apply it. */
 typedef void (*config_change_fn)(void *context, const char *key, bool needs_restart);

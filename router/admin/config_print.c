@@ -77,7 +77,7 @@ static const char *type_text(enum config_type type, bool has_choices)
     case CONFIG_CHOICE:
         return "one of";
     case CONFIG_LIST:
-        return has_choices ? "list of" : "list of domains";
+        return has_choices ? "list of" : "list";
     case CONFIG_ADDRESSES:
         return "list of ADDRESS:PORT";
     }

@@ -56,9 +56,8 @@ struct control_session {
     const char *address;
     const char *tls; /* "TLSv1.3" */
     const char *cipher;
-    const char *mechanism;   /* SASL */
-    const char *certificate; /* that counts, of its client: the beginning of its fingerprint */
-    bool is_available;       /* has sent initial presence */
+    const char *mechanism; /* SASL */
+    bool is_available;     /* has sent initial presence */
     int priority;
     uint64_t age_ms;
     uint64_t queued; /* bytes that wait for it */
@@ -77,7 +76,7 @@ struct control_s2s {
     const char *address;
     const char *tls;
     const char *cipher;
-    const char *proof;       /* "certificate", "dialback": how they proved their domain, or we were let in */
+    const char *proof;       /* "pkix", "dane", ..: how they proved their domain (trust.h) */
     const char *certificate; /* "valid", or what is wrong with theirs */
     int64_t expires;         /* it does: seconds since 1970; 0: none was judged */
     unsigned pairs;          /* proven on this stream */

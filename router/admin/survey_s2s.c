@@ -17,13 +17,6 @@
  * remote's place in the table, and below it how many of its pairs an earlier answer had. */
 #define POSITION_PAIRS (UINT64_C(1) << 63)
 
-static const char *proof_name(enum proof proof)
-{
-    static const char *const names[] = {
-        [PROOF_NONE] = NULL, [PROOF_CERTIFICATE] = "certificate", [PROOF_DIALBACK] = "dialback"};
-    return names[proof];
-}
-
 /* Whose stream it is: proven, or as far as it is known. */
 static void name_domains(const struct s2s *s2s, struct control_s2s *row)
 {
@@ -33,7 +26,7 @@ static void name_domains(const struct s2s *s2s, struct control_s2s *row)
     if (first) {
         row->theirs = span_of(first->bytes, first->theirs_size);
         row->ours = span_of(first->bytes + first->theirs_size, first->ours_size);
-        row->proof = proof_name((enum proof)first->proof);
+        row->proof = trust_proof_name((enum proof)first->proof);
         return;
     }
     if (nego && nego->domain.ptr)
@@ -42,7 +35,7 @@ static void name_domains(const struct s2s *s2s, struct control_s2s *row)
         row->theirs = s2s->remote;
     else if (nego && nego->from)
         row->theirs = span_str(nego->from);
-    row->proof = s2s->is_ready ? proof_name((enum proof)s2s->proof) : NULL;
+    row->proof = s2s->is_ready ? trust_proof_name((enum proof)s2s->proof) : NULL;
 }
 
 static bool add_stream(struct shard *shard, struct control_ask *ask, const struct s2s *s2s)

@@ -8,6 +8,7 @@
 #include "router/s2s/remote.h"
 #include "router/s2s/resolver.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/target.h"
 #include "router/s2s/trial.h"
 #include "router/stream/stream.h"
 
@@ -21,6 +22,7 @@ struct contact {
     struct dialback_check *check;
     struct trial *trial;
     struct stream *stream;
+    struct target *targets;
     const struct lane *lane; /* the stream's */
     struct timer timer;      /* the next step: at once, or when an attempt took too long */
     uint64_t due_ms;         /* of a check: all candidates together; a pair has a timer of its own */
@@ -38,6 +40,11 @@ bool contact_init(struct shard *shard)
 struct shard *contact_shard(const struct contact *contact)
 {
     return contact->shard;
+}
+
+const struct target *contact_target(const struct contact *contact)
+{
+    return contact->lane->target;
 }
 
 struct trial *contact_trial(const struct contact *contact)
@@ -69,6 +76,7 @@ static void contact_free(struct contact *contact)
     struct shard *shard = contact->shard;
     wheel_cancel(shard->wheel, &contact->timer);
     dialback_check_free(contact->check);
+    target_free_all(contact->targets);
     slab_give(shard->contacts, contact);
 }
 
@@ -133,6 +141,21 @@ static enum stanza_error error_of(enum resolver_status status)
     return is_passing ? ERROR_REMOTE_SERVER_TIMEOUT : ERROR_REMOTE_SERVER_NOT_FOUND;
 }
 
+/* NULL: it must not be dialled, since nothing that it has could prove the domain, or memory is refused. */
+static struct target *take_target(struct contact *contact, const struct resolver_candidate *found)
+{
+    struct span domain = contact_theirs(contact);
+    struct target *target = target_new(found, domain);
+    bool needs_records = trust_policy(contact->shard->policy->config, domain) == S2S_DANE;
+    if (!target || (needs_records && !dane_is_usable(target->dane))) {
+        target_free_all(target);
+        return NULL;
+    }
+    target->next = contact->targets;
+    contact->targets = target;
+    return target;
+}
+
 /* The first target's addresses must not be all that is ever tried: each has its share of the race, and at least one
  * address of each family. */
 static void enter_race(struct contact *contact, const struct resolver_answer *answer)
@@ -142,10 +165,15 @@ static void enter_race(struct contact *contact, const struct resolver_answer *an
         share = 2;
     for (unsigned i = 0; i < answer->count; i++) {
         const struct resolver_candidate *found = &answer->candidates[i];
-        for (unsigned j = 0; j < found->address_count && j < share; j++)
-            if (!race_add(&contact->race, &found->addresses[j], found->priority, found->is_direct_tls))
+        const struct target *target = take_target(contact, found);
+        for (unsigned j = 0; target && j < found->address_count && j < share; j++)
+            if (!race_add(&contact->race, target, &found->addresses[j], found->priority, found->is_direct_tls))
                 return; /* the next time the order is drawn anew */
     }
+    if (contact->targets)
+        return;
+    shard_count(contact->shard, COUNTER_S2S_FAILED_DANE, 1);
+    trial_say(contact->trial, "dane", false, "s2s.policy wants TLSA records, and there are none that can be used");
 }
 
 void contact_resolved(void *context, const struct resolver_answer *answer)
@@ -334,6 +362,7 @@ void contact_verified(struct s2s *s2s, struct span id, enum dialback_result resu
         return;
     struct shard *shard = contact->shard;
     struct dialback_check *check = contact->check;
+    check->is_by_dane = (s2s->evidence & EVIDENCE_DANE) != 0;
     contact->check = NULL;
     s2s->contact = NULL;
     contact_free(contact);

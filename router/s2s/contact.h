@@ -17,6 +17,7 @@ struct io_conn;
 struct resolver_answer;
 struct pair;
 struct stream;
+struct target;
 struct trial;
 
 /* False when memory is refused. */
@@ -40,6 +41,8 @@ struct shard *contact_shard(const struct contact *contact);
 struct span contact_ours(const struct contact *contact);
 struct span contact_theirs(const struct contact *contact);
 const struct dialback_check *contact_check(const struct contact *contact);
+/* Where the stream under way leads. */
+const struct target *contact_target(const struct contact *contact);
 /* NULL: it is none. */
 struct trial *contact_trial(const struct contact *contact);
 /* The trial's stream was let in. */

@@ -188,7 +188,8 @@ static void take_key(struct s2s *s2s, const struct message *message)
         say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }
-    if (policy_has_domain(policy, message->theirs) || !s2s_may_dialback(stream)) {
+    if (policy_has_domain(policy, message->theirs) || !s2s_is_secure_enough(stream) ||
+        !trust_may_dialback(policy->config, message->theirs)) {
         say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }
@@ -213,6 +214,10 @@ void dialback_grant(struct s2s *s2s, struct span theirs, struct span ours)
 void dialback_checked(struct shard *shard, struct dialback_check *check, enum dialback_result result)
 {
     struct io_conn *conn = io_find(shard->io, check->stream_ref);
+    enum proof proof = check->is_by_dane ? PROOF_DANE_DIALBACK : PROOF_DIALBACK;
+    /* Since a reload, perhaps, not any more. */
+    if (result == DIALBACK_VALID && !trust_accepts_for(shard->policy->config, check->theirs, proof))
+        result = DIALBACK_UNREACHABLE;
     if (result == DIALBACK_INVALID)
         shard_count(shard, COUNTER_S2S_FAILED_DIALBACK_INVALID, 1);
     struct stream *stream = conn ? conn->owner : NULL;
@@ -220,7 +225,7 @@ void dialback_checked(struct shard *shard, struct dialback_check *check, enum di
         struct s2s *s2s = s2s_of(stream);
         s2s->checks--;
         struct message message = {.theirs = check->theirs, .ours = check->ours, .id = SPAN("")};
-        bool is_proven = result == DIALBACK_VALID && s2s_prove(s2s, check->theirs, check->ours, PROOF_DIALBACK);
+        bool is_proven = result == DIALBACK_VALID && s2s_prove(s2s, check->theirs, check->ours, proof);
         if (is_proven && s2s->is_ready)
             say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "valid", SPAN(""));
         else if (is_proven) /* told when it is settled that the stream stays: dialback_grant() */

@@ -40,6 +40,7 @@ struct dialback_check {
     char stream_id[33];
     char key[256];
     uint16_t key_size;
+    bool is_by_dane; /* TLSA records vouch for the server that was asked */
 };
 
 enum dialback_result { DIALBACK_VALID, DIALBACK_INVALID, DIALBACK_UNREACHABLE };

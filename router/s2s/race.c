@@ -11,13 +11,14 @@ void race_init(struct race *race, struct shard *shard, struct contact *contact)
     *race = (struct race){.shard = shard, .contact = contact};
 }
 
-bool race_add(struct race *race, const union address *address, uint16_t priority, bool is_direct_tls)
+bool race_add(struct race *race, const struct target *target, const union address *address, uint16_t priority,
+              bool is_direct_tls)
 {
     if (race->count == RACE_LANES_MAX)
         return false;
     SL_CHECK(race->count == 0 || race->lanes[race->count - 1].priority <= priority);
-    race->lanes[race->count++] =
-        (struct lane){.race = race, .address = *address, .priority = priority, .is_direct_tls = is_direct_tls};
+    race->lanes[race->count++] = (struct lane){
+        .race = race, .address = *address, .target = target, .priority = priority, .is_direct_tls = is_direct_tls};
     return true;
 }
 

@@ -21,6 +21,7 @@ struct contact;
 struct io_conn;
 struct race;
 struct shard;
+struct target;
 struct trial;
 
 #define RACE_LANES_MAX 12u
@@ -33,6 +34,7 @@ struct lane {
     struct io_conn *conn; /* being made */
     uint64_t due_ms;      /* when it, or what is negotiated on it, takes too long */
     union address address;
+    const struct target *target; /* whose address it is */
     uint16_t priority;
     bool is_direct_tls;
     bool is_spent; /* it has failed, or come through */
@@ -51,7 +53,8 @@ struct race {
 
 void race_init(struct race *race, struct shard *shard, struct contact *contact);
 /* The next in the order; priorities never fall. False: there are enough. */
-bool race_add(struct race *race, const union address *address, uint16_t priority, bool is_direct_tls);
+bool race_add(struct race *race, const struct target *target, const union address *address, uint16_t priority,
+              bool is_direct_tls);
 /* Gives up what took too long and begins what is to be begun. False: nothing is under way, and nobody is left. */
 bool race_step(struct race *race);
 /* When to take the next step; after one that was true. */

@@ -47,12 +47,28 @@ bool s2s_is_permitted(const struct s2s *s2s)
 
 bool s2s_is_secure_enough(const struct stream *stream)
 {
-    return stream->tls || !stream->shard->policy->config->s2s_tls_required;
+    const struct s2s *s2s = (const struct s2s *)stream;
+    return stream->tls || (!stream->shard->policy->config->s2s_tls_required && !s2s->needs_tls);
 }
 
-bool s2s_may_dialback(const struct stream *stream)
+bool s2s_is_trusted(const struct s2s *s2s)
 {
-    return s2s_is_secure_enough(stream) && stream->shard->policy->config->s2s_policy != S2S_PKIX;
+    const struct config *config = s2s->stream.shard->policy->config;
+    for (const struct s2s_name *name = s2s->names; name; name = name->next)
+        if (!trust_accepts_for(config, name_theirs(name), (enum proof)name->proof))
+            return false;
+    return !s2s->is_out || trust_accepts_for(config, s2s->remote, (enum proof)s2s->proof);
+}
+
+bool s2s_is_trust_changed(const struct s2s *s2s, const struct config *before)
+{
+    const struct config *after = s2s->stream.shard->policy->config;
+    const struct nego *nego = s2s->stream.nego;
+    struct span claimed = s2s->is_out ? s2s->remote : span_str(nego && nego->from ? nego->from : "");
+    bool is_changed = trust_policy(after, claimed) != trust_policy(before, claimed);
+    for (const struct s2s_name *name = s2s->names; name && !is_changed; name = name->next)
+        is_changed = trust_policy(after, name_theirs(name)) != trust_policy(before, name_theirs(name));
+    return is_changed;
 }
 
 bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof proof)

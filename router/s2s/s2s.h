@@ -6,19 +6,20 @@
  *
  *   in:  their domain is proven to us -> they may speak from it to our domain. With <bidi/> we may speak back.
  *   out: we asked for a pair and were let in -> we may speak. With <bidi/> they may speak back, because their domain
- *        was proven when we checked their certificate or by dialback over DNS.
+ *        was proven when we checked their certificate or by dialback over DNS. What counts as proof, and of whom, is
+ *        the operator's word (trust.h).
  *
  * Thread:  the stream's shard; once proven that is the owner of the remote domain.
  */
 #include "core/base/counters.h"
 #include "router/route/shard.h"
+#include "router/s2s/trust.h"
 #include "router/stream/nego.h"
 
 struct contact;
 struct pair;
 
 enum s2s_offer { OFFERS_TLS = 1, OFFERS_BIDI = 2, OFFERS_DIALBACK = 4, OFFERS_EXTERNAL = 8 };
-enum proof { PROOF_NONE, PROOF_CERTIFICATE, PROOF_DIALBACK };
 
 #define S2S_NAMES_MAX 100u /* pairs proven on one stream: multiplexing (XEP-0220 s2.5) is bounded */
 
@@ -41,7 +42,9 @@ struct s2s {
     bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
     bool is_counted : 1; /* in the gauges */
     bool hears_late : 1; /* closed by us in order: border_late() */
-    uint8_t proof;       /* out: enum proof, of us to them and of them to us */
+    uint8_t proof;       /* out: enum proof, of them to us */
+    uint8_t evidence;    /* out: enum evidence, once there is TLS */
+    bool needs_tls;      /* out: there are TLSA records */
     uint8_t offers;      /* out: enum s2s_offer, of the last features */
     uint8_t failure;     /* enum counter: why it will never be proven, as far as that is known; 0: unknown */
     uint16_t name_count;
@@ -62,9 +65,8 @@ static inline struct s2s *s2s_of(struct stream *stream)
 extern const struct nego_table s2s_in_table, s2s_out_table;
 /* Of both tables. A stream error ends the stream, features are taken down. */
 enum nego_event s2s_event_of(struct stream *stream, const struct xml_stanza *stanza);
-/* Guards of both tables: it has TLS, or needs none; and dialback is good enough. */
+/* A guard of both tables: it has TLS, or needs none. */
 bool s2s_is_secure_enough(const struct stream *stream);
-bool s2s_may_dialback(const struct stream *stream);
 
 /* A stream that a contact has connected: sends the first header. NULL when memory is refused: conn is the caller's. */
 struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool direct_tls);
@@ -80,6 +82,11 @@ static inline bool s2s_is_ours(const struct stream *stream, struct span domain)
 
 /* May they speak so here? Prepared domains. */
 bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours);
+/* What was proven on it would be proof today; before it is ready: what would be has not changed since that
+ * configuration.
+ */
+bool s2s_is_trusted(const struct s2s *s2s);
+bool s2s_is_trust_changed(const struct s2s *s2s, const struct config *before);
 /* s2s.allow and s2s.deny are not against any domain of theirs. */
 bool s2s_is_permitted(const struct s2s *s2s);
 bool s2s_has_name(const struct s2s *s2s, struct span theirs);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Negotiation of a stream that another server opened (RFC 6120 s4.3, s5, s6; XEP-0220 s2.2; XEP-0288). */
+#include "core/base/base64.h"
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
@@ -29,19 +30,27 @@ static bool stays_here(const struct stream *stream)
     return nego_is_home(stream) || ((const struct s2s *)stream)->checks;
 }
 
-/* RFC 6120 s13.7.2.1: the chain is valid, and it is that of the domain that the header names. */
+/* RFC 6120 s13.7.2.1: the chain is valid, and it is that of the domain that the header names. TLSA records are about
+ * servers: a client's certificate is none of theirs (RFC 6698 s1.2, RFC 7673 s3). */
 static bool may_external(const struct stream *stream)
 {
     const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
     const char *from = stream->nego->from;
     return credential && credential->verdict == CREDENTIAL_VALID && from && !s2s_is_ours(stream, span_str(from)) &&
-           identity_matches(&credential->identity, span_str(from), "xmpp-server");
+           identity_matches(&credential->identity, span_str(from), "xmpp-server") &&
+           trust_accepts_for(stream->shard->policy->config, span_str(from), PROOF_PKIX);
+}
+
+static bool may_dialback(const struct stream *stream)
+{
+    struct span from = span_str(stream->nego->from ? stream->nego->from : "");
+    return s2s_is_secure_enough(stream) && trust_may_dialback(stream->shard->policy->config, from);
 }
 
 static bool by_certificate(const struct stream *stream)
 {
     const struct s2s_name *first = ((const struct s2s *)stream)->names;
-    return first && first->proof == PROOF_CERTIFICATE;
+    return first && first->proof == PROOF_PKIX;
 }
 
 static bool restarts_here(const struct stream *stream)
@@ -72,7 +81,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         xml_close(&w);
         xml_close(&w);
     }
-    if (s2s_may_dialback(stream)) {
+    if (may_dialback(stream)) {
         xml_open(&w, "dialback");
         xml_namespace(&w, "urn:xmpp:features:dialback");
         xml_open(&w, "errors"), xml_close(&w);
@@ -84,7 +93,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         stream_header_write_limits(stream, &w);
     xml_close(&w);
     stream_touch(stream);
-    if (stream->tls && !may_external(stream) && !s2s_may_dialback(stream))
+    if (stream->tls && !may_external(stream) && !may_dialback(stream))
         s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);
     stream->epoch = shard->policy->epoch;
     nego_login_deadline(stream);
@@ -109,30 +118,30 @@ static enum nego_event take_dialback(struct stream *stream, const struct xml_sta
 }
 
 /* RFC 6120 s6.3.8, XEP-0178 s3: the authorization identity, if there is one, is the domain of the header. */
-static bool authzid_is_from(const struct stream *stream, struct span authzid)
+static bool authzid_is_from(const struct stream *stream, const struct xml_stanza *stanza)
 {
-    char prepared[JID_PART_MAX];
+    char room[BASE64_ENCODED_SIZE(JID_PART_MAX)], name[JID_PART_MAX], prepared[JID_PART_MAX];
     size_t size;
-    if (!authzid.size)
+    struct span text = xml_text(stanza, 0, room, sizeof room);
+    if (!text.ptr || text.size > sizeof room)
+        return false;
+    if (!text.size || span_is(text, "="))
         return true;
-    return jid_prepare_domain(authzid, prepared, &size) == JID_OK &&
-           span_equal(span_of(prepared, size), span_str(stream->nego->from));
+    if (!base64_decode(text, name, &size) || jid_prepare_domain(span_of(name, size), prepared, &size) != JID_OK)
+        return false;
+    return span_equal(span_of(prepared, size), span_str(stream->nego->from));
 }
 
 static enum nego_event take_external(struct stream *stream, const struct xml_stanza *stanza)
 {
-    char room[16], message[SASL_MESSAGE_MAX];
+    char room[16];
     const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, "mechanism");
     struct span mechanism = attribute ? xml_value(stanza, attribute, room, sizeof room) : SPAN_NONE;
-    struct span authzid;
-    enum sasl_error error;
     if (!span_is(mechanism, "EXTERNAL") || !may_external(stream))
         return sasl_fail(stream, SASL_INVALID_MECHANISM);
-    if (!sasl_initial_response(stanza, message, &authzid, &error))
-        return sasl_fail(stream, error);
-    if (!authzid_is_from(stream, authzid))
+    if (!authzid_is_from(stream, stanza))
         return sasl_fail(stream, SASL_INVALID_AUTHZID);
-    if (!s2s_prove(s2s_of(stream), span_str(stream->nego->from), stream->nego->domain, PROOF_CERTIFICATE))
+    if (!s2s_prove(s2s_of(stream), span_str(stream->nego->from), stream->nego->domain, PROOF_PKIX))
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_empty(&w, "success", "urn:ietf:params:xml:ns:xmpp-sasl");
@@ -176,8 +185,8 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     struct span theirs = span_of(first->bytes, first->theirs_size);
     struct span ours = span_of(first->bytes + first->theirs_size, first->ours_size);
     log_event(LOG_INFO, "s2s.in", "from=%s to=%s address=%s proof=%s bidi=%s", log_quoted(theirs).text,
-              log_quoted(ours).text, stream_address(stream, address),
-              first->proof == PROOF_CERTIFICATE ? "certificate" : "dialback", s2s->may_bidi ? "yes" : "no");
+              log_quoted(ours).text, stream_address(stream, address), trust_proof_name((enum proof)first->proof),
+              s2s->may_bidi ? "yes" : "no");
     s2s_begin(s2s);
     stream->reader.limits = &stream->shard->limits;
     idle_begin(s2s);
@@ -188,10 +197,10 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         stream_close(stream, STREAM_CONFLICT_ERROR, "there is a stream for these domains");
         return EV_CLOSED;
     }
-    if (first->proof == PROOF_DIALBACK)
-        dialback_grant(s2s, theirs, ours);
-    else
+    if (by_certificate(stream))
         write_completion(stream);
+    else
+        dialback_grant(s2s, theirs, ours);
     if (claim == CLAIM_GRANTED)
         s2s_speak(s2s, ours, theirs);
     else if (is_claimed)
@@ -213,7 +222,7 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
     {STREAM_TLS, EV_TLS_READY, NULL, nego_tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_BIDI, may_bidi, take_bidi, STREAM_OPEN, "XEP-0288 2.2"},
-    {STREAM_OPEN, EV_DIALBACK, s2s_may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
+    {STREAM_OPEN, EV_DIALBACK, may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
     {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},
     {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_OPEN, "RFC6120 6.4.2, XEP-0178 3"},
     {STREAM_OPEN, EV_VERIFIED, restarts_here, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},

@@ -7,6 +7,7 @@
 #include "router/s2s/contact.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/target.h"
 #include "router/s2s/trial.h"
 #include "router/stream/stream_header.h"
 #include "tls/engine.h"
@@ -66,17 +67,48 @@ static bool is_check(const struct stream *stream)
     return s2s_is_secure_enough(stream) && s2s->contact && contact_check(s2s->contact);
 }
 
-/* Their certificate is valid and the domain's (RFC 6120 s13.7.2.1). */
-static bool is_certain(const struct stream *stream)
+static bool has_evidence(const struct stream *stream, enum evidence evidence)
 {
-    const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
-    return credential && credential->verdict == CREDENTIAL_VALID &&
-           identity_matches(&credential->identity, ((const struct s2s *)stream)->remote, "xmpp-server");
+    return (((const struct s2s *)stream)->evidence & evidence) != 0;
+}
+
+static bool accepts(const struct stream *stream, enum proof proof)
+{
+    return trust_accepts_for(stream->shard->policy->config, ((const struct s2s *)stream)->remote, proof);
+}
+
+/* What their certificate proves, in the operator's word (RFC 6120 s13.7.2.1, RFC 7673 s4). */
+static enum proof proof_of(const struct stream *stream)
+{
+    if (has_evidence(stream, EVIDENCE_REFUTED))
+        return PROOF_NONE;
+    if (has_evidence(stream, EVIDENCE_DANE) && accepts(stream, PROOF_DANE))
+        return PROOF_DANE;
+    return has_evidence(stream, EVIDENCE_PKIX) && accepts(stream, PROOF_PKIX) ? PROOF_PKIX : PROOF_NONE;
+}
+
+static bool is_refuted(const struct stream *stream)
+{
+    return has_evidence(stream, EVIDENCE_REFUTED);
+}
+
+/* A key is as good as the server that is asked for it. */
+static bool may_check(const struct stream *stream)
+{
+    return is_check(stream) && (accepts(stream, PROOF_DIALBACK) ||
+                                (has_evidence(stream, EVIDENCE_DANE) && accepts(stream, PROOF_DANE_DIALBACK)));
 }
 
 static bool may_external(const struct stream *stream)
 {
-    return offers(stream, OFFERS_EXTERNAL) && is_certain(stream);
+    return offers(stream, OFFERS_EXTERNAL) && proof_of(stream) != PROOF_NONE;
+}
+
+/* Who has proven itself may want dialback of us: that is its own choice. */
+static bool may_dialback(const struct stream *stream)
+{
+    bool is_wanted = proof_of(stream) != PROOF_NONE && offers(stream, OFFERS_DIALBACK);
+    return s2s_is_secure_enough(stream) && (is_wanted || accepts(stream, PROOF_DIALBACK));
 }
 
 static enum nego_event greet(struct stream *stream, const struct xml_stanza *stanza)
@@ -87,9 +119,21 @@ static enum nego_event greet(struct stream *stream, const struct xml_stanza *sta
     return EV_NONE;
 }
 
+static void log_refuted(const struct s2s *s2s, const struct target *target)
+{
+    log_event(LOG_WARN, "s2s.dane", "to=%s host=%s records=%u reason=\"%s\"", log_quoted(s2s->remote).text,
+              log_quoted(span_str(target->host)).text, dane_count(target->dane),
+              dane_text(engine_finding(s2s->stream.tls)->verdict));
+}
+
 static enum nego_event greet_secured(struct stream *stream, const struct xml_stanza *stanza)
 {
-    trial_secured(trial_of(s2s_of(stream)), s2s_of(stream), is_certain(stream));
+    struct s2s *s2s = s2s_of(stream);
+    if (s2s->contact)
+        s2s->evidence = (uint8_t)target_evidence(contact_target(s2s->contact), stream->tls, s2s->remote);
+    if (is_refuted(stream))
+        log_refuted(s2s, contact_target(s2s->contact));
+    trial_secured(trial_of(s2s), s2s);
     return greet(stream, stanza);
 }
 
@@ -102,11 +146,17 @@ static enum nego_event ask_tls(struct stream *stream, const struct xml_stanza *s
     return EV_NONE;
 }
 
+static bool start_tls(struct stream *stream)
+{
+    const struct s2s *s2s = s2s_of(stream);
+    return s2s->contact && stream_start_tls(stream) && target_expect(contact_target(s2s->contact), stream->tls);
+}
+
 /* s5.4.3.3: what came in plain text behind <proceed/> would be taken for protected. */
 static enum nego_event begin_tls(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
-    if (stream->behind || !stream_start_tls(stream)) {
+    if (stream->behind || !start_tls(stream)) {
         stream_abort(stream);
         return EV_CLOSED;
     }
@@ -142,7 +192,7 @@ static enum nego_event ask_external(struct stream *stream, const struct xml_stan
 
 static enum nego_event restart(struct stream *stream, const struct xml_stanza *stanza)
 {
-    s2s_of(stream)->proof = PROOF_CERTIFICATE;
+    s2s_of(stream)->proof = (uint8_t)proof_of(stream);
     stream->has_sent_header = false;
     xml_reader_restart(&stream->reader);
     return greet(stream, stanza);
@@ -153,7 +203,8 @@ static enum nego_event ask_dialback(struct stream *stream, const struct xml_stan
     (void)stanza;
     ask_bidi(stream);
     trial_say(trial_of(s2s_of(stream)), "authenticate", true, "dialback");
-    s2s_of(stream)->proof = PROOF_DIALBACK;
+    enum proof proof = proof_of(stream);
+    s2s_of(stream)->proof = proof == PROOF_NONE ? PROOF_DIALBACK : (uint8_t)proof;
     dialback_ask(s2s_of(stream));
     return EV_NONE;
 }
@@ -173,10 +224,14 @@ static enum nego_event take_dialback(struct stream *stream, const struct xml_sta
 /* Which of the things that were wanting it was. */
 static enum counter failure_of(const struct stream *stream)
 {
+    bool wants_dane = accepts(stream, PROOF_DANE) && (is_check(stream) || !accepts(stream, PROOF_PKIX));
     if (!s2s_is_secure_enough(stream))
         return COUNTER_S2S_FAILED_TLS;
-    return s2s_may_dialback(stream) || !stream->tls || is_certain(stream) ? COUNTER_S2S_FAILED_REFUSED
-                                                                          : COUNTER_S2S_FAILED_CERTIFICATE;
+    if (is_refuted(stream) ||
+        (stream->tls && !may_dialback(stream) && wants_dane && !has_evidence(stream, EVIDENCE_DANE)))
+        return COUNTER_S2S_FAILED_DANE;
+    return may_dialback(stream) || !stream->tls || proof_of(stream) != PROOF_NONE ? COUNTER_S2S_FAILED_REFUSED
+                                                                                  : COUNTER_S2S_FAILED_CERTIFICATE;
 }
 
 static enum nego_event no_way(struct stream *stream, const struct xml_stanza *stanza)
@@ -208,8 +263,8 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
     s2s->contact = NULL;
     log_event(LOG_INFO, "s2s.out", "from=%s to=%s proof=%s bidi=%s tls=%s", log_quoted(stream->nego->domain).text,
-              log_quoted(s2s->remote).text, s2s->proof == PROOF_CERTIFICATE ? "certificate" : "dialback",
-              s2s->is_bidi ? "yes" : "no", stream->tls ? "yes" : "no");
+              log_quoted(s2s->remote).text, trust_proof_name((enum proof)s2s->proof), s2s->is_bidi ? "yes" : "no",
+              stream->tls ? "yes" : "no");
     stream->reader.limits = &stream->shard->limits;
     idle_begin(s2s);
     s2s->pair = contact_won(contact, stream);
@@ -222,14 +277,16 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_FEATURES, wants_tls, ask_tls, STREAM_PROCEED, "RFC6120 5.4.2.1"},
     {STREAM_PROCEED, EV_PROCEED, NULL, begin_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_TLS, EV_TLS_READY, NULL, greet_secured, STREAM_HEADER, "RFC6120 5.4.3.3"},
-    {STREAM_OPEN, EV_FEATURES, is_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
+    {STREAM_OPEN, EV_FEATURES, is_refuted, no_way, STREAM_CLOSING, "RFC7673 4.2"},
+    {STREAM_OPEN, EV_FEATURES, may_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
+    {STREAM_OPEN, EV_FEATURES, is_check, no_way, STREAM_CLOSING, "RFC7712 4.3"},
     {STREAM_OPEN, EV_FEATURES, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},
     {STREAM_SASL, EV_SUCCESS, NULL, restart, STREAM_RESTART, "RFC6120 6.4.6"},
-    {STREAM_SASL, EV_FAILURE, s2s_may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0178 3"},
+    {STREAM_SASL, EV_FAILURE, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0178 3"},
     {STREAM_SASL, EV_FAILURE, NULL, no_way, STREAM_CLOSING, "RFC6120 6.4.5"},
     {STREAM_RESTART, EV_HEADER, NULL, nego_nothing, STREAM_BIND, "RFC6120 6.4.6"},
     {STREAM_BIND, EV_FEATURES, NULL, ready, STREAM_BOUND, "RFC6120 4.3.5"},
-    {STREAM_OPEN, EV_FEATURES, s2s_may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0220 2.1.1"},
+    {STREAM_OPEN, EV_FEATURES, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0220 2.1.1"},
     {STREAM_OPEN, EV_FEATURES, NULL, no_way, STREAM_CLOSING, "RFC6120 5.3.1"},
     {STREAM_DIALBACK, EV_DIALBACK, NULL, take_dialback, STREAM_DIALBACK, "XEP-0220 2.1"},
     {STREAM_DIALBACK, EV_SUCCESS, NULL, ready, STREAM_BOUND, "XEP-0220 2.1.1"},
@@ -244,6 +301,7 @@ struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool d
         return NULL;
     struct s2s *s2s = s2s_of(stream);
     s2s->is_out = true;
+    s2s->needs_tls = contact_target(contact)->dane != NULL;
     stream->nego->domain = span_copy(contact_ours(contact));
     s2s->remote = span_copy(contact_theirs(contact));
     stream->nego->from = strndup(contact_theirs(contact).ptr, contact_theirs(contact).size);
@@ -254,7 +312,7 @@ struct stream *s2s_dialled(struct contact *contact, struct io_conn *conn, bool d
     s2s->contact = contact;
     if (!direct_tls)
         greet(stream, NULL);
-    else if (!stream_start_tls(stream))
+    else if (!start_tls(stream))
         stream_abort(stream);
     return stream;
 }

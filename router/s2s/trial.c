@@ -3,6 +3,7 @@
 
 #include "router/s2s/resolver.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/target.h"
 #include "tls/engine.h"
 
 #include <arpa/inet.h>
@@ -32,6 +33,24 @@ static void address_text(const union address *address, char out[64])
     snprintf(out, 64, is_v6 ? "[%s]:%u" : "%s:%u", host, ntohs(is_v6 ? address->v6.sin6_port : address->v4.sin_port));
 }
 
+/* What DNSSEC vouches for of one that an SRV record names. */
+static void say_records(struct trial *trial, const struct resolver_candidate *candidate)
+{
+    char text[TARGET_RECORD_TEXT];
+    if (!candidate->is_secure)
+        trial_say(trial, "tlsa", true, "not asked for: %s not secure",
+                  candidate->is_srv_secure ? "the addresses are" : "the SRV record is");
+    else if (candidate->tlsa_count == 0)
+        trial_say(trial, "tlsa", true, "none, or not secure");
+    for (unsigned i = 0; i < candidate->tlsa_count; i++) {
+        const struct resolver_tlsa *tlsa = &candidate->tlsa[i];
+        const struct dane_record record = {tlsa->usage, tlsa->selector, tlsa->matching, tlsa->data};
+        bool is_usable = dane_record_is_usable(&record);
+        trial_say(trial, "tlsa", is_usable, "_%u._tcp.%s %s, secure%s", candidate->port, candidate->host,
+                  target_record_text(&record, text), is_usable ? "" : ", not usable");
+    }
+}
+
 void trial_resolved(struct trial *trial, const struct resolver_answer *answer)
 {
     static const char *const sources[] = {"s2s.routes", "an address", "SRV", "the domain itself"};
@@ -48,6 +67,8 @@ void trial_resolved(struct trial *trial, const struct resolver_answer *answer)
         trial_say(trial, "candidate", true, "%s port %u, %s, %u addresses%s", candidate->host, candidate->port,
                   candidate->is_direct_tls ? "direct TLS" : "STARTTLS", candidate->address_count,
                   candidate->is_secure ? ", DNSSEC" : "");
+        if (answer->source == RESOLVER_BY_SRV)
+            say_records(trial, candidate);
     }
 }
 
@@ -60,7 +81,21 @@ void trial_address(struct trial *trial, const char *what, bool is_good, const un
     trial_say(trial, what, is_good, "%s%s%s", room, text[0] ? ": " : "", text);
 }
 
-void trial_secured(struct trial *trial, const struct s2s *s2s, bool is_certain)
+static void say_finding(struct trial *trial, const struct engine *tls)
+{
+    char text[TARGET_RECORD_TEXT];
+    const struct dane_finding *finding = engine_finding(tls);
+    if (!finding)
+        return;
+    bool has_record = finding->verdict != DANE_UNUSABLE && finding->verdict != DANE_MISMATCH;
+    trial_say(trial, "dane", finding->verdict <= DANE_MATCHED, "%s%s%s%s%s", dane_text(finding->verdict),
+              has_record ? ": " : "",
+              has_record ? target_record_text(dane_record(engine_expected(tls), finding->record), text) : "",
+              finding->verdict == DANE_INVALID ? ", " : "",
+              finding->verdict == DANE_INVALID ? credential_text(finding->path) : "");
+}
+
+void trial_secured(struct trial *trial, const struct s2s *s2s)
 {
     const struct engine *tls = s2s->stream.tls;
     if (!trial || !tls)
@@ -69,8 +104,10 @@ void trial_secured(struct trial *trial, const struct s2s *s2s, bool is_certain)
               engine_is_resumed(tls) ? ", resumed" : "");
     const struct credential *credential = engine_credential(tls);
     enum credential_verdict verdict = credential ? credential->verdict : CREDENTIAL_NONE;
+    bool is_certain = (s2s->evidence & EVIDENCE_PKIX) != 0;
     trial_say(trial, "certificate", is_certain, "%s%s", credential_text(verdict),
               verdict == CREDENTIAL_VALID && !is_certain ? ", but of another domain" : "");
+    say_finding(trial, tls);
 }
 
 void trial_offered(struct trial *trial, const struct s2s *s2s)

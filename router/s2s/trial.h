@@ -32,6 +32,6 @@ void trial_say(struct trial *trial, const char *what, bool is_good, const char *
 void trial_resolved(struct trial *trial, const struct resolver_answer *answer);
 /* what has become of the connection to an address. */
 void trial_address(struct trial *trial, const char *what, bool is_good, const union address *address, const char *text);
-/* What TLS is worth, once it is there. is_certain: the certificate proves the domain. */
-void trial_secured(struct trial *trial, const struct s2s *s2s, bool is_certain);
+/* What TLS is worth, once it is there: by authorities, and by TLSA records. */
+void trial_secured(struct trial *trial, const struct s2s *s2s);
 void trial_offered(struct trial *trial, const struct s2s *s2s);

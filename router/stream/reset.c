@@ -5,9 +5,7 @@
 #include "router/route/session.h"
 #include "router/route/shard.h"
 #include "router/s2s/s2s.h"
-#include "router/stream/bearer.h"
 #include "router/stream/mechanism.h"
-#include "router/stream/nego.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
@@ -24,7 +22,7 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     struct jid jid = session_jid(stream->session);
     if (!policy_has_domain(after, jid_domain(&jid)))
         return STREAM_HOST_GONE_ERROR;
-    if (!mechanism_is_still_offered(stream) || bearer_is_missing(stream))
+    if (!mechanism_is_still_offered(stream))
         return STREAM_RESET_ERROR;
     if (!stream->tls)
         return after->tls && after->config->tls_required ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
@@ -35,12 +33,12 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     return STREAM_NO_ERROR;
 }
 
-/* What streams between servers were proven by, or for whom: a domain that is ours now was perhaps theirs. */
+/* What streams between servers were proven by, or for whom: a domain that is ours now was perhaps theirs. By what each
+ * domain has to prove itself, s2s.h tells. */
 static bool servers_differ(const struct config *after, const struct config *before)
 {
-    if (after->s2s_enabled != before->s2s_enabled || after->s2s_policy != before->s2s_policy ||
-        after->s2s_tls_required != before->s2s_tls_required || strcmp(after->s2s_ca, before->s2s_ca) != 0 ||
-        after->domain_count != before->domain_count)
+    if (after->s2s_enabled != before->s2s_enabled || after->s2s_tls_required != before->s2s_tls_required ||
+        strcmp(after->s2s_ca, before->s2s_ca) != 0 || after->domain_count != before->domain_count)
         return true;
     for (unsigned i = 0; i < after->domain_count; i++)
         if (strcmp(after->domains[i].name, before->domains[i].name) != 0)
@@ -54,7 +52,8 @@ static enum stream_error judge_server(const struct stream *stream, const struct 
 {
     if (!s2s_is_permitted((const struct s2s *)stream))
         return STREAM_POLICY_VIOLATION_ERROR;
-    bool is_stale = reset_is_stale(stream) || servers_differ(stream->shard->policy->config, before->config);
+    bool is_stale = reset_is_stale(stream) || servers_differ(stream->shard->policy->config, before->config) ||
+                    !s2s_is_trusted((const struct s2s *)stream);
     return is_stale ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
 }
 
@@ -65,8 +64,8 @@ static void judge(struct stream *stream, const struct policy *before)
         return;
     bool is_server = stream->is_s2s && stream->state == STREAM_BOUND;
     if (!stream->session && !is_server) {
-        bool differs = stream->is_s2s ? servers_differ(shard->policy->config, before->config)
-                                      : stream->nego->jid.size && !mechanism_is_still_offered(stream);
+        bool differs = stream->is_s2s && (servers_differ(shard->policy->config, before->config) ||
+                                          s2s_is_trust_changed((const struct s2s *)stream, before->config));
         if (stream->has_sent_header && (differs || reset_is_stale(stream)))
             stream_close(stream, STREAM_RESET_ERROR, text);
         return;

@@ -180,7 +180,7 @@ def expected(server, method, way):
 
 def check_log(field, method, here, there, streams):
     """How each stream was authenticated, and that none was opened that is not needed."""
-    proof = "dialback" if "dialback" in method else "certificate"
+    proof = "dialback" if "dialback" in method else "pkix"
     lines = {"s2s.out": field.log_line("s2s.out", **{"from": here, "to": there}),
              "s2s.in": field.log_line("s2s.in", **{"from": there, "to": here})}
     assert {event for event, line in lines.items() if line} == set(streams)

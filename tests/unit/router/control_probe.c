@@ -96,7 +96,7 @@ static void answer_s2s(struct control_ask *ask)
                                               .address = "192.0.2.1",
                                               .tls = "TLSv1.3",
                                               .cipher = "C",
-                                              .proof = "certificate",
+                                              .proof = "pkix",
                                               .certificate = "valid",
                                               .expires = 1893456000,
                                               .pairs = 1,
