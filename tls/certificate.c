@@ -8,53 +8,6 @@
 
 #include <wolfssl/wolfcrypt/hash.h>
 
-/* ---- time ---------------------------------------------------------------------------------------------------- */
-
-/* Days from 1970-01-01 by counting leap days in eras of 400 years that begin in March. */
-static int64_t days_since_1970(int64_t year, int64_t month, int64_t day)
-{
-    year -= month <= 2;
-    int64_t era = year / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
-static bool digits(struct span *s, size_t count, int64_t *out)
-{
-    int64_t number = 0;
-    if (s->size < count)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (s->ptr[i] < '0' || s->ptr[i] > '9')
-            return false;
-        number = number * 10 + (s->ptr[i] - '0');
-    }
-    *s = span_skip(*s, count);
-    *out = number;
-    return true;
-}
-
-/* YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ, nothing else (RFC 5280 s4.1.2.5.1, s4.1.2.5.2). */
-static bool read_time(struct span *validity, int64_t *out)
-{
-    unsigned tag;
-    struct span s;
-    int64_t year, month, day, hour, minute, second;
-    if (!der_take(validity, &tag, &s) || (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME))
-        return false;
-    if (!digits(&s, tag == DER_UTC_TIME ? 2 : 4, &year) || !digits(&s, 2, &month) || !digits(&s, 2, &day) ||
-        !digits(&s, 2, &hour) || !digits(&s, 2, &minute) || !digits(&s, 2, &second) || !span_is(s, "Z"))
-        return false;
-    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59)
-        return false;
-    if (tag == DER_UTC_TIME)
-        year += year >= 50 ? 1900 : 2000;
-    *out = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    return true;
-}
-
 /* ---- extensions ------------------------------------------------------------------------------------------------ */
 
 static bool read_basic_constraints(struct span value, struct certificate *out)
@@ -90,6 +43,7 @@ static bool read_purposes(struct span value, struct certificate *out)
         {{"\x2b\x06\x01\x05\x05\x07\x03\x02", 8}, PURPOSE_CLIENT}, /* id-kp-clientAuth */
         {{"\x55\x1d\x25\x00", 4}, PURPOSE_ANY},                    /* anyExtendedKeyUsage */
         {{"\x2b\x06\x01\x05\x05\x07\x08\x05", 8}, PURPOSE_XMPP},   /* id-on-xmppAddr */
+        {{"\x2b\x06\x01\x05\x05\x07\x03\x09", 8}, PURPOSE_OCSP},   /* id-kp-OCSPSigning */
     };
     struct span list, oid;
     if (!der_take_tag(&value, DER_SEQUENCE, &list) || value.size > 0 || list.size == 0)
@@ -125,13 +79,45 @@ static bool read_policies(struct span value, struct certificate *out)
     return der_take_tag(&value, DER_SEQUENCE, &list) && value.size == 0;
 }
 
-/* Those that are understood, all of id-ce (2.5.29.x). */
+static bool read_crl_points(struct span value, struct certificate *out)
+{
+    return der_take_tag(&value, DER_SEQUENCE, &out->crl_points) && value.size == 0;
+}
+
+static bool read_information(struct span value, struct certificate *out)
+{
+    return der_take_tag(&value, DER_SEQUENCE, &out->information) && value.size == 0;
+}
+
+/* RFC 7633 s4.1: a list of TLS extensions; 5 is status_request. */
+static bool read_tls_features(struct span value, struct certificate *out)
+{
+    struct span list;
+    uint32_t feature;
+    if (!der_take_tag(&value, DER_SEQUENCE, &list) || value.size > 0)
+        return false;
+    while (list.size > 0) {
+        if (!der_take_number(&list, &feature))
+            return false;
+        out->must_staple |= feature == 5;
+    }
+    return true;
+}
+
+/* Those that are understood: of id-ce (2.5.29) and of id-pe (1.3.6.1.5.5.7.1). */
 static const struct {
-    uint8_t number;
+    struct span oid;
     bool (*read)(struct span value, struct certificate *out);
 } extension_rows[] = {
-    {19, read_basic_constraints}, {15, read_key_usage}, {37, read_purposes}, {17, read_names},
-    {30, read_name_constraints},  {32, read_policies},
+    {{"\x55\x1d\x13", 3}, read_basic_constraints},
+    {{"\x55\x1d\x0f", 3}, read_key_usage},
+    {{"\x55\x1d\x25", 3}, read_purposes},
+    {{"\x55\x1d\x11", 3}, read_names},
+    {{"\x55\x1d\x1e", 3}, read_name_constraints},
+    {{"\x55\x1d\x20", 3}, read_policies},
+    {{"\x55\x1d\x1f", 3}, read_crl_points},
+    {{"\x2b\x06\x01\x05\x05\x07\x01\x01", 8}, read_information},
+    {{"\x2b\x06\x01\x05\x05\x07\x01\x18", 8}, read_tls_features},
 };
 #define EXTENSION_COUNT (sizeof(extension_rows) / sizeof(extension_rows[0]))
 
@@ -144,7 +130,7 @@ static bool read_extension(struct span extension, unsigned *seen, struct certifi
         !der_take_tag(&extension, DER_OCTET_STRING, &value) || extension.size > 0)
         return false;
     for (unsigned i = 0; i < EXTENSION_COUNT; i++) {
-        if (oid.size != 3 || memcmp(oid.ptr, "\x55\x1d", 2) != 0 || (uint8_t)oid.ptr[2] != extension_rows[i].number)
+        if (!span_equal(oid, extension_rows[i].oid))
             continue;
         /* "MUST NOT include more than one instance of a particular extension" (RFC 5280 s4.2). */
         if ((*seen & 1u << i) != 0)
@@ -194,15 +180,16 @@ static bool read_version(struct span *tbs, struct certificate *out)
 
 static bool read_signed(struct span tbs, struct certificate *out)
 {
-    struct span serial, algorithm, validity, key;
-    if (!read_version(&tbs, out) || !der_take_tag(&tbs, DER_INTEGER, &serial) ||
+    struct span algorithm, validity, key;
+    if (!read_version(&tbs, out) || !der_take_tag(&tbs, DER_INTEGER, &out->serial) ||
         !der_take_tag(&tbs, DER_SEQUENCE, &algorithm) || !der_take_tag(&tbs, DER_SEQUENCE, &out->issuer) ||
-        !der_take_tag(&tbs, DER_SEQUENCE, &validity) || !der_take_tag(&tbs, DER_SEQUENCE, &out->subject) ||
+        !der_take_tag(&tbs, DER_SEQUENCE, &validity) ||
+        !der_take_whole(&tbs, DER_SEQUENCE, &out->subject_whole, &out->subject) ||
         !der_take_whole(&tbs, DER_SEQUENCE, &out->key, &key))
         return false;
     /* "MUST contain the same algorithm identifier" (RFC 5280 s4.1.1.2). */
-    return span_equal(algorithm, out->algorithm) && read_time(&validity, &out->not_before) &&
-           read_time(&validity, &out->not_after) && validity.size == 0 && read_rest(tbs, out);
+    return span_equal(algorithm, out->algorithm) && der_take_time(&validity, &out->not_before) &&
+           der_take_time(&validity, &out->not_after) && validity.size == 0 && read_rest(tbs, out);
 }
 
 bool certificate_read(struct span der, struct certificate *out)

@@ -14,26 +14,32 @@
 /* Bits of keyUsage (RFC 5280 s4.2.1.3), the first bit of the string highest. */
 #define KEY_USAGE_DIGITAL_SIGNATURE 0x80u
 #define KEY_USAGE_KEY_CERT_SIGN     0x04u
+#define KEY_USAGE_CRL_SIGN          0x02u
 
 /* What extKeyUsage names (RFC 5280 s4.2.1.12, RFC 6120 s13.7.1.4); others are not told apart. */
 #define PURPOSE_SERVER 0x01u
 #define PURPOSE_CLIENT 0x02u
 #define PURPOSE_ANY    0x04u
 #define PURPOSE_XMPP   0x08u /* id-on-xmppAddr */
+#define PURPOSE_OCSP   0x10u /* id-kp-OCSPSigning */
 
 #define PATH_LENGTH_NONE UINT32_MAX
 
 struct certificate {
     struct span der;
-    struct span to_be_signed; /* TBSCertificate, whole */
-    struct span algorithm;    /* content of signatureAlgorithm, the same inside and outside */
-    struct span signature;    /* the bits */
-    struct span issuer;       /* content of Name; two names are equal when their bytes are (RFC 5280 s4.1.2.4) */
-    struct span subject;      /* the same */
-    struct span key;          /* SubjectPublicKeyInfo, whole */
-    struct span names;        /* content of subjectAltName; empty: none */
-    struct span constraints;  /* content of nameConstraints; empty: none */
-    int64_t not_before;       /* seconds since 1970 */
+    struct span to_be_signed;  /* TBSCertificate, whole */
+    struct span algorithm;     /* content of signatureAlgorithm, the same inside and outside */
+    struct span signature;     /* the bits */
+    struct span issuer;        /* content of Name; two names are equal when their bytes are (RFC 5280 s4.1.2.4) */
+    struct span subject;       /* the same */
+    struct span subject_whole; /* Name, with tag and length */
+    struct span serial;        /* content of the INTEGER; with the issuer it names the certificate */
+    struct span key;           /* SubjectPublicKeyInfo, whole */
+    struct span names;         /* content of subjectAltName; empty: none */
+    struct span constraints;   /* content of nameConstraints; empty: none */
+    struct span crl_points;    /* content of cRLDistributionPoints; empty: none */
+    struct span information;   /* content of authorityInfoAccess; empty: none */
+    int64_t not_before;        /* seconds since 1970 */
     int64_t not_after;
     uint32_t path_length_max; /* PATH_LENGTH_NONE: unlimited */
     uint8_t version;          /* 1..3 */
@@ -42,6 +48,7 @@ struct certificate {
     bool has_key_usage;
     bool has_purposes;
     bool is_authority;         /* basicConstraints, cA */
+    bool must_staple;          /* RFC 7633: a handshake without status_request's answer is not to be trusted */
     bool has_unknown_critical; /* a critical extension that is not understood here */
 };
 

@@ -77,3 +77,47 @@ bool der_take_number(struct span *s, uint32_t *out)
         *out = *out << 8 | byte_at(content, i);
     return true;
 }
+
+/* Days from 1970-01-01 by counting leap days in eras of 400 years that begin in March. */
+static int64_t days_since_1970(int64_t year, int64_t month, int64_t day)
+{
+    year -= month <= 2;
+    int64_t era = year / 400;
+    int64_t year_of_era = year - era * 400;
+    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * 146097 + day_of_era - 719468;
+}
+
+static bool digits(struct span *s, size_t count, int64_t *out)
+{
+    int64_t number = 0;
+    if (s->size < count)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (s->ptr[i] < '0' || s->ptr[i] > '9')
+            return false;
+        number = number * 10 + (s->ptr[i] - '0');
+    }
+    *s = span_skip(*s, count);
+    *out = number;
+    return true;
+}
+
+bool der_take_time(struct span *s, int64_t *out)
+{
+    unsigned tag;
+    struct span text;
+    int64_t year, month, day, hour, minute, second;
+    if (!der_take(s, &tag, &text) || (tag != DER_UTC_TIME && tag != DER_GENERALIZED_TIME))
+        return false;
+    if (!digits(&text, tag == DER_UTC_TIME ? 2 : 4, &year) || !digits(&text, 2, &month) || !digits(&text, 2, &day) ||
+        !digits(&text, 2, &hour) || !digits(&text, 2, &minute) || !digits(&text, 2, &second) || !span_is(text, "Z"))
+        return false;
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59)
+        return false;
+    if (tag == DER_UTC_TIME)
+        year += year >= 50 ? 1900 : 2000;
+    *out = ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    return true;
+}

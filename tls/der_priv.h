@@ -17,6 +17,7 @@ enum der_tag {
     DER_BIT_STRING = 0x03,
     DER_OCTET_STRING = 0x04,
     DER_OID = 0x06,
+    DER_ENUMERATED = 0x0a,
     DER_UTF8_STRING = 0x0c,
     DER_IA5_STRING = 0x16,
     DER_UTC_TIME = 0x17,
@@ -37,6 +38,9 @@ bool der_skip(struct span *s);
 /* BOOLEAN and a non-negative INTEGER of up to four octets, in their only form (X.690 s11.1, s8.3.2). */
 bool der_take_boolean(struct span *s, bool *out);
 bool der_take_number(struct span *s, uint32_t *out);
+/* Seconds since 1970 of a UTCTime or GeneralizedTime: YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ, nothing else (RFC 5280
+ * s4.1.2.5.1, s4.1.2.5.2; RFC 6960 s4.2.2.1 goes by the same). */
+bool der_take_time(struct span *s, int64_t *out);
 
 /* The tag of the next element; 0: none. */
 static inline unsigned der_peek(struct span s)

@@ -181,7 +181,8 @@ static bool try_issuer(struct search *search, const struct certificate *issuer, 
         *dead_end = CREDENTIAL_TANGLED;
         return false;
     }
-    switch (signature_verify(last, issuer->key)) {
+    const struct signature signature = signature_of(last);
+    switch (signature_verify(&signature, issuer->key)) {
     case SIGNATURE_BAD:
         if (*dead_end != CREDENTIAL_ALGORITHM)
             *dead_end = CREDENTIAL_BAD_SIGNATURE;

@@ -177,70 +177,69 @@ static int mask_of(enum wc_HashType hash)
     return hash == WC_HASH_TYPE_SHA384 ? WC_MGF1SHA384 : WC_MGF1SHA512;
 }
 
-static bool verify_rsa(const struct certificate *certificate, struct span key_bytes, struct method_row method)
+static bool verify_rsa(const struct signature *signature, struct span key_bytes, struct method_row method)
 {
     RsaKey key;
     word32 index = 0;
     byte digest[WC_MAX_DIGEST_SIZE];
     byte out[RSA_BYTES_MAX];
     word32 size = (word32)wc_HashGetDigestSize(method.hash);
-    struct span text = certificate->to_be_signed;
-    struct span signature = certificate->signature;
+    struct span text = signature->text;
+    struct span bits = signature->bits;
     if (wc_InitRsaKey(&key, NULL) != 0)
         return false;
     bool is_good = wc_RsaPublicKeyDecode(bytes_of(key_bytes), &index, &key, (word32)key_bytes.size) == 0;
     if (is_good && method.kind == KEY_RSA)
         is_good = wc_SignatureVerify(method.hash, WC_SIGNATURE_TYPE_RSA_W_ENC, bytes_of(text), (word32)text.size,
-                                     bytes_of(signature), (word32)signature.size, &key, sizeof(key)) == 0;
+                                     bytes_of(bits), (word32)bits.size, &key, sizeof(key)) == 0;
     else if (is_good)
         is_good = wc_Hash(method.hash, bytes_of(text), (word32)text.size, digest, size) == 0 &&
-                  wc_RsaPSS_VerifyCheck(bytes_of(signature), (word32)signature.size, out, sizeof(out), digest, size,
-                                        method.hash, mask_of(method.hash), &key) > 0;
+                  wc_RsaPSS_VerifyCheck(bytes_of(bits), (word32)bits.size, out, sizeof(out), digest, size, method.hash,
+                                        mask_of(method.hash), &key) > 0;
     wc_FreeRsaKey(&key);
     return is_good;
 }
 
-static bool verify_ec(const struct certificate *certificate, struct span key_bytes, struct method_row method)
+static bool verify_ec(const struct signature *signature, struct span key_bytes, struct method_row method)
 {
     ecc_key key;
     word32 index = 0;
     int is_verified = 0;
     byte digest[WC_MAX_DIGEST_SIZE];
     word32 size = (word32)wc_HashGetDigestSize(method.hash);
-    struct span text = certificate->to_be_signed;
-    struct span signature = certificate->signature;
+    struct span text = signature->text;
+    struct span bits = signature->bits;
     if (wc_ecc_init(&key) != 0)
         return false;
-    bool is_good =
-        wc_EccPublicKeyDecode(bytes_of(key_bytes), &index, &key, (word32)key_bytes.size) == 0 &&
-        wc_Hash(method.hash, bytes_of(text), (word32)text.size, digest, size) == 0 &&
-        wc_ecc_verify_hash(bytes_of(signature), (word32)signature.size, digest, size, &is_verified, &key) == 0 &&
-        is_verified == 1;
+    bool is_good = wc_EccPublicKeyDecode(bytes_of(key_bytes), &index, &key, (word32)key_bytes.size) == 0 &&
+                   wc_Hash(method.hash, bytes_of(text), (word32)text.size, digest, size) == 0 &&
+                   wc_ecc_verify_hash(bytes_of(bits), (word32)bits.size, digest, size, &is_verified, &key) == 0 &&
+                   is_verified == 1;
     wc_ecc_free(&key);
     return is_good;
 }
 
-static bool verify_ed25519(const struct certificate *certificate, struct span key_bytes)
+static bool verify_ed25519(const struct signature *signature, struct span key_bytes)
 {
     ed25519_key key;
     word32 index = 0;
     int is_verified = 0;
-    struct span text = certificate->to_be_signed;
-    struct span signature = certificate->signature;
+    struct span text = signature->text;
+    struct span bits = signature->bits;
     if (wc_ed25519_init(&key) != 0)
         return false;
     bool is_good = wc_Ed25519PublicKeyDecode(bytes_of(key_bytes), &index, &key, (word32)key_bytes.size) == 0 &&
-                   wc_ed25519_verify_msg(bytes_of(signature), (word32)signature.size, bytes_of(text), (word32)text.size,
+                   wc_ed25519_verify_msg(bytes_of(bits), (word32)bits.size, bytes_of(text), (word32)text.size,
                                          &is_verified, &key) == 0 &&
                    is_verified == 1;
     wc_ed25519_free(&key);
     return is_good;
 }
 
-enum signature_status signature_verify(const struct certificate *certificate, struct span key)
+enum signature_status signature_verify(const struct signature *signature, struct span key)
 {
     bool is_usual;
-    struct method_row method = method_of(certificate->algorithm, &is_usual);
+    struct method_row method = method_of(signature->algorithm, &is_usual);
     enum key_kind kind = kind_of(key);
     bool is_good = false;
     if (method.kind == KEY_FOREIGN || !is_usual || kind == KEY_FOREIGN || method.hash == WC_HASH_TYPE_MD5 ||
@@ -252,13 +251,13 @@ enum signature_status signature_verify(const struct certificate *certificate, st
     switch (method.kind) {
     case KEY_RSA:
     case KEY_RSA_PSS:
-        is_good = verify_rsa(certificate, key, method);
+        is_good = verify_rsa(signature, key, method);
         break;
     case KEY_EC:
-        is_good = verify_ec(certificate, key, method);
+        is_good = verify_ec(signature, key, method);
         break;
     case KEY_ED25519:
-        is_good = verify_ed25519(certificate, key);
+        is_good = verify_ed25519(signature, key);
         break;
     case KEY_FOREIGN:
         break;
