@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers about revocation (tests/chains/revocation.py): the exact status of each, and that no byte of one can be
+ * changed into another verdict.
+ */
+#include "tls/revocation.h"
+
+#include <openssl/ocsp.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+static struct span read_file(const char *name, const char *suffix)
+{
+    char path[512];
+    const char *folder = getenv("SL_TEST_ANSWERS");
+    assert_non_null(folder);
+    snprintf(path, sizeof(path), "%s/%s%s", folder, name, suffix);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    char *bytes = malloc(REVOCATION_OCSP_MAX);
+    size_t size = fread(bytes, 1, REVOCATION_OCSP_MAX, file);
+    fclose(file);
+    struct span copy = span_copy(span_of(bytes, size));
+    free(bytes);
+    return copy;
+}
+
+struct row {
+    char name[64];
+    char kind[8];
+    char expected[32];
+    struct span answer, certificate, issuer;
+};
+
+static bool read_row(FILE *table, struct row *row)
+{
+    if (fscanf(table, "%63s %7s %31s\n", row->name, row->kind, row->expected) != 3)
+        return false;
+    row->answer = read_file(row->name, ".answer");
+    row->certificate = read_file(row->name, ".leaf");
+    row->issuer = read_file(row->name, ".issuer");
+    return true;
+}
+
+static void free_row(struct row *row)
+{
+    span_free(&row->answer);
+    span_free(&row->certificate);
+    span_free(&row->issuer);
+}
+
+static FILE *open_table(void)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/answers.txt", getenv("SL_TEST_ANSWERS"));
+    FILE *table = fopen(path, "r");
+    assert_non_null(table);
+    return table;
+}
+
+static const char *const names[] = {
+    [REVOCATION_GOOD] = "good",
+    [REVOCATION_REVOKED] = "revoked",
+    [REVOCATION_UNKNOWN] = "unknown",
+    [REVOCATION_REFUSED] = "refused",
+    [REVOCATION_MALFORMED] = "malformed",
+    [REVOCATION_OTHER] = "other",
+    [REVOCATION_UNAUTHORISED] = "unauthorised",
+    [REVOCATION_FORGED] = "forged",
+    [REVOCATION_EARLY] = "early",
+    [REVOCATION_STALE] = "stale",
+    [REVOCATION_UNSUPPORTED] = "unsupported",
+};
+
+static struct revocation_answer judge(const struct row *row, struct span answer)
+{
+    bool is_ocsp = strcmp(row->kind, "ocsp") == 0;
+    return (is_ocsp ? ocsp_judge : crl_judge)(answer, row->certificate, row->issuer, time(NULL));
+}
+
+static void answers__of_every_kind__have_their_status(void **state)
+{
+    (void)state;
+    FILE *table = open_table();
+    struct row row;
+    unsigned count = 0, failures = 0;
+    for (; read_row(table, &row); count++) {
+        struct revocation_answer answer = judge(&row, row.answer);
+        if (strcmp(names[answer.status], row.expected) != 0) {
+            print_error("%s: expected %s, found %s\n", row.name, row.expected, names[answer.status]);
+            failures++;
+        }
+        if (answer.status == REVOCATION_GOOD || answer.status == REVOCATION_REVOKED)
+            assert_true(answer.this_update > 0 && answer.next_update > answer.this_update);
+        if (answer.status == REVOCATION_REVOKED)
+            assert_true(answer.revoked_at > 0);
+        free_row(&row);
+    }
+    fclose(table);
+    assert_int_equal(failures, 0);
+    assert_in_range(count, 85, 1000);
+}
+
+static void reason__of_the_revoked__is_told(void **state)
+{
+    (void)state;
+    FILE *table = open_table();
+    struct row row;
+    unsigned reasons = 0;
+    while (read_row(table, &row)) {
+        if (strstr(row.name, "revoked_reason") != NULL) {
+            assert_int_equal(judge(&row, row.answer).reason, 1); /* keyCompromise */
+            reasons++;
+        }
+        free_row(&row);
+    }
+    fclose(table);
+    assert_int_equal(reasons, 2);
+}
+
+/* Every cut and every turned bit of a valid answer: it must not become one that is taken for an answer with another
+ * verdict, and nothing outside of the bytes is read (a copy of exactly their size). Bits that no rule covers, such as
+ * those of the certificates beside the signed part that are not needed, may leave it as it is. */
+static void sweep(const struct row *row)
+{
+    struct revocation_answer whole = judge(row, row->answer);
+    for (size_t i = 0; i < row->answer.size; i++) {
+        char *cut = malloc(i + 1);
+        memcpy(cut, row->answer.ptr, i);
+        assert_int_equal(judge(row, span_of(cut, i)).status, REVOCATION_MALFORMED);
+        free(cut);
+        char *turned = malloc(row->answer.size);
+        memcpy(turned, row->answer.ptr, row->answer.size);
+        turned[i] = (char)(turned[i] ^ (1 << (i % 8)));
+        struct revocation_answer changed = judge(row, span_of(turned, row->answer.size));
+        if (changed.status <= REVOCATION_REVOKED)
+            assert_int_equal(changed.status, whole.status);
+        free(turned);
+    }
+}
+
+static void answers__cut_or_turned__do_not_change_sides(void **state)
+{
+    (void)state;
+    static const char *const swept[] = {"ocsp_good", "ocsp_revoked_reason", "ocsp_good_delegate", "crl_revoked_reason",
+                                        "crl_good_point"};
+    FILE *table = open_table();
+    struct row row;
+    unsigned count = 0;
+    while (read_row(table, &row)) {
+        for (size_t i = 0; i < sizeof(swept) / sizeof(swept[0]); i++) {
+            if (strcmp(row.name, swept[i]) == 0) {
+                sweep(&row);
+                count++;
+            }
+        }
+        free_row(&row);
+    }
+    fclose(table);
+    assert_int_equal(count, sizeof(swept) / sizeof(swept[0]));
+}
+
+/* The question is byte for byte that of an independent implementation. */
+static void request__of_a_certificate__is_what_openssl_asks(void **state)
+{
+    (void)state;
+    struct span certificate = read_file("ocsp_good", ".leaf"), issuer = read_file("ocsp_good", ".issuer");
+    uint8_t ours[OCSP_REQUEST_MAX], *theirs = NULL;
+    const unsigned char *at = (const unsigned char *)certificate.ptr;
+    X509 *subject = d2i_X509(NULL, &at, (long)certificate.size);
+    at = (const unsigned char *)issuer.ptr;
+    X509 *by = d2i_X509(NULL, &at, (long)issuer.size);
+    OCSP_REQUEST *request = OCSP_REQUEST_new();
+    assert_non_null(OCSP_request_add0_id(request, OCSP_cert_to_id(EVP_sha1(), subject, by)));
+    int size = i2d_OCSP_REQUEST(request, &theirs);
+    assert_int_equal(ocsp_request(certificate, issuer, ours), size);
+    assert_memory_equal(ours, theirs, (size_t)size);
+    assert_int_equal(ocsp_request(SPAN("0"), issuer, ours), 0);
+    assert_int_equal(ocsp_request(certificate, certificate, ours), 0); /* not its issuer */
+    OPENSSL_free(theirs);
+    OCSP_REQUEST_free(request);
+    X509_free(subject);
+    X509_free(by);
+    span_free(&certificate);
+    span_free(&issuer);
+}
+
+static void sources__of_certificates__are_their_addresses(void **state)
+{
+    (void)state;
+    struct revocation_sources sources;
+    struct span plain = read_file("ocsp_good", ".leaf"), full = read_file("sources", ".leaf");
+    assert_true(revocation_sources(plain, &sources));
+    assert_int_equal(sources.ocsp_count + sources.crl_count, 0);
+    assert_false(sources.must_staple);
+    assert_true(revocation_sources(full, &sources));
+    assert_true(sources.must_staple);
+    /* ldap, and a list for some reasons only, are passed over; four of five. */
+    assert_int_equal(sources.ocsp_count, 2);
+    assert_true(span_is(sources.ocsp[0], "http://ocsp.example/1"));
+    assert_true(span_is(sources.ocsp[1], "http://ocsp.example/2"));
+    assert_int_equal(sources.crl_count, REVOCATION_SOURCES_MAX);
+    assert_true(span_is(sources.crl[0], "http://crl.example/0"));
+    assert_true(span_is(sources.crl[3], "http://crl.example/3"));
+    assert_false(revocation_sources(SPAN("0"), &sources));
+    span_free(&plain);
+    span_free(&full);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers__of_every_kind__have_their_status),
+        cmocka_unit_test(reason__of_the_revoked__is_told),
+        cmocka_unit_test(answers__cut_or_turned__do_not_change_sides),
+        cmocka_unit_test(request__of_a_certificate__is_what_openssl_asks),
+        cmocka_unit_test(sources__of_certificates__are_their_addresses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Revocation: was a certificate taken back by its issuer? The answers of both kinds are judged here, from bytes alone:
+ * OCSP (RFC 6960) and CRL (RFC 5280 s5, s6.3). Where the bytes come from, stapled, fetched or out of a file, is the
+ * caller's.
+ *
+ * Who may answer (RFC 6960 s4.2.2.2): the issuer with its own key, or a certificate that this very key signed for
+ * id-kp-OCSPSigning and that is in force; nobody above the issuer and nobody that somebody else delegated. A delegate's
+ * own revocation is not asked for: it is short-lived, or says so (id-pkix-ocsp-nocheck). A CRL is the issuer's own.
+ *
+ * An answer is fresh from thisUpdate, SKEW allowed for clocks that differ, until nextUpdate; without one, for a day.
+ * No nonce is asked for: few responders give one, and freshness bounds what a replay is worth (RFC 6960 s4.4.1).
+ *
+ * Thread:  any; no state.
+ * Bounds:  an answer of up to REVOCATION_OCSP_MAX or REVOCATION_CRL_MAX bytes; REVOCATION_DELEGATES_MAX signatures.
+ */
+#include "core/base/span.h"
+
+#include <stdint.h>
+
+#define REVOCATION_OCSP_MAX      65536u
+#define REVOCATION_CRL_MAX       (16u << 20) /* the largest of public authorities have 10 MiB */
+#define REVOCATION_DELEGATES_MAX 4u
+#define REVOCATION_SKEW_S        300
+#define REVOCATION_FRESH_S       86400 /* of an answer without nextUpdate (RFC 6960 s2.4: newer is always to be had) */
+#define REVOCATION_SOURCES_MAX   4u
+
+enum revocation_status {
+    REVOCATION_GOOD,
+    REVOCATION_REVOKED,
+    /* No answer, for one of these reasons. */
+    REVOCATION_UNKNOWN,      /* the responder does not know the certificate (RFC 6960 s2.2) */
+    REVOCATION_REFUSED,      /* the responder has no answer: tryLater, unauthorized, ... (s2.3) */
+    REVOCATION_MALFORMED,    /* breaks the syntax */
+    REVOCATION_OTHER,        /* about another certificate, or by another issuer */
+    REVOCATION_UNAUTHORISED, /* by somebody who may not say so */
+    REVOCATION_FORGED,       /* the signature is wrong */
+    REVOCATION_EARLY,        /* from the future */
+    REVOCATION_STALE,        /* nextUpdate is over */
+    REVOCATION_UNSUPPORTED,  /* says it in a way that is not understood here: a delta, an indirect CRL, weak hashes */
+};
+
+struct revocation_answer {
+    enum revocation_status status;
+    uint8_t reason;      /* CRLReason, when revoked (RFC 5280 s5.3.1); 0: not told */
+    int64_t this_update; /* seconds since 1970; 0: the answer was not read that far */
+    int64_t next_update; /* until when it is fresh, also if it did not say so */
+    int64_t revoked_at;
+};
+
+/* Where a certificate says that it can be asked for: addresses of http, in its order. They lie in the DER. */
+struct revocation_sources {
+    unsigned ocsp_count;
+    unsigned crl_count;
+    bool must_staple; /* RFC 7633 */
+    struct span ocsp[REVOCATION_SOURCES_MAX];
+    struct span crl[REVOCATION_SOURCES_MAX];
+};
+
+/* False: it is no certificate. */
+bool revocation_sources(struct span certificate, struct revocation_sources *out);
+
+/* An OCSPRequest for one certificate, of at most OCSP_REQUEST_MAX bytes; 0: one of the two is no certificate. SHA-1
+ * names the issuer, as the profile for large scale wants it (RFC 5019 s2.1.1; it protects nothing). */
+#define OCSP_REQUEST_MAX 160u
+size_t ocsp_request(struct span certificate, struct span issuer, uint8_t out[OCSP_REQUEST_MAX]);
+
+/* All in DER; now in seconds since 1970. */
+struct revocation_answer ocsp_judge(struct span response, struct span certificate, struct span issuer, int64_t now);
+struct revocation_answer crl_judge(struct span crl, struct span certificate, struct span issuer, int64_t now);
+
+/* "stale"; for people and for the log. */
+const char *revocation_text(enum revocation_status status);
