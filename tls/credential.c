@@ -2,6 +2,7 @@
 #include "tls/credential_priv.h"
 
 #include "core/base/check.h"
+#include "tls/credential_pool_priv.h"
 #include "tls/digest.h"
 #include "tls/path_priv.h"
 
@@ -39,8 +40,17 @@ static struct credential *refuse(enum credential_verdict verdict, unsigned fault
     if (credential == NULL)
         return NULL;
     credential->verdict = verdict;
+    credential->references = 1;
     credential->fault = fault;
     return credential;
+}
+
+static void credential_name(struct credential *credential)
+{
+    uint8_t hashes[CREDENTIAL_PATH_MAX * CREDENTIAL_SHA256];
+    for (unsigned i = 0; i < credential->count; i++)
+        memcpy(hashes + i * CREDENTIAL_SHA256, credential->path[i].sha256, CREDENTIAL_SHA256);
+    digest_hash(DIGEST_SHA256, span_of(hashes, credential->count * CREDENTIAL_SHA256), credential->fingerprint);
 }
 
 /* One block of memory: the facts, then the bytes of all certificates. */
@@ -54,6 +64,7 @@ static struct credential *accept_path(const struct path *path)
         return NULL;
     char *bytes = (char *)(credential->path + path->count);
     credential->verdict = CREDENTIAL_VALID;
+    credential->references = 1;
     credential->count = path->count;
     credential->not_after = INT64_MAX;
     for (unsigned i = 0; i < path->count; i++) {
@@ -68,6 +79,7 @@ static struct credential *accept_path(const struct path *path)
             credential->not_after = kept->not_after;
         bytes += certificate->der.size;
     }
+    credential_name(credential);
     /* Names without end, or that break the syntax, are nobody's; the chain is none the worse. */
     (void)identity_read(credential->path[0].der, &credential->identity);
     return credential;
@@ -102,7 +114,7 @@ struct credential *credential_judge(const struct anchors *anchors, const struct 
 
 void credential_free(struct credential *credential)
 {
-    if (credential == NULL)
+    if (credential == NULL || (credential->is_shared && !credential_pool_drop(credential)))
         return;
     identity_free(&credential->identity);
     free(credential);

@@ -13,6 +13,7 @@
  * A leaf that may sign certificates is refused (RFC 6120 s13.7.1.1); one with an empty subject is not, as they are
  * issued today.
  *
+ * Thread:  immutable but for its count of references, which any thread may change.
  * Bounds:  the library takes CREDENTIAL_SENT_MAX certificates, about 18 KiB together; a chain beyond that ends the
  * handshake.
  */
@@ -54,9 +55,12 @@ struct credential_certificate {
 
 struct credential {
     enum credential_verdict verdict;
+    uint32_t references;      /* the pool's */
+    bool is_shared;           /* by all with the same path: valid ones that came by a handshake */
     unsigned fault;           /* when refused: of which certificate, counted from the leaf, 0 */
     int64_t not_after;        /* of the whole path, its anchor included: the earliest (RFC 6120 s13.7.2.3) */
     struct identity identity; /* of the leaf; empty unless it is valid */
+    uint8_t fingerprint[CREDENTIAL_SHA256]; /* of a valid one's path: SHA-256 over its certificates' */
     /* The path that was found, leaf first, the anchor last; none unless it is valid. */
     unsigned count;
     struct credential_certificate path[];
@@ -64,4 +68,7 @@ struct credential {
 
 /* "expired"; for people and for the log. */
 const char *credential_text(enum credential_verdict verdict);
+/* One more reference to a shared one. */
+void credential_ref(struct credential *credential);
+/* Drops a reference; with the last one it is gone. */
 void credential_free(struct credential *credential);

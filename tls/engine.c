@@ -6,6 +6,7 @@
 #include "tls/context_priv.h"
 #include "tls/digest.h"
 #include "tls/hello_priv.h"
+#include "tls/credential_pool_priv.h"
 #include "tls/credential_priv.h"
 #include "tls/dane_priv.h"
 
@@ -150,6 +151,8 @@ struct WOLFSSL *engine_judge(void *context, const struct span *sent, unsigned co
         return NULL;
     if (remote->dane != NULL)
         remote->finding = dane_judge(remote->dane, engine->context->anchors, remote->credential, sent, count, now);
+    if (remote->credential->verdict == CREDENTIAL_VALID)
+        remote->credential = credential_pool_share(remote->credential);
     return engine->library;
 }
 

@@ -217,6 +217,33 @@ static void credential__taken__outlives_its_engine(void **state)
     credential_free(credential);
 }
 
+/* Two servers that show the same chain are known by one credential, also when they met at different times. */
+static void credential__shown_twice__is_one(void **state)
+{
+    struct anchors *anchors = load_anchors(cert_path("ca.pem"));
+    struct meeting first, second;
+    (void)state;
+    meet(&first, make_context(CONTEXT_CLIENT, "b", anchors, 0x0304, NULL),
+         make_context(CONTEXT_SERVER, "a", anchors, 0x0304, NULL), "b.example");
+    meet(&second, make_context(CONTEXT_CLIENT, "b", anchors, 0x0303, NULL),
+         make_context(CONTEXT_SERVER, "a", anchors, 0x0303, NULL), "b.example");
+    const struct credential *client = engine_credential(first.pair.server.engine);
+    assert_ptr_equal(client, engine_credential(second.pair.server.engine));
+    assert_int_equal(client->references, 2);
+    assert_ptr_not_equal(client, engine_credential(first.pair.client.engine));
+    assert_memory_not_equal(client->fingerprint, engine_credential(first.pair.client.engine)->fingerprint,
+                            CREDENTIAL_SHA256);
+    part(&first);
+    assert_int_equal(engine_credential(second.pair.server.engine)->references, 1);
+    struct credential *kept = engine_take_credential(second.pair.server.engine);
+    credential_ref(kept);
+    part(&second);
+    credential_free(kept);
+    assert_int_equal(kept->references, 1);
+    credential_free(kept);
+    anchors_unref(anchors);
+}
+
 /* Holds 6120:13.6/2. */
 /* What one peer sent must not help the next: the authority is not kept. */
 static void authority__sent_by_one_peer__is_not_there_for_the_next(void **state)
@@ -298,6 +325,7 @@ int main(void)
         cmocka_unit_test(server__without_anchors__does_not_ask),
         cmocka_unit_test(judged__by_another_clock__are_expired),
         cmocka_unit_test(credential__taken__outlives_its_engine),
+        cmocka_unit_test(credential__shown_twice__is_one),
         cmocka_unit_test(authority__sent_by_one_peer__is_not_there_for_the_next),
         cmocka_unit_test(anchors__bad_files__name_the_file_and_the_reason),
         cmocka_unit_test(anchors__of_a_folder__are_read_once_each),

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Credential pool: of the process's credentials those with the same path are one. A hundred thousand streams of a
+ * thousand servers hold a thousand chains of certificates.
+ *
+ * Thread:  any; a mutex, taken once in a handshake that showed a certificate and once when it is given up.
+ * Bounds:  none of its own: what is in it is held by somebody.
+ */
+#include "tls/credential.h"
+
+/* Takes a valid credential with its only reference; gives the one with the same path, be it that or an older one. */
+struct credential *credential_pool_share(struct credential *credential);
+/* Drops a reference of one that is shared; true: that was the last one, and it is out. */
+bool credential_pool_drop(struct credential *credential);
