@@ -37,7 +37,7 @@ const struct xml_limits *client_limits(void)
 unsigned client_user(const struct client *client)
 {
     const struct load_options *options = client->fleet->options;
-    return options->first_user + client->number % options->users;
+    return options->first_user + client->number / options->server_count % options->users;
 }
 
 /* A loopback server gets connections from many addresses, so that 28,000 ports are no limit. */
@@ -55,8 +55,9 @@ static const struct sockaddr *source_address(const struct client *client, const 
 void client_dial(struct client *client)
 {
     struct fleet *fleet = client->fleet;
-    const struct load_options *options = fleet->options;
-    const struct sockaddr_storage *remote = &options->addresses[client->number % options->address_count];
+    const struct load_server *server = client_server(client);
+    uint32_t place = client->number / fleet->options->server_count;
+    const struct sockaddr_storage *remote = &server->addresses[place % server->address_count];
     struct sockaddr_in local;
     client->dialled_ns = io_now_fresh_ns(fleet->io);
     client->has_footer = false;
@@ -95,7 +96,7 @@ void client_flush(struct client *client)
 void client_start_tls(struct client *client)
 {
     struct fleet *fleet = client->fleet;
-    client->tls = engine_new(fleet->load->tls, span_str(fleet->options->domain));
+    client->tls = engine_new(fleet->load->tls, span_str(client_server(client)->domain));
     SL_CHECK(client->tls);
     client->state = CLIENT_TLS;
     if (engine_start(client->tls, &client->wire, fleet->pool) == ENGINE_FAILED)

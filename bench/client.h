@@ -56,9 +56,16 @@ struct client {
     bool has_footer : 1; /* the server closed its stream */
 };
 
+/* Where it logs in: the second one of a pair at the second server, if there is one. */
+static inline const struct load_server *client_server(const struct client *client)
+{
+    const struct load_options *options = client->fleet->options;
+    return &options->servers[client->number % options->server_count];
+}
+
 /* For the scratch of a fleet. */
 const struct xml_limits *client_limits(void);
-/* The account: user<first_user + number % users>. */
+/* The account: user<first_user + number % users>; with two servers partners have the same, each at its own. */
 unsigned client_user(const struct client *client);
 void client_dial(struct client *client);
 /* Something is in out, or may go on. */

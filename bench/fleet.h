@@ -40,6 +40,7 @@ enum tally {
     TALLY_FAILED,     /* logins that did not come through */
     TALLY_BROKEN,     /* sessions or connections that ended unasked */
     TALLY_OVERRUN,    /* the server kept up so badly that sending was given up */
+    TALLY_PINGED,     /* the server asked whether a session is there, and was answered */
     TALLY_PHASE,      /* the last phase this fleet has turned to */
     TALLY_COUNT
 };

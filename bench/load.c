@@ -65,6 +65,12 @@ static void sample(uint32_t pid, struct proc_sample *into)
         fprintf(stderr, "sluice-load: %s\n", err.text);
 }
 
+static void sample_servers(const struct load *load, enum moment moment, struct result *result)
+{
+    for (unsigned i = 0; i < load->options.server_count; i++)
+        sample(load->options.servers[i].pid, &result->servers[i][moment]);
+}
+
 /* How much of what is waited for is there. */
 typedef uint64_t (*progress_fn)(const struct load *load);
 
@@ -113,7 +119,7 @@ static uint64_t events(const struct load *load)
 
 static void mark_begin(struct load *load, struct result *result)
 {
-    sample(load->options.pid, &result->before);
+    sample_servers(load, MOMENT_BEFORE, result);
     sample((uint32_t)getpid(), &result->own_before);
     result->events = 0 - events(load);
 }
@@ -122,7 +128,7 @@ static void mark_end(struct load *load, struct result *result)
 {
     result->events += events(load);
     sample((uint32_t)getpid(), &result->own_after);
-    sample(load->options.pid, &result->after);
+    sample_servers(load, MOMENT_AFTER, result);
     result->seconds = (double)(result->own_after.wall_ns - result->own_before.wall_ns) / 1e9;
 }
 
@@ -140,7 +146,8 @@ static bool watch(const struct load *load, double seconds)
 
 static const char *run_counted(struct load *load, struct result *result)
 {
-    uint64_t goal = (uint64_t)load->options.sessions * load->options.count;
+    uint64_t writers = load->options.sessions / (load->options.is_one_way ? 2 : 1);
+    uint64_t goal = writers * load->options.count;
     set_measuring(load, true);
     mark_begin(load, result);
     set_phase(load, PHASE_RUN);
@@ -176,7 +183,7 @@ static const char *log_in(struct load *load, struct result *result)
     if (sum(load, TALLY_FAILED) || sum(load, TALLY_BROKEN))
         return "not everybody could log in";
     sleep_ms((uint64_t)(load->options.settle_s * 1000));
-    sample(load->options.pid, &result->settled);
+    sample_servers(load, MOMENT_SETTLED, result);
     return sum(load, TALLY_BROKEN) ? "sessions broke while idle" : NULL;
 }
 
@@ -185,7 +192,7 @@ static const char *conduct(struct load *load, struct result *result)
 {
     const struct load_options *options = &load->options;
     const char *failure;
-    sample(options->pid, &result->fresh);
+    sample_servers(load, MOMENT_FRESH, result);
     notify_all(load);
     if (options->mode == MODE_LOGIN)
         return run_timed(load, result);

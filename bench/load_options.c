@@ -27,7 +27,10 @@ const char *load_options_usage(void)
            "  --connect LIST        servers, used in turn; IPv6 as [::1]:5223\n"
            "  --tls HOW             direct (default), starttls or none\n"
            "  --domain D            localhost\n"
-           "  --users N             accounts user0, user1, ... (as many as sessions)\n"
+           "  --peer-connect LIST   another server: the second session of each pair logs in there\n"
+           "  --peer-domain D       the domain there\n"
+           "  --one-way             only the first session of each pair writes\n"
+           "  --users N             accounts user0, user1, ... (as many as sessions at one server)\n"
            "  --first-user K        the first account's number (0)\n"
            "  --password W          of all of them (secret)\n"
            "  --mechanism M         SCRAM-SHA-256 (default), SCRAM-SHA-1, these with -PLUS, or PLAIN\n"
@@ -47,6 +50,7 @@ const char *load_options_usage(void)
            "  --presence            send available presence after binding\n"
            "  --relay               the other end is bench/relay: no XMPP, connections joined by twos\n"
            "  --pid PID             of the server: its CPU time and memory are read from /proc\n"
+           "  --peer-pid PID        of the other server\n"
            "  --tap FOLDER          keeps what clients hear there, a file a connection: for tests, slow\n"
            "  --json                one line of JSON\n"
            "\n"
@@ -58,6 +62,9 @@ enum option_id {
     OPT_CONNECT = OPTION_FIRST,
     OPT_TLS,
     OPT_DOMAIN,
+    OPT_PEER_CONNECT,
+    OPT_PEER_DOMAIN,
+    OPT_ONE_WAY,
     OPT_USERS,
     OPT_FIRST_USER,
     OPT_PASSWORD,
@@ -78,6 +85,7 @@ enum option_id {
     OPT_PRESENCE,
     OPT_RELAY,
     OPT_PID,
+    OPT_PEER_PID,
     OPT_TAP,
     OPT_JSON,
     OPT_HELP,
@@ -87,6 +95,9 @@ static const struct option longs[] = {
     {"connect", required_argument, NULL, OPT_CONNECT},
     {"tls", required_argument, NULL, OPT_TLS},
     {"domain", required_argument, NULL, OPT_DOMAIN},
+    {"peer-connect", required_argument, NULL, OPT_PEER_CONNECT},
+    {"peer-domain", required_argument, NULL, OPT_PEER_DOMAIN},
+    {"one-way", no_argument, NULL, OPT_ONE_WAY},
     {"users", required_argument, NULL, OPT_USERS},
     {"first-user", required_argument, NULL, OPT_FIRST_USER},
     {"password", required_argument, NULL, OPT_PASSWORD},
@@ -107,6 +118,7 @@ static const struct option longs[] = {
     {"presence", no_argument, NULL, OPT_PRESENCE},
     {"relay", no_argument, NULL, OPT_RELAY},
     {"pid", required_argument, NULL, OPT_PID},
+    {"peer-pid", required_argument, NULL, OPT_PEER_PID},
     {"tap", required_argument, NULL, OPT_TAP},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
@@ -134,7 +146,8 @@ static const struct number_rule number_rules[] = {
     {OPT_BODY, NUMBER_WHOLE, FIELD(body), TRAFFIC_BODY_MIN, TRAFFIC_BODY_MAX},
     {OPT_COUNT, NUMBER_WHOLE, FIELD(count), 1, 1e9},
     {OPT_LOGINS_AT_ONCE, NUMBER_WHOLE, FIELD(logins_at_once), 1, 100000},
-    {OPT_PID, NUMBER_WHOLE, FIELD(pid), 1, 1 << 30},
+    {OPT_PID, NUMBER_WHOLE, FIELD(servers[0].pid), 1, 1 << 30},
+    {OPT_PEER_PID, NUMBER_WHOLE, FIELD(servers[1].pid), 1, 1 << 30},
     {OPT_RATE, NUMBER_REAL, FIELD(rate), 1, 100e6},
     {OPT_DURATION, NUMBER_REAL, FIELD(duration_s), 0.01, 1e6},
     {OPT_WARMUP, NUMBER_REAL, FIELD(warmup_s), 0, 1e6},
@@ -142,6 +155,14 @@ static const struct number_rule number_rules[] = {
     {OPT_PATIENCE, NUMBER_REAL, FIELD(patience_s), 1, 1e6},
     {OPT_LOGIN_RATE, NUMBER_REAL, FIELD(login_rate), 0.1, 1e6},
 };
+
+static bool is_number(int id)
+{
+    for (size_t i = 0; i < sizeof number_rules / sizeof *number_rules; i++)
+        if ((int)number_rules[i].id == id)
+            return true;
+    return false;
+}
 
 static bool set_number(struct load_options *options, enum option_id id, struct err *err)
 {
@@ -204,17 +225,17 @@ static bool parse_address(const char *text, size_t size, struct sockaddr_storage
     return inet_pton(AF_INET, host, &v4->sin_addr) == 1;
 }
 
-static bool parse_addresses(struct load_options *options, const char *list, struct err *err)
+static bool parse_addresses(struct load_server *server, const char *list, struct err *err)
 {
     for (const char *text = list; text;) {
         const char *comma = strchr(text, ',');
         size_t size = comma ? (size_t)(comma - text) : strlen(text);
-        if (options->address_count == LOAD_ADDRESSES_MAX ||
-            !parse_address(text, size, &options->addresses[options->address_count])) {
-            err_set(err, "--connect %s: numeric ADDR:PORT is wanted, %u at most", list, LOAD_ADDRESSES_MAX);
+        if (server->address_count == LOAD_ADDRESSES_MAX ||
+            !parse_address(text, size, &server->addresses[server->address_count])) {
+            err_set(err, "%s: numeric ADDR:PORT is wanted, %u at most", list, LOAD_ADDRESSES_MAX);
             return false;
         }
-        options->address_count++;
+        server->address_count++;
         text = comma ? comma + 1 : NULL;
     }
     return true;
@@ -224,7 +245,9 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
 {
     unsigned index;
     if (id == OPT_CONNECT)
-        return parse_addresses(options, optarg, err);
+        return parse_addresses(&options->servers[0], optarg, err);
+    if (id == OPT_PEER_CONNECT)
+        return parse_addresses(&options->servers[1], optarg, err);
     if (id == OPT_TLS) {
         if (!choose(load_tls_names, optarg, "kind of TLS", &index, err))
             return false;
@@ -234,7 +257,9 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
             return false;
         options->mechanism = (enum load_mechanism)index;
     } else if (id == OPT_DOMAIN) {
-        options->domain = optarg;
+        options->servers[0].domain = optarg;
+    } else if (id == OPT_PEER_DOMAIN) {
+        options->servers[1].domain = optarg;
     } else if (id == OPT_PASSWORD) {
         options->password = optarg;
     } else if (id == OPT_TAP) {
@@ -243,37 +268,63 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
     return true;
 }
 
-/* What fits together, and the defaults that depend on others. */
+static bool is_paired(const struct load_options *options)
+{
+    return options->mode == MODE_CHAT || options->mode == MODE_RATE;
+}
+
+/* A second server is there with its domain, or not at all. */
+static const char *peer_misfit(const struct load_options *options)
+{
+    const struct load_server *peer = &options->servers[1];
+    if (!is_paired(options) && (peer->address_count || options->is_one_way))
+        return "--peer-connect and --one-way go with chat and rate";
+    if (!peer->address_count != !peer->domain)
+        return "--peer-connect and --peer-domain go together";
+    if (!peer->address_count && peer->pid)
+        return "--peer-pid goes with --peer-connect";
+    if (options->is_relay && peer->address_count)
+        return "--relay goes with one server";
+    return NULL;
+}
+
+/* What does not fit together; NULL: all does. */
+static const char *misfit(const struct load_options *options)
+{
+    bool is_plus = options->mechanism == MECHANISM_SHA256_PLUS || options->mechanism == MECHANISM_SHA1_PLUS;
+    if (!options->servers[0].address_count)
+        return "--connect is needed";
+    if (is_paired(options) && options->sessions % 2)
+        return "an even number of sessions is needed: they chat in pairs";
+    if (options->is_relay && !is_paired(options))
+        return "--relay goes with chat and rate";
+    if (options->is_relay && options->threads > 1)
+        return "--relay goes with one thread: connections are joined in their order";
+    if (options->count && options->mode != MODE_CHAT && options->mode != MODE_IQ)
+        return "--count goes with chat and iq";
+    if (options->tls == LOAD_TLS_NONE && is_plus)
+        return "-PLUS needs TLS";
+    return peer_misfit(options);
+}
+
+/* The defaults that depend on others. */
 static bool complete(struct load_options *options, struct err *err)
 {
-    bool is_paired = options->mode == MODE_CHAT || options->mode == MODE_RATE;
     if (options->pairs)
         options->sessions = 2 * options->pairs;
-    const char *wrong = NULL;
-    if (!options->address_count)
-        wrong = "--connect is needed";
-    else if (is_paired && options->sessions % 2)
-        wrong = "an even number of sessions is needed: they chat in pairs";
-    else if (options->is_relay && !is_paired)
-        wrong = "--relay goes with chat and rate";
-    else if (options->is_relay && options->threads > 1)
-        wrong = "--relay goes with one thread: connections are joined in their order";
-    else if (options->count && options->mode != MODE_CHAT && options->mode != MODE_IQ)
-        wrong = "--count goes with chat and iq";
-    else if (options->tls == LOAD_TLS_NONE &&
-             (options->mechanism == MECHANISM_SHA256_PLUS || options->mechanism == MECHANISM_SHA1_PLUS))
-        wrong = "-PLUS needs TLS";
+    const char *wrong = misfit(options);
     if (wrong) {
         err_set(err, "%s", wrong);
         return false;
     }
+    options->server_count = options->servers[1].address_count ? 2 : 1;
     if (options->is_relay && options->tls == LOAD_TLS_STARTTLS)
         options->tls = LOAD_TLS_NONE;
     if (!options->users)
-        options->users = options->sessions;
+        options->users = options->sessions / options->server_count;
     if (options->settle_s < 0)
         options->settle_s = options->mode == MODE_IDLE ? 2 : 0;
-    uint32_t units = is_paired ? options->sessions / 2 : options->sessions;
+    uint32_t units = is_paired(options) ? options->sessions / 2 : options->sessions;
     if (options->threads > units)
         options->threads = units;
     return true;
@@ -282,7 +333,7 @@ static bool complete(struct load_options *options, struct err *err)
 enum load_parsed load_options_parse(struct load_options *options, int argc, char **argv, struct err *err)
 {
     *options = (struct load_options){
-        .domain = "localhost",
+        .servers = {{.domain = "localhost"}},
         .password = "secret",
         .sessions = 100,
         .threads = 1,
@@ -307,11 +358,12 @@ enum load_parsed load_options_parse(struct load_options *options, int argc, char
             options->is_relay = true;
         else if (id == OPT_JSON)
             options->is_json = true;
-        else if (id == OPT_CONNECT || id == OPT_TLS || id == OPT_DOMAIN || id == OPT_PASSWORD || id == OPT_TAP ||
-                 id == OPT_MECHANISM)
-            is_fine = set_word(options, (enum option_id)id, err);
-        else
+        else if (id == OPT_ONE_WAY)
+            options->is_one_way = true;
+        else if (is_number(id))
             is_fine = set_number(options, (enum option_id)id, err);
+        else
+            is_fine = set_word(options, (enum option_id)id, err);
         if (!is_fine)
             return LOAD_WRONG;
     }

@@ -10,18 +10,26 @@
 #include <sys/socket.h>
 
 #define LOAD_ADDRESSES_MAX 16u
+#define LOAD_SERVERS_MAX   2u
 
 enum load_mode { MODE_LOGIN, MODE_IDLE, MODE_CHAT, MODE_RATE, MODE_IQ };
 enum load_tls { LOAD_TLS_DIRECT, LOAD_TLS_STARTTLS, LOAD_TLS_NONE };
 enum load_mechanism { MECHANISM_SHA256, MECHANISM_SHA256_PLUS, MECHANISM_SHA1, MECHANISM_SHA1_PLUS, MECHANISM_PLAIN };
 
+/* Where sessions log in. */
+struct load_server {
+    struct sockaddr_storage addresses[LOAD_ADDRESSES_MAX];
+    uint32_t address_count;
+    uint32_t pid; /* 0: unknown */
+    const char *domain;
+};
+
 struct load_options {
     enum load_mode mode;
     enum load_tls tls;
     enum load_mechanism mechanism;
-    struct sockaddr_storage addresses[LOAD_ADDRESSES_MAX];
-    uint32_t address_count;
-    const char *domain;
+    struct load_server servers[LOAD_SERVERS_MAX]; /* the second one: of the second session of each pair */
+    uint32_t server_count;
     const char *password;
     const char *tap; /* folder for what clients hear, a file a connection; NULL: none */
     uint32_t sessions;
@@ -39,9 +47,9 @@ struct load_options {
     double patience_s;       /* without any progress for this long the run has failed */
     double login_rate;       /* logins begun per second in all; 0: as fast as they go */
     uint32_t logins_at_once; /* under way in each thread */
-    uint32_t pid;            /* of the server; 0: unknown */
     bool has_presence;
-    bool is_relay; /* no XMPP at the other end: connections 2k and 2k + 1 are joined */
+    bool is_one_way; /* only the first of each pair writes */
+    bool is_relay;   /* no XMPP at the other end: connections 2k and 2k + 1 are joined */
     bool is_json;
 };
 

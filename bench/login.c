@@ -55,7 +55,7 @@ static void greet(struct client *client)
     int size = snprintf(text, sizeof text,
                         "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
                         "xmlns:stream='http://etherx.jabber.org/streams' to='%.255s' version='1.0'>",
-                        fleet->options->domain);
+                        client_server(client)->domain);
     chain_append(&client->out, fleet->pool, span_of(text, (size_t)size));
     client_touch(client);
 }

@@ -35,6 +35,22 @@ static bool is_late(const struct result *result, double at)
     return lag > LAG_HARMLESS && lag * 2 > histogram_at(&result->latency, at);
 }
 
+static struct proc_use use_of(const struct result *result, unsigned server)
+{
+    return proc_use(&result->servers[server][MOMENT_BEFORE], &result->servers[server][MOMENT_AFTER]);
+}
+
+/* Of the busiest thread of all servers. */
+static double busiest_share(const struct load_options *options, const struct result *result)
+{
+    double most = 0;
+    for (unsigned i = 0; i < options->server_count; i++) {
+        double one = share(use_of(result, i).busiest_cpu_ns, result);
+        most = one > most ? one : most;
+    }
+    return most;
+}
+
 /* An open loop waits awake, so only being late counts; a closed one is busy. When the server is as busy, the rate is
  * the server's all the same. */
 bool report_is_saturated(const struct load_options *options, const struct result *result)
@@ -43,22 +59,37 @@ bool report_is_saturated(const struct load_options *options, const struct result
         return false;
     if (options->mode == MODE_RATE)
         return is_late(result, 0.5) || is_late(result, 0.99) || is_late(result, 0.999);
-    struct proc_use server = proc_use(&result->before, &result->after);
     struct proc_use own = proc_use(&result->own_before, &result->own_after);
     if (share(own.wait_ns, result) > STARVED)
         return true;
-    return share(own.busiest_cpu_ns, result) >= BUSY && share(server.busiest_cpu_ns, result) < BUSY;
+    return share(own.busiest_cpu_ns, result) >= BUSY && busiest_share(options, result) < BUSY;
 }
 
-static double per_event_us(const struct proc_use *server, const struct result *result)
+static double per_event_us(const struct proc_use *use, const struct result *result)
 {
-    return result->events ? (double)server->cpu_ns / 1e3 / (double)result->events : 0;
+    return result->events ? (double)use->cpu_ns / 1e3 / (double)result->events : 0;
 }
 
-/* Growth from the first sample to the second, for each session, in bytes; negative when it shrank. */
+/* What a message costs both servers together; known only if both are. */
+static double per_event_both_us(const struct load_options *options, const struct result *result)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < options->server_count; i++) {
+        struct proc_use use = use_of(result, i);
+        sum += per_event_us(&use, result);
+    }
+    return sum;
+}
+
+static bool has_both(const struct load_options *options)
+{
+    return options->server_count == 2 && options->servers[0].pid && options->servers[1].pid;
+}
+
+/* Growth from the first sample to the second, for each session of that server, in bytes; negative when it shrank. */
 static double per_session(uint64_t before, uint64_t after, const struct load_options *options)
 {
-    return ((double)after - (double)before) / options->sessions;
+    return ((double)after - (double)before) * options->server_count / options->sessions;
 }
 
 static const char *event_name(enum load_mode mode)
@@ -84,18 +115,32 @@ static void print_head(const struct load_options *options, const struct result *
         printf(", window %u", options->window);
     if (options->mode == MODE_RATE)
         printf(", %.0f messages/s", options->rate);
+    if (options->server_count == 2)
+        printf(", %s to %s%s", options->servers[0].domain, options->servers[1].domain,
+               options->is_one_way ? "" : " and back");
     printf(", %.2f s\n", result->seconds);
 }
 
 static void print_memory(const struct load_options *options, const struct result *result)
 {
-    const struct proc_sample *fresh = &result->fresh, *settled = &result->settled;
+    const struct proc_sample *fresh = &result->servers[0][MOMENT_FRESH], *settled = &result->servers[0][MOMENT_SETTLED];
     printf("%-11s %.0f B of the server's memory per session (resident %.1f -> %.1f MB)\n", "memory",
            per_session(fresh->rss, settled->rss, options), (double)fresh->rss / 1e6, (double)settled->rss / 1e6);
     printf(
         "%-11s %.0f B of kernel objects per session, both ends and all of this machine; TCP queues %.1f -> %.1f MB\n",
         "", per_session(fresh->slab, settled->slab, options), (double)fresh->tcp_memory / 1e6,
         (double)settled->tcp_memory / 1e6);
+}
+
+static void print_server(const char *who, const char *event, const struct result *result, unsigned server)
+{
+    struct proc_use use = use_of(result, server);
+    printf(
+        "%-11s %.3f us CPU per %s; %.0f %% of a core, the busiest thread %.0f %%; waited for a CPU %.0f %%; resident "
+        "%.1f MB\n",
+        who, per_event_us(&use, result), event, 100 * share(use.cpu_ns, result),
+        100 * share(use.busiest_cpu_ns, result), 100 * share(use.wait_ns, result),
+        (double)result->servers[server][MOMENT_AFTER].rss / 1e6);
 }
 
 static void print_load(const struct load_options *options, const struct result *result)
@@ -114,22 +159,18 @@ static void print_load(const struct load_options *options, const struct result *
     struct proc_use own = proc_use(&result->own_before, &result->own_after);
     printf("%-11s %u thread(s), the busiest %.0f %% of a core; waited for a CPU %.0f %%\n", "generator",
            options->threads, 100 * share(own.busiest_cpu_ns, result), 100 * share(own.wait_ns, result));
-    if (!options->pid)
-        return;
-    struct proc_use server = proc_use(&result->before, &result->after);
-    printf(
-        "%-11s %.3f us CPU per %s; %.0f %% of a core, the busiest thread %.0f %%; waited for a CPU %.0f %%; resident "
-        "%.1f MB\n",
-        "server", per_event_us(&server, result), name, 100 * share(server.cpu_ns, result),
-        100 * share(server.busiest_cpu_ns, result), 100 * share(server.wait_ns, result),
-        (double)result->after.rss / 1e6);
+    for (unsigned i = 0; i < options->server_count; i++)
+        if (options->servers[i].pid)
+            print_server(i ? "peer" : "server", name, result, i);
+    if (has_both(options))
+        printf("%-11s %.3f us CPU per %s, both servers together\n", "sum", per_event_both_us(options, result), name);
 }
 
 static void print_text(const struct load_options *options, const struct result *result)
 {
     const uint64_t *totals = result->totals;
     print_head(options, result);
-    if (options->mode == MODE_IDLE && options->pid)
+    if (options->mode == MODE_IDLE && options->servers[0].pid)
         print_memory(options, result);
     if (options->mode != MODE_IDLE && !result->failure)
         print_load(options, result);
@@ -145,6 +186,8 @@ static void print_text(const struct load_options *options, const struct result *
            "checked", totals[TALLY_SENT], totals[TALLY_RECEIVED], lost(result), totals[TALLY_DUPLICATED],
            totals[TALLY_REORDERED], totals[TALLY_CORRUPT], totals[TALLY_REFUSED], totals[TALLY_FAILED],
            totals[TALLY_BROKEN]);
+    if (totals[TALLY_PINGED])
+        printf("%-11s %" PRIu64 " answered\n", "pings", totals[TALLY_PINGED]);
     if (result->failure)
         printf("%-11s %s\n", "GIVEN UP", result->failure);
     if (!report_is_fine(result))
@@ -175,16 +218,18 @@ static void json_string(const char *name, const char *text)
     printf("\"");
 }
 
-static void json_server(const struct load_options *options, const struct result *result)
+static void json_server(const char *name, const struct load_options *options, const struct result *result,
+                        unsigned server)
 {
-    struct proc_use use = proc_use(&result->before, &result->after);
-    printf(",\"server\":{\"cpu_us_per_event\":%.4f,\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f,"
+    struct proc_use use = use_of(result, server);
+    const struct proc_sample *samples = result->servers[server];
+    const struct proc_sample *fresh = &samples[MOMENT_FRESH], *settled = &samples[MOMENT_SETTLED];
+    printf(",\"%s\":{\"cpu_us_per_event\":%.4f,\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f,"
            "\"rss\":%" PRIu64 ",\"rss_fresh\":%" PRIu64 ",\"rss_settled\":%" PRIu64
            ",\"memory_per_session\":%.0f,\"slab_per_session\":%.0f}",
-           per_event_us(&use, result), share(use.cpu_ns, result), share(use.busiest_cpu_ns, result),
-           share(use.wait_ns, result), result->after.rss, result->fresh.rss, result->settled.rss,
-           per_session(result->fresh.rss, result->settled.rss, options),
-           per_session(result->fresh.slab, result->settled.slab, options));
+           name, per_event_us(&use, result), share(use.cpu_ns, result), share(use.busiest_cpu_ns, result),
+           share(use.wait_ns, result), samples[MOMENT_AFTER].rss, fresh->rss, settled->rss,
+           per_session(fresh->rss, settled->rss, options), per_session(fresh->slab, settled->slab, options));
 }
 
 static void print_json(const struct load_options *options, const struct result *result)
@@ -197,7 +242,7 @@ static void print_json(const struct load_options *options, const struct result *
         {TALLY_RECEIVED, "received"},     {TALLY_REFUSED, "refused"},
         {TALLY_DUPLICATED, "duplicated"}, {TALLY_REORDERED, "reordered"},
         {TALLY_CORRUPT, "corrupt"},       {TALLY_FAILED, "logins_failed"},
-        {TALLY_BROKEN, "broken"},
+        {TALLY_BROKEN, "broken"},         {TALLY_PINGED, "pinged"},
     };
     bool is_saturated = report_is_saturated(options, result);
     printf("{\"mode\":\"%s\",\"tls\":\"%s\",\"relay\":%s,\"sessions\":%u,\"threads\":%u,\"window\":%u,\"body\":%u",
@@ -216,8 +261,11 @@ static void print_json(const struct load_options *options, const struct result *
     struct proc_use own = proc_use(&result->own_before, &result->own_after);
     printf(",\"generator\":{\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f}", share(own.cpu_ns, result),
            share(own.busiest_cpu_ns, result), share(own.wait_ns, result));
-    if (options->pid)
-        json_server(options, result);
+    for (unsigned i = 0; i < options->server_count; i++)
+        if (options->servers[i].pid)
+            json_server(i ? "peer" : "server", options, result, i);
+    if (has_both(options))
+        printf(",\"sum_cpu_us_per_event\":%.4f", per_event_both_us(options, result));
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
         printf(",\"%s\":%" PRIu64, rows[i].name, result->totals[rows[i].tally]);
     printf(",\"lost\":%" PRIu64, lost(result));

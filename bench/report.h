@@ -9,15 +9,20 @@
 #include "bench/fleet.h"
 #include "bench/proc.h"
 
+enum moment {
+    MOMENT_FRESH,   /* before the first login */
+    MOMENT_SETTLED, /* everybody is bound, nothing happens */
+    MOMENT_BEFORE,  /* the measurement */
+    MOMENT_AFTER,
+    MOMENT_COUNT
+};
+
 struct result {
     double seconds;               /* of the measurement */
     uint64_t events;              /* messages, answers or logins in it */
     uint64_t totals[TALLY_COUNT]; /* of the whole run, the phases aside */
     double login_seconds;         /* until everybody was bound */
-    struct proc_sample fresh;     /* before the first login */
-    struct proc_sample settled;   /* everybody is bound, nothing happens */
-    struct proc_sample before;    /* the measurement */
-    struct proc_sample after;
+    struct proc_sample servers[LOAD_SERVERS_MAX][MOMENT_COUNT];
     struct proc_sample own_before, own_after; /* of the generator */
     struct histogram latency, lag, login;
     const char *failure; /* why the run was given up; NULL: it was not */

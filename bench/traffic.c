@@ -3,6 +3,7 @@
 
 #include "bench/client.h"
 #include "core/base/check.h"
+#include "core/xml/writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +73,7 @@ static void send_message(struct client *client, uint64_t stamp_ns)
 static void send_ping(struct client *client, uint64_t stamp_ns)
 {
     struct fleet *fleet = client->fleet;
-    struct span domain = span_str(fleet->options->domain);
+    struct span domain = span_str(client_server(client)->domain);
     char *start = chain_reserve(&client->out, fleet->pool, domain.size + 128u);
     char *at = put(start, SPAN("<iq type='get' to='"));
     at = put(at, domain);
@@ -101,6 +102,8 @@ static void send_next(struct client *client)
     if (fleet->phase != PHASE_RUN || fleet->options->mode == MODE_RATE || client->state != CLIENT_BOUND)
         return;
     if (fleet->options->count && client->sent == fleet->options->count)
+        return;
+    if (fleet->options->is_one_way && client->number % 2)
         return;
     send_one(client, fleet->now_ns);
 }
@@ -177,7 +180,7 @@ static void take_pong(struct client *client, const struct xml_stanza *stanza)
     uint64_t sequence, stamp_ns;
     bool is_fine = text.size == TRAFFIC_BODY_MIN && get_hex(text.ptr, SEQUENCE_DIGITS, &sequence) &&
                    get_hex(text.ptr + SEQUENCE_DIGITS, TIME_DIGITS, &stamp_ns) && sequence < client->sent &&
-                   is_from(stanza, span_str(client->fleet->options->domain));
+                   is_from(stanza, span_str(client_server(client)->domain));
     if (is_fine)
         arrived(client, client, sequence, stamp_ns);
     else
@@ -195,6 +198,34 @@ static void refused(struct client *client, const struct xml_stanza *stanza)
     send_next(client);
 }
 
+/* A server that has not heard of us for a while may ask (XEP-0199 s4.1), and ends who does not answer. */
+static bool is_ping(const struct xml_stanza *stanza, struct span type)
+{
+    return xml_is(stanza, 0, NS_CLIENT, "iq") && span_is(type, "get") &&
+           xml_child_named(stanza, 0, NS_PING, "ping") != XML_NOWHERE;
+}
+
+static void write_same(struct xml_writer *w, const char *name, const struct xml_stanza *stanza, const char *as)
+{
+    char room[3072];
+    const struct xml_attribute *a = xml_attribute(stanza, 0, NS_NONE, as);
+    struct span value = a ? xml_value(stanza, a, room, sizeof room) : SPAN_NONE;
+    if (value.ptr)
+        xml_write_attribute(w, name, value);
+}
+
+static void answer_ping(struct client *client, const struct xml_stanza *stanza)
+{
+    struct xml_writer w = xml_writer_on(&client->out, client->fleet->pool);
+    xml_open(&w, "iq");
+    xml_write_attribute(&w, "type", SPAN("result"));
+    write_same(&w, "id", stanza, "id");
+    write_same(&w, "to", stanza, "from");
+    xml_close(&w);
+    fleet_add(client->fleet, TALLY_PINGED, 1);
+    client_touch(client);
+}
+
 void traffic_stanza(struct client *client, const struct xml_stanza *stanza)
 {
     enum load_mode mode = client->fleet->options->mode;
@@ -202,7 +233,9 @@ void traffic_stanza(struct client *client, const struct xml_stanza *stanza)
     struct span kind = type ? xml_raw_value(stanza, type) : SPAN_NONE;
     if (xml_is(stanza, 0, NS_CLIENT, "presence"))
         return; /* its own, and those of the account's other sessions */
-    if (span_is(kind, "error"))
+    if (is_ping(stanza, kind))
+        answer_ping(client, stanza);
+    else if (span_is(kind, "error"))
         refused(client, stanza);
     else if (xml_is(stanza, 0, NS_CLIENT, "message") && (mode == MODE_CHAT || mode == MODE_RATE))
         take_message(client, stanza);
@@ -237,8 +270,9 @@ uint64_t traffic_turn(struct fleet *fleet)
     if (fleet->options->mode != MODE_RATE || fleet->phase != PHASE_RUN)
         return UINT64_MAX;
     uint64_t now = io_now_fresh_ns(fleet->io), due = due_ns(fleet);
+    unsigned step = fleet->options->is_one_way ? 2 : 1;
     for (uint32_t n = 0; n < BURST_MAX && due <= now && may_send(fleet); n++) {
-        struct client *client = &fleet->clients[fleet->due_count % fleet->client_count];
+        struct client *client = &fleet->clients[fleet->due_count * step % fleet->client_count];
         if (client->state == CLIENT_BOUND && client->partner->state == CLIENT_BOUND) {
             send_one(client, due);
             if (fleet->is_measuring)

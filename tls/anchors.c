@@ -23,7 +23,7 @@ static const char *const system_paths[] = {
     "/etc/ssl/certs",
 };
 
-static bool has_certificate(const struct anchors *anchors, struct span der)
+bool anchors_have(const struct anchors *anchors, struct span der)
 {
     for (unsigned i = 0; i < anchors->count; i++) {
         if (span_equal(anchors->certificates[i].der, der))
@@ -41,8 +41,7 @@ static bool add_certificate(struct anchors *anchors, struct span pem)
         return false;
     int size = wc_CertPemToDer((const unsigned char *)pem.ptr, (int)pem.size, der, (int)pem.size, CERT_TYPE);
     struct span bytes = span_of(der, size > 0 ? (size_t)size : 0);
-    if (anchors->count >= ANCHORS_COUNT_MAX || !certificate_read(bytes, &certificate) ||
-        has_certificate(anchors, bytes)) {
+    if (anchors->count >= ANCHORS_COUNT_MAX || !certificate_read(bytes, &certificate) || anchors_have(anchors, bytes)) {
         free(der);
         return true;
     }

@@ -13,3 +13,6 @@ struct anchors {
     unsigned count;
     struct certificate *certificates; /* their DER is owned */
 };
+
+/* This very certificate, octet by octet? */
+bool anchors_have(const struct anchors *anchors, struct span der);

@@ -95,6 +95,25 @@ static enum relation relate_directory(struct span name, struct span base)
     return is_prefix ? RELATION_INSIDE : RELATION_OUTSIDE;
 }
 
+/* A mailbox, a host, or with a leading dot all hosts below it (RFC 5280 s4.2.1.10). Only the host has no case. */
+static enum relation relate_mail(struct span mail, struct span base)
+{
+    const char *at = memrchr(mail.ptr, '@', mail.size);
+    if (at == NULL || base.size == 0)
+        return RELATION_UNKNOWN;
+    struct span host = span_skip(mail, (size_t)(at - mail.ptr) + 1);
+    const char *base_at = memrchr(base.ptr, '@', base.size);
+    if (base_at != NULL) {
+        size_t local_size = (size_t)(base_at - base.ptr) + 1;
+        if (local_size != mail.size - host.size || memcmp(base.ptr, mail.ptr, local_size) != 0)
+            return RELATION_OUTSIDE;
+        base = span_skip(base, local_size);
+    }
+    size_t skipped = base.size > 0 && base.ptr[0] == '.' && host.size > base.size ? host.size - base.size : 0;
+    bool is_same = host.size - skipped == base.size && strncasecmp(host.ptr + skipped, base.ptr, base.size) == 0;
+    return is_same ? RELATION_INSIDE : RELATION_OUTSIDE;
+}
+
 static enum relation relate(const struct subject_name *subject, const struct general_name *base, bool is_exclusion)
 {
     if (base->kind == NAME_DNS && subject->domain.ptr != NULL)
@@ -108,6 +127,8 @@ static enum relation relate(const struct subject_name *subject, const struct gen
         return relate_directory(subject->name.value, base->value);
     case NAME_IP:
         return relate_address(subject->name.value, base->value);
+    case NAME_MAIL:
+        return relate_mail(subject->name.value, base->value);
     case NAME_OTHER:
         if (base->tag == DER_CONTEXT_LIST(0) && !span_equal(base->value, subject->name.value))
             return RELATION_NONE;

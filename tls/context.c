@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/base/check.h"
 #include "core/base/err.h"
+#include "tls/anchors_priv.h"
 #include "tls/context_priv.h"
 #include "tls/identity.h"
-#include "tls/credential.h"
 #include "tls/ticket_keys_priv.h"
 
 #include <wolfssl/options.h>
@@ -139,6 +139,10 @@ static bool set_tickets(struct party *party, const struct context_config *config
         return (!has_1_3 || wolfSSL_CTX_no_ticket_TLSv13(library) == 0) &&
                (!has_1_2 || wolfSSL_CTX_NoTicketTLSv12(library) == WOLFSSL_SUCCESS);
     }
+    /* TLS 1.2 promises a ticket before the client's certificate is seen, and a promise must be kept (RFC 5077 s3.3). */
+    bool has_promise = config->anchors != NULL && config->version_min == 0x0303;
+    if (has_promise && wolfSSL_CTX_NoTicketTLSv12(library) != WOLFSSL_SUCCESS)
+        return false;
     /* The first makes the library give a new ticket for one that it refused (RFC 5077 s3.3). */
     return wolfSSL_CTX_UseSessionTicket(library) == WOLFSSL_SUCCESS &&
            wolfSSL_CTX_set_TicketEncCb(library, crypt_ticket) == WOLFSSL_SUCCESS &&
@@ -224,6 +228,9 @@ static int judge(int is_good, WOLFSSL_X509_STORE_CTX *store)
     WOLFSSL *library = engine_judge(store->userCtx, sent, (unsigned)store->totalCerts, is_leaf);
     if (library == NULL)
         return 0;
+    /* What a ticket resumed would be a stream without this certificate. Between servers there is none anyway, and in
+     * TLS 1.2 this does nothing. */
+    (void)wolfSSL_no_ticket_TLSv13(library);
     wolfSSL_set_verify(library, is_leaf ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE, judge);
     return 1;
 }
@@ -405,7 +412,8 @@ struct context *context_new(const struct context_config *config, struct err *err
     SL_CHECK(count >= 1);
     /* A resumed handshake shows no certificate: what expired or was revoked meanwhile would pass, and the library's
      * ticket keeps nothing of the peer's chain to look at again. */
-    SL_CHECK(config->anchors == NULL || config->ticket_keys == NULL);
+    SL_CHECK(config->anchors == NULL || config->ticket_keys == NULL || config->for_users);
+    SL_CHECK(!config->for_users || (config->anchors != NULL && config->role == CONTEXT_SERVER));
     SL_CHECK(config->version_min == 0x0303 || config->version_min == 0x0304);
     if (warning != NULL)
         warning->text[0] = '\0';
@@ -415,6 +423,9 @@ struct context *context_new(const struct context_config *config, struct err *err
         return NULL;
     atomic_init(&context->references, 1);
     context->role = config->role;
+    context->judged = config->role == CONTEXT_CLIENT ? CREDENTIAL_SERVER
+                      : config->for_users            ? CREDENTIAL_USER
+                                                     : CREDENTIAL_CLIENT;
     context->party_count = count;
     context->version_min = config->version_min;
     context->version_max = config->version_max == 0 ? 0x0304 : config->version_max;
@@ -430,6 +441,12 @@ struct context *context_ref(struct context *context)
 {
     atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
     return context;
+}
+
+bool context_trusts(const struct context *context, const struct credential *credential)
+{
+    SL_CHECK(credential->verdict == CREDENTIAL_VALID);
+    return context->anchors != NULL && anchors_have(context->anchors, credential->path[credential->count - 1].der);
 }
 
 bool context_is_renewal(const struct context *before, const struct context *after, struct span domain)

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct context;
+struct credential;
 struct ticket_keys;
 
 /* Seconds since 1970. */
@@ -39,12 +40,14 @@ struct context_config {
     unsigned domain_count;
     const char *const *alpn;         /* NULL-terminated, preferred first; NULL: none. A server refuses a client that
                                         offers only others (RFC 7301 s3.2) and accepts one that offers none */
-    struct ticket_keys *ticket_keys; /* server; NULL: no tickets. Must outlive the context and its engines. Not with
-                                        anchors: a resumed handshake shows no certificate that could be judged */
-    /* Between servers, in either role: the peer's certificates, which a server asks for, are judged by these, and the
-     * handshake goes on whatever comes of it (engine_credential tells). NULL: a server does not ask, a client goes by
-     * ca_file. A reference is taken. */
+    struct ticket_keys *ticket_keys; /* server; NULL: no tickets. Must outlive the context and its engines. A resumed
+                                        handshake shows no certificate that could be judged: so between servers there
+                                        are none, and of users' clients only those get one that presented no
+                                        certificate, in TLS 1.3, where it is known by then */
+    /* The peer's certificates, which a server asks for, are judged by these, and the handshake goes on whatever comes
+     * of it (engine_credential tells). NULL: a server does not ask, a client goes by ca_file. A reference is taken. */
     struct anchors *anchors;
+    bool for_users;         /* server, with anchors: who is judged are clients of users, and not other servers */
     context_clock_fn clock; /* to judge by; NULL: the system's */
     const char *ca_file;    /* client: trust anchors in PEM; NULL with insecure. Names are the caller's to check */
     bool insecure;          /* client, tests and benches: accept any certificate */
@@ -70,6 +73,8 @@ void ticket_keys_forget(struct ticket_keys *keys);
 struct context *context_new(const struct context_config *config, struct err *err, struct err *warning);
 struct context *context_ref(struct context *context);
 void context_unref(struct context *context);
+/* Does the path of a valid credential end at one of the anchors that there are now? No: a reload took it away. */
+bool context_trusts(const struct context *context, const struct credential *credential);
 /* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, with the same
  * issuer and the same names (a new key and new dates make no other certificate of it)? True too when neither has the
  * domain; NULL stands for a context without domains. */

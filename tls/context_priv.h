@@ -5,6 +5,7 @@
  */
 #include "tls/certificate_priv.h"
 #include "tls/context.h"
+#include "tls/credential.h"
 
 #include <stdatomic.h>
 
@@ -25,6 +26,7 @@ struct party {
 struct context {
     atomic_uint references;
     enum context_role role;
+    enum credential_role judged; /* what the peer is, where there are anchors */
     uint16_t version_min;
     uint16_t version_max;
     char *alpn;              /* comma-separated; NULL: none */

@@ -8,10 +8,10 @@
  *
  * Usage: extKeyUsage, when it is there, must name serverAuth in the server's certificate; in the client's, serverAuth
  * or clientAuth, for one server uses one certificate in both roles and public authorities do not put clientAuth into it
- * any more. anyExtendedKeyUsage and id-on-xmppAddr (RFC 6120 s13.7.1.4) do for either. RFC 9525 is silent on it (s1.4),
- * and XEP-0178 too. keyUsage, when it is there, must have digitalSignature, which every handshake that we speak needs.
- * A leaf that may sign certificates is refused (RFC 6120 s13.7.1.1); one with an empty subject is not, as they are
- * issued today.
+ * any more; in that of a user's client, clientAuth. anyExtendedKeyUsage and id-on-xmppAddr (RFC 6120 s13.7.1.4) do for
+ * all. RFC 9525 is silent on it (s1.4), and XEP-0178 too. keyUsage, when it is there, must have digitalSignature, which
+ * every handshake that we speak needs. A leaf that may sign certificates is refused (RFC 6120 s13.7.1.1); one with an
+ * empty subject is not, as they are issued today.
  *
  * Thread:  immutable but for its count of references, which any thread may change.
  * Bounds:  the library takes CREDENTIAL_SENT_MAX certificates, about 18 KiB together; a chain beyond that ends the
@@ -44,7 +44,8 @@ enum credential_verdict {
     CREDENTIAL_NO_MEMORY,
 };
 
-enum credential_role { CREDENTIAL_SERVER, CREDENTIAL_CLIENT }; /* of the one who is judged */
+/* Of the one who is judged; CLIENT: another server that has called us, USER: the client of somebody. */
+enum credential_role { CREDENTIAL_SERVER, CREDENTIAL_CLIENT, CREDENTIAL_USER };
 
 struct credential_certificate {
     struct span der;

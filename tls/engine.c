@@ -140,13 +140,12 @@ struct WOLFSSL *engine_judge(void *context, const struct span *sent, unsigned co
 {
     struct engine *engine = context;
     struct remote *remote = engine->remote;
-    enum credential_role role = engine->context->role == CONTEXT_SERVER ? CREDENTIAL_CLIENT : CREDENTIAL_SERVER;
     remote->is_unfinished = !is_leaf;
     if (remote->credential != NULL)
         return engine->library;
     engine_see_certificate(engine, sent[0]);
     int64_t now = engine->context->clock();
-    remote->credential = credential_judge(engine->context->anchors, sent, count, role, now);
+    remote->credential = credential_judge(engine->context->anchors, sent, count, engine->context->judged, now);
     if (remote->credential == NULL)
         return NULL;
     if (remote->dane != NULL)

@@ -40,6 +40,9 @@ bool general_name_take(struct span *s, struct general_name *out)
     switch (out->tag) {
     case DER_CONTEXT_LIST(0):
         return read_other(content, out);
+    case DER_CONTEXT(1):
+        out->kind = NAME_MAIL;
+        return true;
     case DER_CONTEXT(2):
         out->kind = NAME_DNS;
         return true;
@@ -49,7 +52,6 @@ bool general_name_take(struct span *s, struct general_name *out)
     case DER_CONTEXT(7):
         out->kind = NAME_IP;
         return true;
-    case DER_CONTEXT(1):      /* rfc822Name */
     case DER_CONTEXT_LIST(3): /* x400Address */
     case DER_CONTEXT_LIST(5): /* ediPartyName */
     case DER_CONTEXT(6):      /* uniformResourceIdentifier */

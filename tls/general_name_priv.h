@@ -13,6 +13,7 @@ enum name_kind {
     NAME_SRV,       /* id-on-dnsSRV: the IA5String's bytes (RFC 4985 s2) */
     NAME_XMPP,      /* id-on-xmppAddr: the UTF8String's bytes (RFC 6120 s13.7.1.4) */
     NAME_DIRECTORY, /* the content of Name */
+    NAME_MAIL,      /* rfc822Name: the IA5String's bytes */
     NAME_IP,        /* 4 or 16 octets; with as many of mask in a constraint */
     NAME_OTHER,     /* the octets behind the tag; for an otherName, its OID whole */
 };

@@ -77,6 +77,29 @@ static bool is_xmpp_domain(struct span name)
            memchr(name.ptr, '*', name.size) == NULL;
 }
 
+static bool has_two_sides(struct span name)
+{
+    const char *at = name.size == 0 ? NULL : memrchr(name.ptr, '@', name.size);
+    return at != NULL && at > name.ptr && at + 1 < name.ptr + name.size;
+}
+
+/* With a localpart, and no resourcepart: that would be a device, and no account. Nothing more is asked here. */
+static bool is_account(struct span name)
+{
+    return name.size <= 2 * IDENTITY_XMPP_MAX + 1 && has_two_sides(name) && memchr(name.ptr, '\0', name.size) == NULL &&
+           memchr(name.ptr, '/', name.size) == NULL;
+}
+
+/* "local@host" of RFC 5280 s4.2.1.6, visible ASCII. */
+static bool is_mail(struct span name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.ptr[i] <= ' ' || name.ptr[i] > '~')
+            return false;
+    }
+    return name.size <= 2 * IDENTITY_XMPP_MAX + 1 && has_two_sides(name);
+}
+
 static bool is_address(const char *name)
 {
     unsigned char bytes[16];
@@ -103,7 +126,7 @@ char *identity_a_label(struct span domain)
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
-/* Is this a name that can identify a server? */
+/* Is this a name that can identify a server, or a person? */
 static bool is_identifier(const struct general_name *name, struct identifier *out)
 {
     switch (name->kind) {
@@ -115,7 +138,13 @@ static bool is_identifier(const struct general_name *name, struct identifier *ou
         return is_srv_name(name->value);
     case NAME_XMPP:
         *out = (struct identifier){IDENTIFIER_XMPP, name->value};
-        return is_xmpp_domain(name->value);
+        if (is_xmpp_domain(name->value))
+            return true;
+        out->kind = IDENTIFIER_ACCOUNT;
+        return is_account(name->value);
+    case NAME_MAIL:
+        *out = (struct identifier){IDENTIFIER_MAIL, name->value};
+        return is_mail(name->value);
     case NAME_DIRECTORY:
     case NAME_IP:
     case NAME_OTHER:
@@ -204,6 +233,9 @@ static bool is_match(const struct identifier *identifier, struct span domain, co
         return is_srv_match(identifier->name, domain, service);
     case IDENTIFIER_XMPP:
         return is_xmpp_match(identifier->name, domain);
+    case IDENTIFIER_ACCOUNT:
+    case IDENTIFIER_MAIL:
+        break;
     }
     return false;
 }

@@ -11,7 +11,10 @@
  * What is not a name in its form is as if it were not there (RFC 9525 s6.3: "MUST be ignored"): bytes that are no
  * letter, digit, hyphen or underscore in labels of 1 to 63 (so an embedded NUL, UTF-8 in an IA5String, an empty name, a
  * trailing dot), more than 253 bytes, a wildcard that is not the whole left-most label or has not at least two labels
- * behind it, an SRV-ID without a service, an XmppAddr with a localpart or a resourcepart.
+ * behind it, an SRV-ID without a service, an XmppAddr with a resourcepart.
+ *
+ * Addresses of people are read too, an XmppAddr with a localpart (RFC 6120 s13.7.1.3) and an rfc822Name: they are never
+ * a domain's. Whose account they are is for the caller, who knows what an address is.
  *
  * Thread:  any; no state.
  * Owns:    nothing: identifiers lie in the certificate's DER, which must outlive them.
@@ -24,14 +27,15 @@
 /* The largest certificates of hosting companies have about 250 names. */
 #define IDENTITY_COUNT_MAX 512u
 #define IDENTITY_NAME_MAX  253u  /* a domain name's text (RFC 1035 s2.3.4) */
-#define IDENTITY_XMPP_MAX  1023u /* a domainpart, in UTF-8 (RFC 7622 s3.2) */
+#define IDENTITY_XMPP_MAX  1023u /* a domainpart, in UTF-8 (RFC 7622 s3.2); a localpart likewise */
 
-enum identifier_kind { IDENTIFIER_DNS, IDENTIFIER_SRV, IDENTIFIER_XMPP };
+enum identifier_kind { IDENTIFIER_DNS, IDENTIFIER_SRV, IDENTIFIER_XMPP, IDENTIFIER_ACCOUNT, IDENTIFIER_MAIL };
 
 struct identifier {
     enum identifier_kind kind;
-    struct span
-        name; /* as it stands in the certificate: DNS: A-labels; SRV: "_service.name"; XMPP: a domain in UTF-8 */
+    /* As it stands in the certificate: DNS: A-labels; SRV: "_service.name"; XMPP: a domain in UTF-8; ACCOUNT: what may
+     * be a bare JID, in UTF-8 and not prepared; MAIL: "local@host" in ASCII. */
+    struct span name;
 };
 
 struct identity {

@@ -14,8 +14,12 @@ struct inspection {
 
 static bool has_purpose(const struct certificate *certificate, enum credential_role role)
 {
-    unsigned accepted = PURPOSE_SERVER | PURPOSE_ANY | PURPOSE_XMPP | (role == CREDENTIAL_CLIENT ? PURPOSE_CLIENT : 0u);
-    return !certificate->has_purposes || (certificate->purposes & accepted) != 0;
+    static const unsigned accepted[] = {
+        [CREDENTIAL_SERVER] = PURPOSE_SERVER | PURPOSE_ANY | PURPOSE_XMPP,
+        [CREDENTIAL_CLIENT] = PURPOSE_SERVER | PURPOSE_CLIENT | PURPOSE_ANY | PURPOSE_XMPP,
+        [CREDENTIAL_USER] = PURPOSE_CLIENT | PURPOSE_ANY | PURPOSE_XMPP,
+    };
+    return !certificate->has_purposes || (certificate->purposes & accepted[role]) != 0;
 }
 
 static bool has_usage(const struct certificate *certificate, unsigned usage)
@@ -221,15 +225,6 @@ static bool search_on(struct search *search, unsigned depth)
     return false;
 }
 
-static bool is_anchor(const struct anchors *anchors, const struct certificate *certificate)
-{
-    for (unsigned i = 0; i < anchors->count; i++) {
-        if (span_equal(anchors->certificates[i].der, certificate->der))
-            return true;
-    }
-    return false;
-}
-
 enum credential_verdict path_find_wanted(const struct anchors *anchors, const struct certificate *sent, unsigned count,
                                          enum credential_role role, int64_t now, path_wanted_fn wanted,
                                          const void *context, struct path *out)
@@ -246,7 +241,7 @@ enum credential_verdict path_find_wanted(const struct anchors *anchors, const st
     };
     out->count = 1;
     out->certificates[0] = &sent[0];
-    bool is_found = is_anchor(anchors, &sent[0]) ? finish(&search) : search_on(&search, 1);
+    bool is_found = anchors_have(anchors, sent[0].der) ? finish(&search) : search_on(&search, 1);
     out->fault = search.fault;
     return is_found ? CREDENTIAL_VALID : search.verdict;
 }

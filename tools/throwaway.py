@@ -62,9 +62,9 @@ def binary():
     return str(path)
 
 
-def free_port():
+def free_port(host="127.0.0.1"):
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return probe.getsockname()[1]
 
 
@@ -184,12 +184,12 @@ def quoted(text):
 
 
 def s2s_lines(ports):
-    return [f"listen.s2s = [{quoted('127.0.0.1:' + str(ports['s2s']))}];",
+    return [f"listen.s2s = [{quoted(ports.get('host', '127.0.0.1') + ':' + str(ports['s2s']))}];",
             's2s { enabled = true; ca = "ca.pem"; allow_private = true; }']
 
 
 def write_configuration(folder, domains, ports, shards, plaintext):
-    hosts = ["127.0.0.1", "[::1]"] if has_ipv6() else ["127.0.0.1"]
+    hosts = [ports["host"]] if "host" in ports else ["127.0.0.1", "[::1]"] if has_ipv6() else ["127.0.0.1"]
     lines = ["# Made by tools/testbed."]
     for domain in domains:
         lines.append(f"domain {quoted(domain)} {{ certificate = {quoted(domain + '.pem')}; key = {quoted(domain + '.key')}; }}")
@@ -236,7 +236,7 @@ def wait_until_ready(folder, process, ports):
         try:
             with Stats(str(folder / "stats.sock")) as stats:
                 stats.info()
-            with socket.create_connection(("127.0.0.1", ports["c2s"]), timeout=1):
+            with socket.create_connection((ports.get("host", "127.0.0.1"), ports["c2s"]), timeout=1):
                 return
         except (OSError, Trouble):
             time.sleep(0.02)
@@ -265,10 +265,10 @@ def launch(folder, settings, ports):
 
 
 def start(folder, domains=(), shards=0, port=0, tls_port=0, users=2, password="secret", plaintext=False, settings=(),
-          s2s_port=0, authority=None):
+          s2s_port=0, authority=None, host=None):
     """A router in folder with accounts user0.. in each domain. A dict: pid, c2s, tls, s2s (ports), stats, process.
     s2s_port: for other servers; 0: none are spoken to. authority: another testbed's folder, whose CA this one has too;
-    certificates that are already in folder then stay."""
+    certificates that are already in folder then stay. host: the only address it listens on; else all of loopback's."""
     folder = pathlib.Path(folder).resolve()
     domains = list(domains) or ["localhost"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -284,6 +284,8 @@ def start(folder, domains=(), shards=0, port=0, tls_port=0, users=2, password="s
     for attempt in range(3):
         # Between finding a free port and taking it another program may be faster.
         ports = {"c2s": port or free_port(), "tls": tls_port or free_port(), "s2s": s2s_port}
+        if host:
+            ports["host"] = host
         write_configuration(folder, domains, ports, shards, plaintext)
         try:
             process = launch(folder, settings, ports)

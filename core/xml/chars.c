@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/xml/chars_priv.h"
 
-#define N (CLASS_NAME | CLASS_TEXT | CLASS_VALUE)
+#define N (CLASS_NAME | T)
 #define S (CLASS_NAME_START | N)
 #define B (CLASS_SPACE | CLASS_TEXT) /* a space that a value turns into U+0020 */
-#define P (CLASS_SPACE | CLASS_TEXT | CLASS_VALUE)
-#define T (CLASS_TEXT | CLASS_VALUE)
+#define P (CLASS_SPACE | T)
+#define T (Q | CLASS_WRITTEN)
+#define Q (CLASS_TEXT | CLASS_VALUE) /* quotes */
 #define V CLASS_VALUE
 /* clang-format off */
 const uint8_t xml_class[256] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, B, B, 0, 0, B, 0, 0, /* 00 */
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
-    P, T, T, T, T, T, 0, T, T, T, T, T, T, N, N, T, /* 20   ! " # $ % & ' ( ) * + , - . / */
+    P, T, Q, T, T, T, 0, Q, T, T, T, T, T, N, N, T, /* 20   ! " # $ % & ' ( ) * + , - . / */
     N, N, N, N, N, N, N, N, N, N, T, T, 0, T, V, T, /* 30 0 1 2 3 4 5 6 7 8 9 : ; < = > ? */
     T, S, S, S, S, S, S, S, S, S, S, S, S, S, S, S, /* 40 @ A..O */
     S, S, S, S, S, S, S, S, S, S, S, T, T, T, T, S, /* 50 P..Z [ \ ] ^ _ */
@@ -24,6 +25,7 @@ const uint8_t xml_class[256] = {
 #undef B
 #undef P
 #undef T
+#undef Q
 #undef V
 
 struct range {

@@ -11,8 +11,9 @@ enum xml_class {
     CLASS_NAME_START = 1, /* without ':' */
     CLASS_NAME = 2,       /* without ':' */
     CLASS_SPACE = 4,
-    CLASS_TEXT = 8,   /* nothing to do in character data */
-    CLASS_VALUE = 16, /* nothing to do in an attribute value, quotes apart */
+    CLASS_TEXT = 8,     /* nothing to do in character data */
+    CLASS_VALUE = 16,   /* nothing to do in an attribute value, quotes apart */
+    CLASS_WRITTEN = 32, /* stands for itself in an attribute value that is written, whatever the quotes */
 };
 
 extern const uint8_t xml_class[256];

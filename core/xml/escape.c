@@ -42,7 +42,7 @@ static bool is_clean(char c, enum xml_position position)
         return (class & CLASS_TEXT) && c != '\r';
     if (position == XML_IN_CDATA)
         return (class & CLASS_TEXT) && c != '\r' && c != ']';
-    return (class & CLASS_VALUE) && c != '\'' && c != '"' && c != '>';
+    return (class & CLASS_WRITTEN) != 0;
 }
 
 /* Takes one character that is not clean from the front; what stands for it lies in room or is a literal. */

@@ -310,8 +310,9 @@ static bool check_strength(const struct config *config, struct err *err)
     for (unsigned d = 0; d < config->domain_count && !config->sasl_anonymous; d++) {
         enum config_strength min = config_strength_min(config, span_str(config->domains[d].name));
         bool has_any = false;
+        unsigned max = config->tls_client_certificates ? STRENGTH_EXTERNAL : STRENGTH_SHA256_PLUS;
         for (unsigned m = 0; m < config->sasl_mechanisms.count; m++)
-            for (unsigned s = min; s <= STRENGTH_SHA256_PLUS; s++)
+            for (unsigned s = min; s <= max; s++)
                 has_any |=
                     span_equal(config_value_choice(key->choices, s + 1), span_str(config->sasl_mechanisms.items[m]));
         if (has_any)
@@ -320,6 +321,19 @@ static bool check_strength(const struct config *config, struct err *err)
                 config->path, config->domains[d].name);
         return false;
     }
+    return true;
+}
+
+static bool check_client_certificates(const struct config *config, struct err *err)
+{
+    if (config->tls_client_certificates == CLIENT_CERTIFICATES_OFF)
+        return true;
+    if (config->tls_client_ca_file[0] == 0)
+        return refuse_value(config, CONFIG_KEY_tls_client_ca_file,
+                            "empty, and tls.client_certificates is on: nobody could be believed", err);
+    if (config->tls_client_certificates == CLIENT_CERTIFICATES_REQUIRED && !config->tls_required)
+        return refuse_value(config, CONFIG_KEY_tls_client_certificates,
+                            "required, and tls.required is off: without TLS nobody could present one", err);
     return true;
 }
 
@@ -343,7 +357,7 @@ static bool check_together(const struct config *config, struct err *err)
     if (config->sasl_mechanisms.count == 0 && !config->sasl_anonymous)
         return refuse_value(config, CONFIG_KEY_sasl_mechanisms, "empty, and sasl.anonymous is off: nobody could log in",
                             err);
-    if (!check_strength(config, err))
+    if (!check_strength(config, err) || !check_client_certificates(config, err))
         return false;
     if (!check_patterns(config, CONFIG_KEY_s2s_allow, &config->s2s_allow, err) ||
         !check_patterns(config, CONFIG_KEY_s2s_deny, &config->s2s_deny, err) || !check_policies(config, err))

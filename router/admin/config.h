@@ -27,8 +27,17 @@
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_s2s_policy { S2S_PKIX, S2S_PKIX_OR_DIALBACK, S2S_DANE, S2S_DANE_OR_PKIX };
 enum config_conflict { CONFLICT_REPLACE, CONFLICT_REFUSE, CONFLICT_RENAME };
-/* SASL mechanisms from the weakest on: by their hash first, then by whether they bind to TLS. */
-enum config_strength { STRENGTH_PLAIN, STRENGTH_SHA1, STRENGTH_SHA1_PLUS, STRENGTH_SHA256, STRENGTH_SHA256_PLUS };
+enum config_client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_OPTIONAL, CLIENT_CERTIFICATES_REQUIRED };
+/* SASL mechanisms from the weakest on: passwords by their hash first, then by whether they bind to TLS; certificates.
+ */
+enum config_strength {
+    STRENGTH_PLAIN,
+    STRENGTH_SHA1,
+    STRENGTH_SHA1_PLUS,
+    STRENGTH_SHA256,
+    STRENGTH_SHA256_PLUS,
+    STRENGTH_EXTERNAL
+};
 enum config_namespace_errors { NAMESPACE_ERRORS_STREAM, NAMESPACE_ERRORS_STANZA };
 
 struct config_domain {

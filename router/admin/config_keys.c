@@ -22,7 +22,7 @@ const struct config_key config_domain_keys[CONFIG_DOMAIN_KEY_COUNT] = {
     {"key", CONFIG_PATH, CONFIG_RELOAD, "", 0, 0, "", "PEM file of the private key.",
      offsetof(struct config_domain, key)},
     {"mechanism_min", CONFIG_CHOICE, CONFIG_RELOAD, "global", 0, 0,
-     "global|PLAIN|SCRAM-SHA-1|SCRAM-SHA-1-PLUS|SCRAM-SHA-256|SCRAM-SHA-256-PLUS",
+     "global|PLAIN|SCRAM-SHA-1|SCRAM-SHA-1-PLUS|SCRAM-SHA-256|SCRAM-SHA-256-PLUS|EXTERNAL",
      "The weakest SASL mechanism accepted for accounts of this domain; global: what sasl.mechanism_min says.",
      offsetof(struct config_domain, mechanism_min)},
 };

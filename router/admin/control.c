@@ -296,6 +296,8 @@ static void describe_session(struct answer *rows, const struct control_ask *ask,
         answer_string(rows, "cipher", session->cipher);
     if (session->mechanism != NULL && session->mechanism[0] != 0)
         answer_string(rows, "mechanism", session->mechanism);
+    if (session->certificate != NULL && session->certificate[0] != 0)
+        answer_string(rows, "certificate", session->certificate);
     answer_bool(rows, "available", session->is_available);
     answer_integer(rows, "priority", session->priority);
     answer_number(rows, "age_s", session->age_ms / 1000);

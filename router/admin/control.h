@@ -56,8 +56,9 @@ struct control_session {
     const char *address;
     const char *tls; /* "TLSv1.3" */
     const char *cipher;
-    const char *mechanism; /* SASL */
-    bool is_available;     /* has sent initial presence */
+    const char *mechanism;   /* SASL */
+    const char *certificate; /* that counts, of its client: the beginning of its fingerprint */
+    bool is_available;       /* has sent initial presence */
     int priority;
     uint64_t age_ms;
     uint64_t queued; /* bytes that wait for it */

@@ -3,13 +3,14 @@
 
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/stream/bearer.h"
 #include "router/stream/mechanism.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
 static bool add(struct shard *shard, struct control_ask *ask, const struct session *session)
 {
-    char address[STREAM_ADDRESS_SIZE];
+    char address[STREAM_ADDRESS_SIZE], certificate[BEARER_TEXT_SIZE];
     const struct stream *stream = session->stream;
     struct jid jid = session_jid(session);
     struct control_session row = {
@@ -18,6 +19,7 @@ static bool add(struct shard *shard, struct control_ask *ask, const struct sessi
         .tls = stream->tls ? engine_version(stream->tls) : NULL,
         .cipher = stream->tls ? engine_cipher(stream->tls) : NULL,
         .mechanism = mechanism_name(stream->mechanism),
+        .certificate = bearer_credential(stream) ? bearer_text(stream, certificate) : NULL,
         .is_available = session->is_available,
         .priority = session->priority,
         .age_ms = shard_now_ms(shard) - stream->accepted_ms,

@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/link.h"
+#include "router/stream/client_map.h"
 #include "router/stream/crowd.h"
 #include "tls/digest.h"
 
@@ -20,6 +21,12 @@ static struct xml_limits limits_of(const struct config *config, uint32_t stanza_
         .name_size_max = (uint16_t)config->limits_name_size,
         .namespace_max = (uint16_t)config->limits_namespaces,
     };
+}
+
+/* A resumed session shows no certificate: where everybody must, nobody may resume. */
+static bool takes_tickets(const struct config *config)
+{
+    return config->tls_tickets && config->tls_client_certificates != CLIENT_CERTIFICATES_REQUIRED;
 }
 
 enum context_use { FOR_CLIENTS, FOR_SERVERS, TO_SERVERS };
@@ -40,13 +47,33 @@ static struct context *context_of(const struct config *config, enum context_use 
         .domains = domains,
         .domain_count = count,
         .alpn = use == FOR_CLIENTS ? alpn_client : alpn_server,
-        .ticket_keys = use == FOR_CLIENTS && config->tls_tickets ? tickets : NULL,
+        .ticket_keys = use == FOR_CLIENTS && takes_tickets(config) ? tickets : NULL,
         .anchors = anchors,
+        .for_users = use == FOR_CLIENTS && anchors,
         .version_min = config->tls_version_min == CONFIG_TLS_1_3 ? 0x0304 : 0x0303,
     };
     struct context *result = context_new(&context, err, warning);
     free(domains);
     return result;
+}
+
+/* What clients are shown; and, if they are asked for certificates, by what theirs are judged, and whose they are. */
+static bool client_context(struct policy *policy, struct ticket_keys *tickets, struct err *err, struct err *warning)
+{
+    const struct config *config = policy->config;
+    struct anchors *anchors = NULL;
+    if (config->tls_client_certificates != CLIENT_CERTIFICATES_OFF) {
+        anchors = anchors_new(config->tls_client_ca_file, err);
+        if (!anchors) {
+            err_prefix(err, "tls.client_ca_file");
+            return false;
+        }
+        policy->client_map = config->tls_client_map[0] ? client_map_new(config->tls_client_map, config, err) : NULL;
+    }
+    if (!anchors || !config->tls_client_map[0] || policy->client_map)
+        policy->tls = context_of(config, FOR_CLIENTS, anchors, tickets, err, warning);
+    anchors_unref(anchors);
+    return policy->tls != NULL;
 }
 
 /* Between servers, both roles, with a judgement of the other side's certificate. */
@@ -85,8 +112,7 @@ struct policy *policy_new(struct config *config, struct ticket_keys *tickets, st
         limits_of(config, config->limits_stanza_size_unauthenticated, config->limits_elements_unauthenticated);
     if (!has_certificate(config))
         return policy;
-    policy->tls = context_of(config, FOR_CLIENTS, NULL, tickets, err, warning);
-    if (policy->tls && (!config->s2s_enabled || server_contexts(policy, err)))
+    if (client_context(policy, tickets, err, warning) && (!config->s2s_enabled || server_contexts(policy, err)))
         return policy;
     policy_unref(policy);
     return NULL;
@@ -104,7 +130,8 @@ bool policy_succeed(struct policy *after, const struct policy *before)
 {
     const struct config *new = after->config, *old = before->config;
     bool tls_differs = !after->tls != !before->tls || new->tls_required != old->tls_required ||
-                       new->tls_version_min != old->tls_version_min;
+                       new->tls_version_min != old->tls_version_min ||
+                       new->tls_client_certificates != old->tls_client_certificates;
     for (unsigned i = 0; i < old->domain_count && !tls_differs; i++)
         tls_differs = !context_is_renewal(before->tls, after->tls, span_str(old->domains[i].name));
     bool strength_differs = false;
@@ -134,6 +161,7 @@ void policy_unref(struct policy *policy)
     for (size_t i = 0; i < sizeof contexts / sizeof contexts[0]; i++)
         if (contexts[i])
             context_unref(contexts[i]);
+    client_map_free(policy->client_map);
     config_unref(policy->config);
     free(policy);
 }

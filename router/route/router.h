@@ -16,6 +16,7 @@
 
 #define ROUTER_SHARDS_MAX 256u
 
+struct client_map;
 struct crowd;
 struct link;
 
@@ -28,6 +29,7 @@ struct policy {
     struct context *tls;                      /* NULL when no domain has a certificate */
     struct context *tls_server;               /* for streams that other servers open; NULL: none */
     struct context *tls_client;               /* for those that we open to them */
+    struct client_map *client_map;            /* whose a client's certificate is: router/stream/bearer.h; NULL: none */
     uint32_t epoch;                           /* one more whenever the features of a stream are others than before */
     struct xml_limits limits;                 /* of authenticated streams */
     struct xml_limits limits_unauthenticated; /* before */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Negotiation of a stream that another server opened (RFC 6120 s4.3, s5, s6; XEP-0220 s2.2; XEP-0288). */
-#include "core/base/base64.h"
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
@@ -118,28 +117,28 @@ static enum nego_event take_dialback(struct stream *stream, const struct xml_sta
 }
 
 /* RFC 6120 s6.3.8, XEP-0178 s3: the authorization identity, if there is one, is the domain of the header. */
-static bool authzid_is_from(const struct stream *stream, const struct xml_stanza *stanza)
+static bool authzid_is_from(const struct stream *stream, struct span authzid)
 {
-    char room[BASE64_ENCODED_SIZE(JID_PART_MAX)], name[JID_PART_MAX], prepared[JID_PART_MAX];
+    char prepared[JID_PART_MAX];
     size_t size;
-    struct span text = xml_text(stanza, 0, room, sizeof room);
-    if (!text.ptr || text.size > sizeof room)
-        return false;
-    if (!text.size || span_is(text, "="))
+    if (!authzid.size)
         return true;
-    if (!base64_decode(text, name, &size) || jid_prepare_domain(span_of(name, size), prepared, &size) != JID_OK)
-        return false;
-    return span_equal(span_of(prepared, size), span_str(stream->nego->from));
+    return jid_prepare_domain(authzid, prepared, &size) == JID_OK &&
+           span_equal(span_of(prepared, size), span_str(stream->nego->from));
 }
 
 static enum nego_event take_external(struct stream *stream, const struct xml_stanza *stanza)
 {
-    char room[16];
+    char room[16], message[SASL_MESSAGE_MAX];
     const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, "mechanism");
     struct span mechanism = attribute ? xml_value(stanza, attribute, room, sizeof room) : SPAN_NONE;
+    struct span authzid;
+    enum sasl_error error;
     if (!span_is(mechanism, "EXTERNAL") || !may_external(stream))
         return sasl_fail(stream, SASL_INVALID_MECHANISM);
-    if (!authzid_is_from(stream, stanza))
+    if (!sasl_initial_response(stanza, message, &authzid, &error))
+        return sasl_fail(stream, error);
+    if (!authzid_is_from(stream, authzid))
         return sasl_fail(stream, SASL_INVALID_AUTHZID);
     if (!s2s_prove(s2s_of(stream), span_str(stream->nego->from), stream->nego->domain, PROOF_PKIX))
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);

@@ -3,10 +3,13 @@
 
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/stream/bearer.h"
 #include "router/stream/nego.h"
 #include "router/stream/stream.h"
 
+/* As they are offered: EXTERNAL first (RFC 6120 s6.3.4). */
 static const struct mechanism mechanisms[] = {
+    {"EXTERNAL", MECHANISM_EXTERNAL, STRENGTH_EXTERNAL, DIGEST_SHA256, false},
     {"SCRAM-SHA-256-PLUS", MECHANISM_SCRAM, STRENGTH_SHA256_PLUS, DIGEST_SHA256, true},
     {"SCRAM-SHA-256", MECHANISM_SCRAM, STRENGTH_SHA256, DIGEST_SHA256, false},
     {"SCRAM-SHA-1-PLUS", MECHANISM_SCRAM, STRENGTH_SHA1_PLUS, DIGEST_SHA1, true},
@@ -73,11 +76,30 @@ static struct span domain_of(const struct stream *stream)
     return jid_domain(&own);
 }
 
+/* Who has authenticated; empty: nobody yet. */
+static struct span account_of(const struct stream *stream)
+{
+    if (stream->nego)
+        return stream->nego->jid;
+    struct jid own = session_jid(stream->session);
+    return jid_bare(&own);
+}
+
 bool mechanism_is_too_weak(const struct stream *stream, const struct mechanism *mechanism)
 {
     /* Nothing is proved by ANONYMOUS: whether it is wanted is for sasl.anonymous to say. */
     return mechanism->kind != MECHANISM_ANONYMOUS &&
            mechanism->strength < config_strength_min(stream->shard->policy->config, domain_of(stream));
+}
+
+/* Before a login: the certificate is an account's of the domain, whether or not the store has it (s6.3.4: "the
+ * receiving entity expects"). Of a session: it is still its own. */
+static bool may_external(const struct stream *stream)
+{
+    struct jid_buffer buffer;
+    struct span account;
+    enum bearer finding = bearer_of(stream, domain_of(stream), account_of(stream), &buffer, &account);
+    return finding == BEARER_FOUND || finding == BEARER_SEVERAL;
 }
 
 bool mechanism_is_offered(const struct stream *stream, const struct mechanism *mechanism)
@@ -89,6 +111,8 @@ bool mechanism_is_offered(const struct stream *stream, const struct mechanism *m
         return stream->shard->policy->config->sasl_anonymous;
     case MECHANISM_PLAIN:
         return stream->tls && is_configured(stream, mechanism->name);
+    case MECHANISM_EXTERNAL:
+        return is_configured(stream, mechanism->name) && may_external(stream);
     case MECHANISM_SCRAM:
         break;
     }
@@ -99,8 +123,11 @@ bool mechanism_needs_tls(const struct stream *stream, const struct mechanism *me
 {
     if (stream->tls)
         return false;
-    return mechanism->kind == MECHANISM_ANONYMOUS ? stream->shard->policy->config->sasl_anonymous
-                                                  : is_configured(stream, mechanism->name);
+    const struct config *config = stream->shard->policy->config;
+    if (mechanism->kind == MECHANISM_ANONYMOUS)
+        return config->sasl_anonymous;
+    bool is_possible = mechanism->kind != MECHANISM_EXTERNAL || config->tls_client_certificates;
+    return is_possible && is_configured(stream, mechanism->name);
 }
 
 bool mechanism_is_still_offered(const struct stream *stream)
@@ -131,12 +158,17 @@ static void write_bindings(struct stream *stream, struct xml_writer *w)
     xml_close(w);
 }
 
-void mechanism_write_features(struct stream *stream, struct xml_writer *w)
+bool mechanism_is_any_offered(const struct stream *stream)
 {
     bool has_any = false;
-    for (size_t i = 0; i < MECHANISM_COUNT; i++)
-        has_any |= mechanism_is_offered(stream, &mechanisms[i]);
-    if (!has_any)
+    for (size_t i = 0; i < MECHANISM_COUNT && !has_any; i++)
+        has_any = mechanism_is_offered(stream, &mechanisms[i]);
+    return has_any;
+}
+
+void mechanism_write_features(struct stream *stream, struct xml_writer *w)
+{
+    if (!mechanism_is_any_offered(stream))
         return;
     xml_open(w, "mechanisms");
     xml_namespace(w, "urn:ietf:params:xml:ns:xmpp-sasl");

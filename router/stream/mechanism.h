@@ -14,12 +14,12 @@
 struct stream;
 struct xml_writer;
 
-enum mechanism_kind { MECHANISM_SCRAM, MECHANISM_PLAIN, MECHANISM_ANONYMOUS };
+enum mechanism_kind { MECHANISM_EXTERNAL, MECHANISM_SCRAM, MECHANISM_PLAIN, MECHANISM_ANONYMOUS };
 
 struct mechanism {
     const char *name;
     enum mechanism_kind kind;
-    enum config_strength strength; /* of those that prove a password */
+    enum config_strength strength; /* of those that prove a password or a key */
     enum digest digest;
     bool is_plus;
 };
@@ -38,6 +38,7 @@ bool mechanism_needs_tls(const struct stream *stream, const struct mechanism *me
 /* Would the mechanism that authenticated this stream still be offered to it? */
 bool mechanism_is_still_offered(const struct stream *stream);
 bool mechanism_plus_is_offered(const struct stream *stream);
+bool mechanism_is_any_offered(const struct stream *stream);
 
 /* The <mechanisms/> feature, with the channel bindings (XEP-0440); nothing when no mechanism may be offered. */
 void mechanism_write_features(struct stream *stream, struct xml_writer *w);

@@ -5,6 +5,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/s2s.h"
+#include "router/stream/bearer.h"
 #include "router/stream/bind.h"
 #include "router/stream/crowd.h"
 #include "router/stream/stream_header.h"
@@ -84,6 +85,27 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
     return EV_NONE;
 }
 
+/* s13.7.2: who is to be validated and cannot be is sent away; s4.9.3.14. */
+static enum nego_event refuse_stranger(struct stream *stream, const struct xml_stanza *header)
+{
+    (void)header;
+    stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "a valid client certificate is required");
+    return EV_CLOSED;
+}
+
+/* Empty features would say that negotiation is over (s4.3.2). */
+static bool has_no_way_in(const struct stream *stream)
+{
+    return stream->tls && !mechanism_is_any_offered(stream);
+}
+
+static enum nego_event refuse_helpless(struct stream *stream, const struct xml_stanza *header)
+{
+    (void)header;
+    stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "no mechanism is strong enough that this stream could use");
+    return EV_CLOSED;
+}
+
 static enum nego_event offer_bind(struct stream *stream, const struct xml_stanza *header)
 {
     (void)header;
@@ -157,6 +179,8 @@ enum nego_event nego_tls_ready(struct stream *stream, const struct xml_stanza *s
 {
     (void)stanza;
     shard_count(stream->shard, engine_is_resumed(stream->tls) ? COUNTER_TLS_RESUMED : COUNTER_TLS_FULL, 1);
+    if (!stream->is_s2s)
+        bearer_seen(stream);
     stream_header_forget(stream->nego); /* s5.4.3.3: what came unprotected is not known any more */
     nego_phase_deadline(stream, stream->shard->policy->config->timeouts_header_ms);
     return EV_NONE;
@@ -165,10 +189,10 @@ enum nego_event nego_tls_ready(struct stream *stream, const struct xml_stanza *s
 /* s6.3.2: both sides begin anew; s6.4.6. */
 static void authenticated(struct stream *stream)
 {
-    char address[STREAM_ADDRESS_SIZE];
-    log_event(LOG_INFO, "c2s.login", "jid=%s address=%s mechanism=%s tls=%s", log_quoted(stream->nego->jid).text,
-              stream_address(stream, address), mechanism_name(stream->mechanism),
-              stream->tls ? engine_version(stream->tls) : "none");
+    char address[STREAM_ADDRESS_SIZE], certificate[BEARER_TEXT_SIZE];
+    log_event(LOG_INFO, "c2s.login", "jid=%s address=%s mechanism=%s tls=%s certificate=%s",
+              log_quoted(stream->nego->jid).text, stream_address(stream, address), mechanism_name(stream->mechanism),
+              stream->tls ? engine_version(stream->tls) : "none", bearer_text(stream, certificate));
     shard_count(stream->shard, COUNTER_LOGINS, 1);
     stream->nego->attempts = 0;
     stream->has_sent_header = false;
@@ -216,6 +240,8 @@ enum nego_event nego_nothing(struct stream *stream, const struct xml_stanza *sta
 
 static const struct nego_row rows[] = {
     /* state          event         guard                 action         next            spec */
+    {STREAM_HEADER, EV_HEADER, bearer_is_missing, refuse_stranger, STREAM_CLOSING, "RFC6120 13.7.2"},
+    {STREAM_HEADER, EV_HEADER, has_no_way_in, refuse_helpless, STREAM_CLOSING, "RFC6120 4.3.2, 4.9.3.14"},
     {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1, 6.4.1"},
     {STREAM_OPEN, EV_STARTTLS, may_start_tls, nego_start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_OPEN, EV_STARTTLS, NULL, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},

@@ -5,7 +5,9 @@
 #include "router/route/session.h"
 #include "router/route/shard.h"
 #include "router/s2s/s2s.h"
+#include "router/stream/bearer.h"
 #include "router/stream/mechanism.h"
+#include "router/stream/nego.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
@@ -22,7 +24,7 @@ static enum stream_error judge_session(const struct stream *stream, const struct
     struct jid jid = session_jid(stream->session);
     if (!policy_has_domain(after, jid_domain(&jid)))
         return STREAM_HOST_GONE_ERROR;
-    if (!mechanism_is_still_offered(stream))
+    if (!mechanism_is_still_offered(stream) || bearer_is_missing(stream))
         return STREAM_RESET_ERROR;
     if (!stream->tls)
         return after->tls && after->config->tls_required ? STREAM_RESET_ERROR : STREAM_NO_ERROR;
@@ -64,8 +66,9 @@ static void judge(struct stream *stream, const struct policy *before)
         return;
     bool is_server = stream->is_s2s && stream->state == STREAM_BOUND;
     if (!stream->session && !is_server) {
-        bool differs = stream->is_s2s && (servers_differ(shard->policy->config, before->config) ||
-                                          s2s_is_trust_changed((const struct s2s *)stream, before->config));
+        bool differs = stream->is_s2s ? servers_differ(shard->policy->config, before->config) ||
+                                            s2s_is_trust_changed((const struct s2s *)stream, before->config)
+                                      : stream->nego->jid.size && !mechanism_is_still_offered(stream);
         if (stream->has_sent_header && (differs || reset_is_stale(stream)))
             stream_close(stream, STREAM_RESET_ERROR, text);
         return;

@@ -6,10 +6,13 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/stream/bearer.h"
 #include "router/stream/crowd.h"
 #include "router/stream/verify.h"
 
 #include <stdlib.h>
+
+_Static_assert(SASL_MESSAGE_MAX == SCRAM_MESSAGE_MAX, "SCRAM has the longest messages");
 
 static const char *const conditions[] = {
 #define SASL_ERROR(symbol, condition) condition,
@@ -95,6 +98,10 @@ enum nego_event sasl_succeed(struct stream *stream, struct span data)
         return sasl_fail(stream, SASL_ACCOUNT_DISABLED);
     write_message(stream, "success", data);
     stream->mechanism = (uint8_t)mechanism_number(sasl->mechanism);
+    if (sasl->mechanism->kind == MECHANISM_EXTERNAL)
+        shard_count(stream->shard, COUNTER_LOGINS_EXTERNAL, 1);
+    else
+        bearer_forget(stream);
     nego->jid = sasl->bare; /* the identity of this stream, from here on */
     sasl->bare = SPAN_NONE;
     sasl_free(sasl);
@@ -168,6 +175,8 @@ static enum nego_event step(struct stream *stream, struct span message)
     if (sasl->mechanism->kind != MECHANISM_ANONYMOUS && !crowd_may_login(stream))
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE); /* before anything is known of the account */
     switch (sasl->mechanism->kind) {
+    case MECHANISM_EXTERNAL:
+        return sasl_external_step(stream, message);
     case MECHANISM_SCRAM:
         return sasl_scram_step(stream, message);
     case MECHANISM_PLAIN:
@@ -203,6 +212,12 @@ static bool is_empty_response(const struct xml_stanza *stanza)
     return xml_child(stanza, 0) == XML_NOWHERE && span_is(xml_text(stanza, 0, room, sizeof room), "=");
 }
 
+bool sasl_initial_response(const struct xml_stanza *stanza, char *out, struct span *message, enum sasl_error *error)
+{
+    *message = SPAN("");
+    return is_empty_response(stanza) || content(stanza, out, message, error);
+}
+
 /* The mechanism that <auth/> names; NULL: what it is answered with is in *error. */
 static const struct mechanism *requested(const struct stream *stream, const struct xml_stanza *stanza,
                                          enum sasl_error *error)
@@ -218,13 +233,15 @@ static const struct mechanism *requested(const struct stream *stream, const stru
         *error = SASL_MECHANISM_TOO_WEAK;
     else if (mechanism && mechanism_needs_tls(stream, mechanism))
         *error = SASL_ENCRYPTION_REQUIRED;
+    else if (mechanism && mechanism->kind == MECHANISM_EXTERNAL)
+        *error = sasl_external_refusal(stream);
     return NULL;
 }
 
 enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanza)
 {
     char room[SCRAM_MESSAGE_MAX];
-    struct span message = SPAN("");
+    struct span message;
     enum sasl_error error;
     const struct mechanism *mechanism = requested(stream, stanza, &error);
     sasl_free(stream->nego->sasl); /* a handshake that was under way is discarded (s6.4.2) */
@@ -242,7 +259,7 @@ enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanz
      * client's message). */
     if (xml_inner(stanza, 0).size == 0 && mechanism->kind != MECHANISM_ANONYMOUS)
         return sasl_challenge(stream, SPAN(""));
-    bool is_right = is_empty_response(stanza) || content(stanza, room, &message, &error);
+    bool is_right = sasl_initial_response(stanza, room, &message, &error);
     enum nego_event event = is_right ? step(stream, message) : sasl_fail(stream, error);
     digest_wipe(room, sizeof room);
     return event;
@@ -286,6 +303,8 @@ enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *sta
     struct sasl *sasl = stream->nego->sasl;
     if (sasl->is_store_down)
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+    if (sasl->mechanism->kind == MECHANISM_EXTERNAL)
+        return sasl_external_account(stream);
     return sasl->mechanism->kind == MECHANISM_SCRAM ? sasl_scram_account(stream) : sasl_plain_account(stream);
 }
 

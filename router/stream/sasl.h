@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Sasl: the exchange between <auth/> and <success/> or <failure/> (RFC 6120 s6), for c2s: SCRAM with and without
- * channel binding, PLAIN (only under TLS), ANONYMOUS (when enabled).
+ * channel binding, PLAIN (only under TLS), EXTERNAL (by a certificate), ANONYMOUS (when enabled).
  *
  * Each function is an action of the negotiation table: it answers with the event that follows. The identity is set
  * once, from the mechanism's result (nego->jid), and never read from the wire again. An unknown user goes through the
@@ -21,6 +21,11 @@ enum sasl_error {
 };
 
 void sasl_free(struct sasl *sasl);
+/* The client's message in <auth/>, decoded into out of at least SASL_MESSAGE_MAX bytes; "=" is an empty one. False:
+ * what is to be answered is in *error. */
+#define SASL_MESSAGE_MAX 2048u
+bool sasl_initial_response(const struct xml_stanza *stanza, char *out, struct span *message, enum sasl_error *error);
+
 /* <failure/>: the exchange, if there is one, is gone; the table counts how often that happens. */
 enum nego_event sasl_fail(struct stream *stream, enum sasl_error error);
 

@@ -43,5 +43,9 @@ enum nego_event sasl_scram_account(struct stream *stream);
 /* sasl_plain.c */
 enum nego_event sasl_plain_step(struct stream *stream, struct span message);
 enum nego_event sasl_plain_account(struct stream *stream);
+/* sasl_external.c; and what is answered to who asks for EXTERNAL without being offered it. */
+enum nego_event sasl_external_step(struct stream *stream, struct span message);
+enum nego_event sasl_external_account(struct stream *stream);
+enum sasl_error sasl_external_refusal(const struct stream *stream);
 /* sasl_anonymous.c */
 enum nego_event sasl_anonymous_step(struct stream *stream, struct span message);

@@ -441,7 +441,13 @@ def constraints():
     held("constraint_address_other", only(x509.IPAddress(ipaddress.ip_network("192.0.2.0/24"))),
          dns(DOMAIN), x509.IPAddress(ipaddress.ip_address("198.51.100.7")))
     held("constraint_mail_without_mail", only(x509.RFC822Name("example")), dns(DOMAIN))
-    held("constraint_mail", only(x509.RFC822Name("example")), dns(DOMAIN), x509.RFC822Name("x@example"))
+    for name, rule, base, address in (
+            ("", only, "example", "x@example"), ("_case", only, "Example", "x@eXAMPLE"),
+            ("_other_host", only, "example", "x@a.example"), ("_below", only, ".example", "x@a.example"),
+            ("_below_itself", only, ".example", "x@example"), ("_box", only, "x@example", "x@example"),
+            ("_other_box", only, "x@example", "y@example"), ("_box_case", only, "x@example", "X@example"),
+            ("_excluded", never, "example", "x@example"), ("_other_excluded", never, "y@example", "x@example")):
+        held("constraint_mail" + name, rule(x509.RFC822Name(base)), dns(DOMAIN), x509.RFC822Name(address))
     bound_root = trust(authority("Bound root", None, constraints=only(dns("other.example"))))
     chain("constraint_of_the_root", leaf(bound_root))
     bound = authority("Bound", root, constraints=only(x509.DirectoryName(name_of(DOMAIN))))

@@ -104,13 +104,13 @@ def package_version(name):
     return output("dpkg-query", "-W", "-f", "${Version}", name) or "?"
 
 
-def wait_for(port, process, log):
+def wait_for(port, process, log, host="127.0.0.1"):
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
             raise throwaway.Trouble(f"it ended with status {process.returncode}; see {log}")
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return
         except OSError:
             time.sleep(0.1)
@@ -140,17 +140,17 @@ def launch(folder, name, command, environment=None):
                                 env={**os.environ, **(environment or {})})
 
 
-def run_prosody(folder, text, port):
+def run_prosody(folder, text, port, host="127.0.0.1"):
     """Its process, listening; text is its configuration."""
     (folder / "data").mkdir(exist_ok=True)
     config = folder / "prosody.cfg.lua"
     config.write_text(text)
     process = launch(folder, "prosody", ["prosody", "--root", "-F", "--config", str(config)])
-    wait_for(port, process, folder / "prosody.out")
+    wait_for(port, process, folder / "prosody.out", host)
     return process
 
 
-def run_ejabberd(folder, text, accounts, port, flags=()):
+def run_ejabberd(folder, text, accounts, port, flags=(), host="127.0.0.1"):
     """Its process, listening, with its accounts (user, domain); text is its configuration, flags are Erlang's."""
     (folder / "ejabberd.yml").write_text(text)
     made = " ".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"{domain}">>, <<"{PASSWORD}">>),' for user, domain in accounts)
@@ -161,7 +161,7 @@ def run_ejabberd(folder, text, accounts, port, flags=()):
     process = launch(folder, "ejabberd", [
         "erl", "-noinput", *flags, "-mnesia", "dir", f'"{folder}/mnesia"', "-eval",
         f'{{ok, _}} = application:ensure_all_started(ejabberd), {made} io:format("ready~n").'], environment)
-    wait_for(port, process, folder / "ejabberd.out")
+    wait_for(port, process, folder / "ejabberd.out", host)
     until = time.monotonic() + START_SECONDS
     while b"ready" not in (folder / "ejabberd.out").read_bytes():
         if time.monotonic() > until:

@@ -160,8 +160,18 @@ bool caller_is_over(const struct caller *caller)
 
 bool caller_start_tls(struct caller *caller)
 {
-    struct context_config config = {
-        .role = CONTEXT_CLIENT, .insecure = true, .version_min = 0x0303, .version_max = 0x0304};
+    char certificate[600], key[600];
+    const struct context_domain own = {"example.com", certificate, key};
+    struct context_config config = {.role = CONTEXT_CLIENT,
+                                    .domains = &own,
+                                    .domain_count = caller->person != NULL,
+                                    .insecure = true,
+                                    .version_min = 0x0303,
+                                    .version_max = caller->version_max};
+    if (caller->person) {
+        snprintf(certificate, sizeof certificate, "%s.pem", caller->person);
+        snprintf(key, sizeof key, "%s.key", caller->person);
+    }
     struct err err;
     struct chain wire = {0};
     caller->context = context_new(&config, &err, NULL);

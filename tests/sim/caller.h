@@ -20,6 +20,8 @@ struct caller {
     unsigned tapped; /* the connection's number in the tap */
     struct engine *tls;
     struct context *context;
+    const char *person; /* the client certificate that it presents: a path without .pem and .key; NULL: none */
+    uint16_t version_max; /* of TLS; 0: 1.3 */
     struct chunk_pool pool;
     struct scram_client scram;
     char *heard; /* since the last caller_forget(), as text */

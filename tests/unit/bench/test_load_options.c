@@ -25,8 +25,8 @@ static enum load_parsed parse(struct load_options *options, const char *const *w
     opterr = 0;
     enum load_parsed parsed = load_options_parse(options, count, arguments, err);
     if (parsed == LOAD_RUN) {
-        memcpy(kept, options->domain, strlen(options->domain) + 1);
-        options->domain = kept;
+        memcpy(kept, options->servers[0].domain, strlen(options->servers[0].domain) + 1);
+        options->servers[0].domain = kept;
     }
     return parsed;
 }
@@ -44,10 +44,11 @@ static void load_options__defaults__complete(void **state)
     assert_int_equal(options.mechanism, MECHANISM_SHA256);
     assert_int_equal(options.sessions, 100);
     assert_int_equal(options.users, 100);
-    assert_string_equal(options.domain, "localhost");
-    assert_int_equal(options.address_count, 2);
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&options.addresses[0];
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&options.addresses[1];
+    assert_int_equal(options.server_count, 1);
+    assert_string_equal(options.servers[0].domain, "localhost");
+    assert_int_equal(options.servers[0].address_count, 2);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&options.servers[0].addresses[0];
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&options.servers[0].addresses[1];
     assert_int_equal(v4->sin_family, AF_INET);
     assert_int_equal(ntohl(v4->sin_addr.s_addr), INADDR_LOOPBACK);
     assert_int_equal(ntohs(v4->sin_port), 5223);
@@ -73,10 +74,26 @@ static void load_options__everything_given__taken(void **state)
     assert_int_equal(options.mechanism, MECHANISM_PLAIN);
 }
 
+static void load_options__two_servers__each_with_its_own(void **state)
+{
+    (void)state;
+    struct load_options options;
+    struct err err = {0};
+    assert_int_equal(PARSE(&options, &err, "chat", "--connect", "127.0.0.1:1", "--pid", "11", "--peer-connect",
+                           "127.0.0.2:2,127.0.0.3:2", "--peer-domain=b.example", "--peer-pid", "12", "--one-way"),
+                     LOAD_RUN);
+    assert_int_equal(options.server_count, 2);
+    assert_int_equal(options.users, 50); /* of 100 sessions */
+    assert_int_equal(options.servers[0].pid, 11);
+    assert_int_equal(options.servers[1].pid, 12);
+    assert_int_equal(options.servers[1].address_count, 2);
+    assert_true(options.is_one_way);
+}
+
 static void load_options__wrong__said_why(void **state)
 {
     (void)state;
-    static const char *const lines[][8] = {
+    static const char *const lines[][10] = {
         {"chat"},
         {"--connect", "127.0.0.1:1"},
         {"chat", "idle", "--connect", "127.0.0.1:1"},
@@ -98,6 +115,14 @@ static void load_options__wrong__said_why(void **state)
         {"idle", "--connect", "127.0.0.1:1", "--relay"},
         {"idle", "--connect", "127.0.0.1:1", "--count", "5"},
         {"chat", "--connect", "127.0.0.1:1", "--tls=none", "--mechanism", "SCRAM-SHA-256-PLUS"},
+        {"chat", "--connect", "127.0.0.1:1", "--peer-connect", "127.0.0.2:1"},
+        {"chat", "--connect", "127.0.0.1:1", "--peer-connect", "127.0.0.2", "--peer-domain", "b"},
+        {"chat", "--connect", "127.0.0.1:1", "--peer-domain", "b"},
+        {"chat", "--connect", "127.0.0.1:1", "--peer-pid", "7"},
+        {"chat", "--peer-connect", "127.0.0.1:1", "--peer-domain", "b"},
+        {"chat", "--connect", "127.0.0.1:1", "--peer-connect", "127.0.0.2:1", "--peer-domain", "b", "--relay"},
+        {"idle", "--connect", "127.0.0.1:1", "--peer-connect", "127.0.0.2:1", "--peer-domain", "b"},
+        {"iq", "--connect", "127.0.0.1:1", "--one-way"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct load_options options;
@@ -112,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(load_options__defaults__complete),
         cmocka_unit_test(load_options__everything_given__taken),
+        cmocka_unit_test(load_options__two_servers__each_with_its_own),
         cmocka_unit_test(load_options__wrong__said_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

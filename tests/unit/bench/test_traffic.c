@@ -50,8 +50,13 @@ static void make(enum load_mode mode, uint32_t window)
     memset(&load, 0, sizeof load);
     memset(&fleet, 0, sizeof fleet);
     memset(clients, 0, sizeof clients);
-    load.options = (struct load_options){
-        .mode = mode, .domain = "localhost", .window = window, .body = 40, .threads = 1, .rate = 1000};
+    load.options = (struct load_options){.mode = mode,
+                                         .servers = {{.domain = "localhost"}},
+                                         .server_count = 1,
+                                         .window = window,
+                                         .body = 40,
+                                         .threads = 1,
+                                         .rate = 1000};
     load.padding = traffic_padding(40);
     chunk_pool_init(&pool, 8);
     fleet = (struct fleet){.load = &load,
@@ -218,6 +223,45 @@ static void traffic__other_than_sent__corrupt(void **state)
     forget();
 }
 
+static void traffic__one_way__the_other_is_silent(void **state)
+{
+    (void)state;
+    make(MODE_CHAT, 1);
+    assert_int_equal(tally(TALLY_SENT), 2);
+    load.options.is_one_way = true;
+    traffic_begin(&fleet);
+    assert_int_equal(tally(TALLY_SENT), 3);
+    assert_int_equal(clients[0].sent, 2);
+    assert_int_equal(clients[1].sent, 1);
+    load.options.mode = MODE_RATE;
+    now_ns += 10000000;
+    fleet.run_ns = now_ns - 5500000; /* six are due */
+    traffic_turn(&fleet);
+    assert_int_equal(clients[0].sent, 8);
+    assert_int_equal(clients[1].sent, 1);
+    now_ns -= 10000000;
+    forget();
+}
+
+static void traffic__asked_whether_it_is_there__answers(void **state)
+{
+    (void)state;
+    char text[4096];
+    make(MODE_CHAT, 1);
+    take_out(&clients[0], text, sizeof text);
+    deliver(&clients[0], "<iq from='localhost' to='user0@localhost/r' type='get' id='silence-&lt;7'>"
+                         "<ping xmlns='urn:xmpp:ping'/></iq><iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq>");
+    take_out(&clients[0], text, sizeof text);
+    assert_string_equal(text, "<iq type='result' id='silence-&lt;7' to='localhost'/><iq type='result' id='2'/>");
+    assert_int_equal(tally(TALLY_PINGED), 2);
+    expect(0, 0, 0, 0, 0);
+    deliver(&clients[0], "<iq from='localhost' type='get' id='1'><ping xmlns='urn:xmpp:pong'/></iq>"
+                         "<iq from='localhost' type='set' id='1'><ping xmlns='urn:xmpp:ping'/></iq>");
+    expect(0, 0, 0, 2, 0);
+    assert_int_equal(tally(TALLY_PINGED), 2);
+    forget();
+}
+
 static void traffic__error_answer__refused_and_named(void **state)
 {
     (void)state;
@@ -298,6 +342,8 @@ int main(void)
         cmocka_unit_test(traffic__messages_swapped__out_of_order_and_short),
         cmocka_unit_test(traffic__message_lost__seen_with_the_next),
         cmocka_unit_test(traffic__other_than_sent__corrupt),
+        cmocka_unit_test(traffic__one_way__the_other_is_silent),
+        cmocka_unit_test(traffic__asked_whether_it_is_there__answers),
         cmocka_unit_test(traffic__error_answer__refused_and_named),
         cmocka_unit_test(traffic__count_reached__no_more_is_sent),
         cmocka_unit_test(traffic__draining__no_more_is_sent),

@@ -344,12 +344,12 @@ struct written {
 
 static const struct written list[] = {
     {"<presence/>", {.content_from = NS_NONE}, "<presence/>"},
-    {"<a  b = \"1'\"\n c='2\"' ></a >", {.content_from = NS_NONE}, "<a b = \"1'\" c='2\"'></a >"},
+    {"<a  b = \"1'\"\n c='2\"' ></a >", {.content_from = NS_NONE}, "<a  b = \"1'\"\n c='2\"' ></a >"},
     {"<m from='x' to=\"y\" id='1'>t</m>",
      {.from = LITERAL("a@b/'c"), .to = LITERAL("d<e")},
      "<m from='a@b/&apos;c' to='d&lt;e' id='1'>t</m>"},
     {"<m from='x'/>", {.to = LITERAL("y")}, "<m to='y' from='x'/>"},
-    {"<m p:from='x'/>", {.from = LITERAL("y")}, "<m from='y' p:from='x' xmlns:p='u&amp;&apos;v'/>"},
+    {"<m p:from='x'/>", {.from = LITERAL("y")}, "<m from='y' xmlns:p='u&amp;&apos;v' p:from='x'/>"},
     {"<m><p:x/></m>", {.content_from = NS_NONE}, "<m xmlns:p='u&amp;&apos;v'><p:x/></m>"},
     {"<m xmlns:p='w'><p:x/></m>", {.content_from = NS_NONE}, "<m xmlns:p='w'><p:x/></m>"},
     {"<m><x xmlns:p='w'><p:x/></x></m>", {.content_from = NS_NONE}, "<m><x xmlns:p='w'><p:x/></x></m>"},
@@ -371,7 +371,7 @@ static const struct written list[] = {
     {"<m x='jabber:client'/>", {SWAP}, "<m x='jabber:client'/>"},
     {"<m/>", {.lang = LITERAL("de")}, "<m xml:lang='de'/>"},
     {"<m xml:lang='en'/>", {.lang = LITERAL("de")}, "<m xml:lang='en'/>"},
-    {"<m lang='en'/>", {.lang = LITERAL("de")}, "<m lang='en' xml:lang='de'/>"},
+    {"<m lang='en'/>", {.lang = LITERAL("de")}, "<m xml:lang='de' lang='en'/>"},
     {"<m><![CDATA[<a>&b;]]></m>", {.content_from = NS_NONE}, "<m>&lt;a&gt;&amp;b;</m>"},
     {"<m>]]<![CDATA[>]]></m>", {.content_from = NS_NONE}, "<m>]]&gt;</m>"},
     {"<m><![CDATA[]]]]>></m>", {.content_from = NS_NONE}, "<m>&#93;&#93;></m>"},

@@ -84,9 +84,10 @@ static void config__of_nothing__has_defaults(void **state)
     assert_int_equal(config->limits_stanza_size_unauthenticated, 16 * 1024);
     assert_int_equal(config->timeouts_header_ms, 10000);
     assert_int_equal(config->timeouts_idle_ms, 300000);
-    assert_int_equal(config->sasl_mechanisms.count, 5);
-    assert_string_equal(config->sasl_mechanisms.items[0], "SCRAM-SHA-256-PLUS");
-    assert_string_equal(config->sasl_mechanisms.items[4], "PLAIN");
+    assert_int_equal(config->sasl_mechanisms.count, 6);
+    assert_string_equal(config->sasl_mechanisms.items[0], "EXTERNAL");
+    assert_string_equal(config->sasl_mechanisms.items[5], "PLAIN");
+    assert_int_equal(config->tls_client_certificates, CLIENT_CERTIFICATES_OFF);
     assert_int_equal(config->listen_c2s.count, 2);
     assert_string_equal(config->listen_c2s.items[1].text, "[::]:5222");
     assert_string_equal(config->listen_c2s.items[1].host, "::");
@@ -204,7 +205,7 @@ static const struct refusal value_refusals[] = {
     {"tls.version_min = 1.1", ":1: tls.version_min: \"1.1\" is not one of 1.2, 1.3"},
     {"bind.conflict = kill", ":1: bind.conflict: \"kill\" is not one of replace, refuse, rename"},
     {"bind.conflict = \"\"", ":1: bind.conflict: \"\" is not one of replace, refuse, rename"},
-    {"sasl.mechanisms = [PLAIN, LOGIN]", ":1: sasl.mechanisms: \"LOGIN\" is not one of SCRAM-SHA-256-PLUS, "
+    {"sasl.mechanisms = [PLAIN, LOGIN]", ":1: sasl.mechanisms: \"LOGIN\" is not one of EXTERNAL, SCRAM-SHA-256-PLUS, "
                                          "SCRAM-SHA-256, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, PLAIN"},
     {"sasl.mechanisms = [PLAIN, PLAIN]", ":1: sasl.mechanisms: \"PLAIN\" stands twice in the list"},
     {"listen.c2s = [\"0.0.0.0\"]",
@@ -232,7 +233,7 @@ static const struct refusal domain_refusals[] = {
      ":2: domain.tls.key: unknown key; a domain has certificate, key and mechanism_min"},
     {"domain a.example {\n mechanism_min = CRAM-MD5 }",
      ":2: domain.mechanism_min: \"CRAM-MD5\" is not one of global, PLAIN, "
-     "SCRAM-SHA-1, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-256-PLUS"},
+     "SCRAM-SHA-1, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-256-PLUS, EXTERNAL"},
     {"domain \"a.example\" { key = [x] }", ":1: domain.key: takes one value, not a list"},
     {DOMAIN_LINE "domain \"EXAMPLE.com\" { certificate = x; key = y }", ":2: domain \"EXAMPLE.com\": stands twice"},
     {"domain { key = x }", ":1: domain.key: unknown key"},
@@ -246,6 +247,17 @@ static const struct refusal together_refusals[] = {
     {DOMAIN_LINE "sasl.mechanisms = [SCRAM-SHA-1]\n"
                  "domain b.example { certificate = x; key = y; mechanism_min = SCRAM-SHA-1-PLUS }",
      ": domain \"b.example\": no mechanism of sasl.mechanisms is strong enough: nobody could log in"},
+    {DOMAIN_LINE "sasl.mechanism_min = EXTERNAL", /* nobody is asked for a certificate */
+     ": domain \"example.com\": no mechanism of sasl.mechanisms is strong enough: nobody could log in"},
+    {DOMAIN_LINE "tls { client_certificates = optional; client_ca_file = x }\n"
+                 "sasl { mechanism_min = EXTERNAL; mechanisms = [SCRAM-SHA-256-PLUS] }",
+     ": domain \"example.com\": no mechanism of sasl.mechanisms is strong enough: nobody could log in"},
+    {DOMAIN_LINE "tls.client_certificates = optional",
+     ": tls.client_ca_file: empty, and tls.client_certificates is on: nobody could be believed"},
+    {DOMAIN_LINE "tls.client_certificates = required\n\ntls.client_ca_file = \"\"",
+     ":4: tls.client_ca_file: empty, and tls.client_certificates is on: nobody could be believed"},
+    {DOMAIN_LINE "tls { client_ca_file = x; required = off\n client_certificates = required }",
+     ":3: tls.client_certificates: required, and tls.required is off: without TLS nobody could present one"},
     {DOMAIN_LINE "limits.stanza_size = 10000", ": limits.stanza_size_unauthenticated: larger than limits.stanza_size"},
     {DOMAIN_LINE "\nlimits.elements = 32", ": limits.elements_unauthenticated: larger than limits.elements"},
     {DOMAIN_LINE "limits.queue_soft = 2MiB", ":2: limits.queue_soft: larger than limits.queue_hard"},

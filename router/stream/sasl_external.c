@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* EXTERNAL (RFC 4422 appendix A) by the certificate that the client presented in its TLS handshake (XEP-0178 s2). */
+#include "router/stream/sasl_priv.h"
+
+#include "core/base/log.h"
+#include "core/base/utf8.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/stream/bearer.h"
+#include "tls/engine.h"
+
+/* RFC 6120 s6.5.6: "incorrectly formatted". A bare JID (s6.3.8), in any spelling. */
+static bool prepare_authzid(struct span authzid, struct jid_buffer *buffer, struct span *out)
+{
+    struct jid jid;
+    if (jid_prepare(authzid, buffer, &jid) != JID_OK || !jid.local_size || jid.resource_size)
+        return false;
+    *out = jid_bare(&jid);
+    return true;
+}
+
+/* XEP-0178 s2, step 11; the stream stays open for another try, as RFC 6120 s6.4.5 wants it for all mechanisms. */
+static enum nego_event refuse(struct stream *stream, enum bearer finding)
+{
+    static const struct {
+        const char *reason;
+        enum sasl_error error;
+    } rows[] = {
+        [BEARER_NOBODY] = {"is no account's", SASL_NOT_AUTHORIZED},
+        [BEARER_SEVERAL] = {"is several accounts', and none was asked for", SASL_INVALID_AUTHZID},
+        [BEARER_OTHER] = {"is not that account's", SASL_INVALID_AUTHZID},
+    };
+    char text[BEARER_TEXT_SIZE];
+    log_event(LOG_INFO, "c2s.external", "certificate=%s reason=\"%s\"", bearer_text(stream, text),
+              rows[finding].reason);
+    return sasl_fail(stream, rows[finding].error);
+}
+
+enum nego_event sasl_external_step(struct stream *stream, struct span message)
+{
+    struct jid_buffer wanted_buffer, buffer;
+    struct span wanted = SPAN_NONE, account;
+    if (!utf8_is_valid(message) || (message.size && memchr(message.ptr, '\0', message.size)))
+        return sasl_fail(stream, SASL_MALFORMED_REQUEST); /* RFC 4422 A.1: UTF8-char-no-nul */
+    if (message.size && !prepare_authzid(message, &wanted_buffer, &wanted))
+        return sasl_fail(stream, SASL_INVALID_AUTHZID);
+    enum bearer finding = bearer_of(stream, stream->nego->domain, wanted, &buffer, &account);
+    if (finding != BEARER_FOUND)
+        return refuse(stream, finding);
+    stream->nego->sasl->bare = span_copy(account);
+    return stream->nego->sasl->bare.ptr ? sasl_fetch_account(stream) : sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+}
+
+/* While the store was asked a reload may have taken the ground away. */
+enum nego_event sasl_external_account(struct stream *stream)
+{
+    struct jid_buffer buffer;
+    struct span account;
+    const struct sasl *sasl = stream->nego->sasl;
+    enum bearer finding = bearer_of(stream, stream->nego->domain, sasl->bare, &buffer, &account);
+    if (finding != BEARER_FOUND)
+        return refuse(stream, finding);
+    return sasl->is_unknown ? refuse(stream, BEARER_NOBODY) : sasl_succeed(stream, SPAN(""));
+}
+
+/* s6.5.3 is for what has expired, s6.5.10 for all else that is wrong with credentials, revocation too; who presented
+ * none asks for a mechanism that is not there for it. */
+enum sasl_error sasl_external_refusal(const struct stream *stream)
+{
+    const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
+    if (!credential || credential->verdict == CREDENTIAL_NONE)
+        return SASL_INVALID_MECHANISM;
+    bool is_over =
+        credential->verdict == CREDENTIAL_EXPIRED ||
+        (credential->verdict == CREDENTIAL_VALID && credential->not_after < io_wall_ms(stream->shard->io) / 1000);
+    return is_over ? SASL_CREDENTIALS_EXPIRED : SASL_NOT_AUTHORIZED;
+}
