@@ -42,7 +42,7 @@ struct shard {
     struct s2s *servers;              /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;
     struct slab *contacts; /* under way: router/s2s/contact.h */
-    struct budget dials;
+    struct budget user_dials, domain_dials; /* router/s2s/budget.h */
     struct chain work;           /* the payload being routed; empty between two stanzas */
     struct verify *verify_first; /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Budget: how often the users of this router make it dial other servers. Each account has s2s.dials_per_user in a
- * minute on a shard; whoever names domain after domain is answered <resource-constraint/>, and neither the pairs of the
- * shard nor somebody's name servers pay for it.
+ * Budget: how often this router is made to look for other servers and dial them, in a minute and on a shard:
  *
- * Nothing is kept by name: accounts share BUDGET_SLOTS counters by a keyed hash, so memory is fixed.
+ *   s2s.dials_per_user     by one account: whoever names domain after domain is answered <resource-constraint/>, and
+ *                          neither the pairs of the shard nor somebody's name servers pay for it
+ *   s2s.dials_per_domain   to one domain, whoever is the cause: our users, and strangers who name it in dialback keys
+ *                          that its servers are to check (XEP-0220 s2.1.2)
+ *
+ * Nothing is kept by name: names share BUDGET_SLOTS counters by a keyed hash, so memory is fixed.
  *
  * Thread:  the shard's.
  */
@@ -24,5 +27,7 @@ struct budget {
     } slots[BUDGET_SLOTS];
 };
 
-/* One dial for this bare JID. False: not now. */
-bool budget_take(struct shard *shard, struct span bare);
+/* One dial at the cost of this bare JID. False: not now. */
+bool budget_take_user(struct shard *shard, struct span bare);
+/* One dial to this domain. */
+bool budget_take_domain(struct shard *shard, struct span domain);

@@ -247,7 +247,8 @@ static struct contact *contact_new(struct shard *shard)
 
 struct contact *contact_begin(struct pair *pair)
 {
-    struct contact *contact = contact_new(pair->shard);
+    struct shard *shard = pair->shard;
+    struct contact *contact = budget_take_domain(shard, pair_remote(pair)) ? contact_new(shard) : NULL;
     if (contact)
         contact->pair = pair;
     return contact;
@@ -255,7 +256,7 @@ struct contact *contact_begin(struct pair *pair)
 
 bool contact_begin_check(struct shard *shard, struct dialback_check *check)
 {
-    struct contact *contact = contact_new(shard);
+    struct contact *contact = budget_take_domain(shard, check->theirs) ? contact_new(shard) : NULL;
     if (!contact)
         return false;
     contact->check = check;

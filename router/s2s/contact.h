@@ -25,11 +25,10 @@ bool contact_init(struct shard *shard);
 /* Under way on the shard. */
 unsigned contact_count(const struct shard *shard);
 
-/* NULL when there are too many, or memory is refused. Ends in remote_ready() or remote_failed(), unless it is
- * cancelled. */
+/* NULL when there are too many at once or in a minute (budget.h), or memory is refused. Ends in remote_ready() or
+ * remote_failed(), unless it is cancelled. */
 struct contact *contact_begin(struct pair *pair);
-/* Ends in dialback_checked(). False when there are too many, or memory is refused: then the check is still the
- * caller's. */
+/* Ends in dialback_checked(). False as above: then the check is still the caller's. */
 bool contact_begin_check(struct shard *shard, struct dialback_check *check);
 /* Ends in trial->over(). False when memory is refused, or no server is looked for at all. */
 bool contact_begin_trial(struct shard *shard, struct trial *trial);

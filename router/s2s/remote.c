@@ -229,7 +229,7 @@ static bool enqueue(struct pair *pair, struct letter *letter)
 /* What the router answers by itself is not on its user's account. */
 static bool may_dial(struct shard *shard, const struct letter *letter)
 {
-    return !letter->sender.ref || budget_take(shard, jid_bare(&letter->from));
+    return !letter->sender.ref || budget_take_user(shard, jid_bare(&letter->from));
 }
 
 void remote_deliver(struct shard *shard, struct letter *letter)

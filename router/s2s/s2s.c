@@ -147,6 +147,15 @@ void s2s_refuses(const struct s2s *s2s, const char *condition)
         trial_say(contact_trial(s2s->contact), "our-error", false, "%s", condition);
 }
 
+void s2s_misnamed(const struct s2s *s2s, struct span from)
+{
+    struct span expected = s2s->is_out ? s2s->remote : span_str(s2s->stream.nego->from);
+    log_event(LOG_INFO, "s2s.misnamed", "from=%s expected=%s", log_quoted(from).text, log_quoted(expected).text);
+    if (s2s->contact)
+        trial_say(contact_trial(s2s->contact), "header", false, "it is of '%.*s', expected was '%.*s'", SPAN_ARG(from),
+                  SPAN_ARG(expected));
+}
+
 void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
 {
     struct stream *stream = &s2s->stream;

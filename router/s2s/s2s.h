@@ -118,5 +118,7 @@ void s2s_spare(struct s2s *s2s, struct span ours, struct span theirs);
 void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs);
 /* Our stream error for them. */
 void s2s_refuses(const struct s2s *s2s, const char *condition);
+/* The 'from' of their header is another one than we dialled, or than they told before. */
+void s2s_misnamed(const struct s2s *s2s, struct span from);
 /* The other side's stream error. */
 void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error);

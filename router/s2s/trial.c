@@ -6,7 +6,6 @@
 #include "router/s2s/target.h"
 #include "tls/engine.h"
 
-#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -22,15 +21,6 @@ void trial_say(struct trial *trial, const char *what, bool is_good, const char *
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     trial->step(trial, what, is_good, text);
-}
-
-static void address_text(const union address *address, char out[64])
-{
-    char host[INET6_ADDRSTRLEN];
-    bool is_v6 = address->head.sa_family == AF_INET6;
-    const void *bytes = is_v6 ? (const void *)&address->v6.sin6_addr : (const void *)&address->v4.sin_addr;
-    inet_ntop(address->head.sa_family, bytes, host, sizeof host);
-    snprintf(out, 64, is_v6 ? "[%s]:%u" : "%s:%u", host, ntohs(is_v6 ? address->v6.sin6_port : address->v4.sin_port));
 }
 
 /* What DNSSEC vouches for of one that an SRV record names. */
@@ -64,9 +54,9 @@ void trial_resolved(struct trial *trial, const struct resolver_answer *answer)
               answer->is_cached ? ", cached" : "");
     for (unsigned i = 0; i < answer->count; i++) {
         const struct resolver_candidate *candidate = &answer->candidates[i];
-        trial_say(trial, "candidate", true, "%s port %u, %s, %u addresses%s", candidate->host, candidate->port,
+        trial_say(trial, "candidate", true, "%s port %u, %s, %u address%s%s", candidate->host, candidate->port,
                   candidate->is_direct_tls ? "direct TLS" : "STARTTLS", candidate->address_count,
-                  candidate->is_secure ? ", DNSSEC" : "");
+                  candidate->address_count == 1 ? "" : "es", candidate->is_secure ? ", DNSSEC" : "");
         if (answer->source == RESOLVER_BY_SRV)
             say_records(trial, candidate);
     }
@@ -74,10 +64,10 @@ void trial_resolved(struct trial *trial, const struct resolver_answer *answer)
 
 void trial_address(struct trial *trial, const char *what, bool is_good, const union address *address, const char *text)
 {
-    char room[64];
+    char room[ADDRESS_TEXT_MAX];
     if (!trial)
         return;
-    address_text(address, room);
+    address_print(address, room);
     trial_say(trial, what, is_good, "%s%s%s", room, text[0] ? ": " : "", text);
 }
 
@@ -112,8 +102,18 @@ void trial_secured(struct trial *trial, const struct s2s *s2s)
 
 void trial_offered(struct trial *trial, const struct s2s *s2s)
 {
-    uint8_t offers = s2s->offers;
-    trial_say(trial, "features", true, "%s%s%s%s%s", offers & OFFERS_TLS ? "starttls " : "",
-              offers & OFFERS_EXTERNAL ? "EXTERNAL " : "", offers & OFFERS_DIALBACK ? "dialback " : "",
-              offers & OFFERS_BIDI ? "bidi " : "", offers ? "" : "none that is known");
+    static const struct {
+        enum s2s_offer offer;
+        const char *name;
+    } names[] = {
+        {OFFERS_TLS, " starttls"},
+        {OFFERS_EXTERNAL, " EXTERNAL"},
+        {OFFERS_DIALBACK, " dialback"},
+        {OFFERS_BIDI, " bidi"},
+    };
+    char text[64] = "";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (s2s->offers & names[i].offer)
+            strcat(text, names[i].name);
+    trial_say(trial, "features", true, "%s", text[0] ? text + 1 : "none that is known");
 }

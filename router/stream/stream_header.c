@@ -184,8 +184,12 @@ static enum stream_error take_server_from(struct stream *stream, const struct xm
         return STREAM_NO_ERROR;
     if (!from.ptr || jid_prepare(from, &buffer, &jid) != JID_OK || jid.local_size || jid.resource_size)
         return STREAM_INVALID_FROM_ERROR;
-    if (nego->from)
-        return span_equal(jid_domain(&jid), span_str(nego->from)) ? STREAM_NO_ERROR : STREAM_INVALID_FROM_ERROR;
+    if (nego->from && span_equal(jid_domain(&jid), span_str(nego->from)))
+        return STREAM_NO_ERROR;
+    if (nego->from) {
+        s2s_misnamed(s2s_of(stream), from);
+        return STREAM_INVALID_FROM_ERROR;
+    }
     if (!access_permits(stream->shard->policy->config, jid_domain(&jid))) {
         shard_count(stream->shard, COUNTER_S2S_DENIED, 1);
         return STREAM_POLICY_VIOLATION_ERROR;

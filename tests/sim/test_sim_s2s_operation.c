@@ -233,9 +233,9 @@ static void test__of_a_good_domain__every_step_and_no_stream_is_left(void **stat
             assert_true(try_domain(&stage, "example.net", 3000, steps, sizeof steps));
             assert_memory_equal(steps, "resolve ok=true text=\"1 by s2s.routes", 36); /* then: cached */
             assert_string_equal(strchr(steps, '\n') + 1,
-                                "candidate ok=true text=\"127.0.0.2 port 5269, STARTTLS, 1 addresses\"\n"
+                                "candidate ok=true text=\"127.0.0.2 port 5269, STARTTLS, 1 address\"\n"
                                 "connect ok=true text=127.0.0.2:5269\n"
-                                "features ok=true text=\"dialback bidi \"\n"
+                                "features ok=true text=\"dialback bidi\"\n"
                                 "authenticate ok=true text=dialback\n"
                                 "ready ok=true text=\"without TLS\"\n");
             assert_int_equal(home_count(&stage, COUNTER_S2S_STREAMS_OUT), i);
@@ -264,7 +264,11 @@ static void test__of_what_fails__tells_where(void **state)
          "example.net",
          "give-up ok=false text=\"127.0.0.2:5000: ",
          FAR_SILENT + 1},
-        {{OPEN, "s2s.routes=other.example=127.0.0.2:5269"}, "other.example", "our-error ok=false text=invalid-from", 0},
+        {{OPEN, "s2s.routes=other.example=127.0.0.2:5269"},
+         "other.example",
+         "header ok=false text=\"it is of 'example.net', expected was 'other.example'\"\nour-error ok=false "
+         "text=invalid-from\n",
+         0},
         {{"s2s.enabled=true", "s2s.routes=example.net=127.0.0.2:5269"},
          "example.net",
          "failed ok=false text=\"Streams between servers without TLS",
