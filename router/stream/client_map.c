@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 struct row {
     uint8_t sha256[CLIENT_MAP_KEY_SIZE];
@@ -174,31 +175,36 @@ static bool read_lines(struct client_map *map, struct span text, const char *pat
     return true;
 }
 
-/* The whole file, allocated; NULL with err set. */
+/* The whole of an open file, allocated; NULL with err set. */
+static char *read_whole(FILE *file, const char *path, size_t *size, struct err *err)
+{
+    struct stat status;
+    if (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode)) {
+        err_set(err, "%s: is no file", path);
+        return NULL;
+    }
+    if (status.st_size > (off_t)CLIENT_MAP_SIZE_MAX) {
+        err_set(err, "%s: is larger than %u bytes", path, CLIENT_MAP_SIZE_MAX);
+        return NULL;
+    }
+    char *bytes = malloc((size_t)status.st_size + 1);
+    *size = bytes ? fread(bytes, 1, (size_t)status.st_size, file) : 0;
+    if (bytes && !ferror(file))
+        return bytes;
+    err_set(err, "%s: cannot be read: %s", path, strerror(errno));
+    free(bytes);
+    return NULL;
+}
+
 static char *read_file(const char *path, size_t *size, struct err *err)
 {
     FILE *file = fopen(path, "re");
-    char *bytes = NULL;
-    long end = -1;
-    if (file && fseek(file, 0, SEEK_END) == 0)
-        end = ftell(file);
-    bool is_good = end >= 0 && end <= (long)CLIENT_MAP_SIZE_MAX;
-    if (end > (long)CLIENT_MAP_SIZE_MAX)
-        err_set(err, "%s: is larger than %u bytes", path, CLIENT_MAP_SIZE_MAX);
-    else if (!is_good)
+    if (!file) {
         err_set(err, "%s: cannot be read: %s", path, strerror(errno));
-    if (is_good) {
-        rewind(file);
-        bytes = malloc((size_t)end + 1);
-        *size = bytes ? fread(bytes, 1, (size_t)end, file) : 0;
-        if (!bytes || ferror(file)) {
-            err_set(err, "%s: cannot be read: %s", path, strerror(errno));
-            free(bytes);
-            bytes = NULL;
-        }
+        return NULL;
     }
-    if (file)
-        fclose(file);
+    char *bytes = read_whole(file, path, size, err);
+    fclose(file);
     return bytes;
 }
 

@@ -272,6 +272,51 @@ static void names__several_with_bad_ones_between__match_by_the_good_ones(void **
     identity_free(&identity);
 }
 
+/* Addresses of people are read, and are never a domain's. */
+static void addresses__of_people__are_told_apart(void **state)
+{
+    static const struct {
+        enum form form;
+        struct span value;
+        bool is_read;
+        enum identifier_kind kind;
+    } rows[] = {
+        {XMPP, {"a@b.example", 11}, true, IDENTIFIER_ACCOUNT},
+        {XMPP, {"a@b@c", 5}, true, IDENTIFIER_ACCOUNT},
+        {XMPP, {"\xc3\xa4@b.example", 12}, true, IDENTIFIER_ACCOUNT},
+        {XMPP, {"b.example", 9}, true, IDENTIFIER_XMPP},
+        {XMPP, {"a@b.example/x", 13}, false, IDENTIFIER_ACCOUNT},
+        {XMPP, {"a@b\0.example", 12}, false, IDENTIFIER_ACCOUNT},
+        {XMPP, {"@b.example", 10}, false, IDENTIFIER_ACCOUNT},
+        {XMPP, {"a@", 2}, false, IDENTIFIER_ACCOUNT},
+        {IA5_XMPP, {"a@b.example", 11}, false, IDENTIFIER_ACCOUNT},
+        {MAIL, {"a@b.example", 11}, true, IDENTIFIER_MAIL},
+        {MAIL, {"b.example", 9}, false, IDENTIFIER_MAIL},
+        {MAIL, {"a b@b.example", 13}, false, IDENTIFIER_MAIL},
+        {MAIL, {"\xc3\xa4@b.example", 12}, false, IDENTIFIER_MAIL},
+        {MAIL, {"a@b\0", 4}, false, IDENTIFIER_MAIL},
+        {MAIL, {"", 0}, false, IDENTIFIER_MAIL},
+        {URI, {"xmpp:a@b.example", 16}, false, IDENTIFIER_ACCOUNT},
+    };
+    static struct der_build names, certificate;
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct identity identity;
+        names.size = 0;
+        add_name(&names, rows[i].form, rows[i].value);
+        assert_true(identity_read(der_build_certificate(&certificate, span_of(names.bytes, names.size)), &identity));
+        if (identity.count != rows[i].is_read)
+            fail_msg("row %zu: %u names", i, identity.count);
+        if (rows[i].is_read) {
+            assert_int_equal(identity.identifiers[0].kind, rows[i].kind);
+            assert_true(span_equal(identity.identifiers[0].name, rows[i].value));
+        }
+        bool is_domain = rows[i].is_read && rows[i].kind == IDENTIFIER_XMPP;
+        assert_int_equal(identity_matches(&identity, SPAN("b.example"), "xmpp-server"), is_domain);
+        identity_free(&identity);
+    }
+}
+
 static void names__as_many_as_the_bound_and_one_more__are_read_and_refused(void **state)
 {
     static struct der_build names, certificate;
@@ -343,6 +388,7 @@ int main(void)
         cmocka_unit_test(xmpp_addr__of_a_domain__matches),
         cmocka_unit_test(other_names__of_any_content__identify_nothing),
         cmocka_unit_test(names__several_with_bad_ones_between__match_by_the_good_ones),
+        cmocka_unit_test(addresses__of_people__are_told_apart),
         cmocka_unit_test(names__as_many_as_the_bound_and_one_more__are_read_and_refused),
         cmocka_unit_test(names__none_or_broken__identify_nothing),
     };

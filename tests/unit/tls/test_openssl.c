@@ -5,6 +5,8 @@
  */
 #include "core/base/err.h"
 #include "pair.h"
+#include "tls/anchors.h"
+#include "tls/credential.h"
 #include "tls/ticket_keys_priv.h"
 
 #include <openssl/ssl.h>
@@ -449,17 +451,28 @@ static void alpn__offered_lists__are_agreed_ignored_or_refused(void **state)
 /* ---- resumption
  * ------------------------------------------------------------------------------------------------------ */
 
-/* A connection to name, with the session of the last one if there is one. */
-static bool resumes(struct context *context, int version, const char *name)
+/* A connection to name, with the session of the last one if there is one; own: a certificate that the client presents
+ * when it is asked, NULL: none. What the server made of it is in *verdict, where it asked. */
+static bool resumes_as(struct context *context, int version, const char *name, const char *own,
+                       enum credential_verdict *verdict)
 {
     struct joint joint;
     SSL_SESSION *session = last_session;
     last_session = NULL;
     joint_open(&joint, context, false, version);
     send_name(joint.ssl, name);
+    if (own != NULL) {
+        char path[600];
+        snprintf(path, sizeof(path), "%s.pem", cert_path(own));
+        assert_int_equal(SSL_use_certificate_chain_file(joint.ssl, path), 1);
+        snprintf(path, sizeof(path), "%s.key", cert_path(own[0] == 'f' ? "a" : own));
+        assert_int_equal(SSL_use_PrivateKey_file(joint.ssl, path, SSL_FILETYPE_PEM), 1);
+    }
     if (session != NULL)
         SSL_set_session(joint.ssl, session);
     joint_shake(&joint);
+    if (verdict != NULL)
+        *verdict = engine_credential(joint.side.engine)->verdict;
     bool is_resumed = engine_is_resumed(joint.side.engine);
     assert_int_equal(is_resumed, SSL_session_reused(joint.ssl) != 0);
     if (version == TLS1_2_VERSION || !is_resumed)
@@ -473,6 +486,11 @@ static bool resumes(struct context *context, int version, const char *name)
     else
         SSL_SESSION_free(session);
     return is_resumed;
+}
+
+static bool resumes(struct context *context, int version, const char *name)
+{
+    return resumes_as(context, version, name, NULL, NULL);
 }
 
 /* Before 5.9 the library gives no new ticket of TLS 1.2 in place of one that it refused: the client makes full
@@ -623,6 +641,95 @@ static void ticket__without_keys__is_not_given(void **state)
 /* ---- floods
  * ------------------------------------------------------------------------------------------------------------ */
 
+/* A server that asks clients of users for a certificate, and gives tickets to who has none. */
+static struct context *asking_context(struct ticket_keys *keys, struct anchors *anchors)
+{
+    struct err err = {""};
+    const struct context_domain domain = {"a.example", cert_path("a.pem"), cert_path("a.key")};
+    const struct context_config config = {.role = CONTEXT_SERVER,
+                                          .domains = &domain,
+                                          .domain_count = 1,
+                                          .ticket_keys = keys,
+                                          .anchors = anchors,
+                                          .for_users = true,
+                                          .version_min = 0x0303};
+    struct context *context = context_new(&config, &err, NULL);
+    if (context == NULL)
+        fail_msg("%s", err.text);
+    return context;
+}
+
+/* In TLS 1.3; in 1.2 a ticket would be promised before it is known what the client presents. */
+static void client_ticket__without_a_certificate__resumes_as_nobody(void **state)
+{
+    struct anchors *anchors = anchors_new(cert_path("ca.pem"), &(struct err){""});
+    struct ticket_keys *keys = ticket_keys_new();
+    struct context *context = asking_context(keys, anchors);
+    enum credential_verdict verdict;
+    (void)state;
+    assert_non_null(anchors);
+    for (unsigned i = 0; i < 2; i++) {
+        int version = i == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+        assert_false(resumes_as(context, version, "a.example", NULL, &verdict));
+        assert_int_equal(verdict, CREDENTIAL_NONE);
+        /* It has a certificate now, and is not asked: it is nobody still. */
+        bool is_resumed = resumes_as(context, version, "a.example", "b", &verdict);
+        assert_int_equal(is_resumed, i == 0);
+        assert_int_equal(verdict, is_resumed ? CREDENTIAL_NONE : CREDENTIAL_VALID);
+        forget_session();
+    }
+    context_unref(context);
+    ticket_keys_free(keys);
+    anchors_unref(anchors);
+}
+
+static void client_ticket__of_who_presented_one__is_not_given(void **state)
+{
+    static const struct {
+        const char *own;
+        enum credential_verdict verdict;
+    } rows[] = {{"b", CREDENTIAL_VALID}, {"old", CREDENTIAL_EXPIRED}, {"foreign", CREDENTIAL_SELF_SIGNED}};
+    struct anchors *anchors = anchors_new(cert_path("ca.pem"), &(struct err){""});
+    struct ticket_keys *keys = ticket_keys_new();
+    struct context *context = asking_context(keys, anchors);
+    (void)state;
+    assert_non_null(anchors);
+    for (unsigned i = 0; i < 6; i++) {
+        int version = i % 2 == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
+        enum credential_verdict verdict;
+        for (unsigned again = 0; again < 3; again++) {
+            assert_false(resumes_as(context, version, "a.example", rows[i / 2].own, &verdict));
+            assert_int_equal(verdict, rows[i / 2].verdict);
+            assert_true(version == TLS1_2_VERSION || last_session == NULL);
+        }
+        forget_session();
+    }
+    context_unref(context);
+    ticket_keys_free(keys);
+    anchors_unref(anchors);
+}
+
+/* Before a reload clients were not asked: what they were given then proves nothing now. */
+static void client_ticket__from_before__resumes_as_nobody(void **state)
+{
+    struct anchors *anchors = anchors_new(cert_path("ca.pem"), &(struct err){""});
+    struct ticket_keys *keys = ticket_keys_new();
+    struct context *before = server_context(names_all, keys, 0x0303, 0, NULL);
+    struct context *after = asking_context(keys, anchors);
+    enum credential_verdict verdict;
+    (void)state;
+    assert_non_null(anchors);
+    assert_false(resumes_as(before, TLS1_3_VERSION, "a.example", "b", NULL));
+    assert_non_null(last_session);
+    assert_true(resumes_as(after, TLS1_3_VERSION, "a.example", "b", &verdict));
+    assert_int_equal(verdict, CREDENTIAL_NONE);
+    forget_session();
+    context_unref(before);
+    context_unref(after);
+    ticket_keys_free(keys);
+    anchors_unref(anchors);
+}
+
 static void key_update__now_and_then__is_followed(void **state)
 {
     struct context *context = server_context(names_all, NULL, 0x0303, 0, NULL);
@@ -726,6 +833,9 @@ int main(void)
         cmocka_unit_test(ticket__in_a_long_chain__ends_with_a_full_handshake),
         cmocka_unit_test(ticket__of_another_implementation__means_a_full_handshake),
         cmocka_unit_test(ticket__without_keys__is_not_given),
+        cmocka_unit_test(client_ticket__without_a_certificate__resumes_as_nobody),
+        cmocka_unit_test(client_ticket__of_who_presented_one__is_not_given),
+        cmocka_unit_test(client_ticket__from_before__resumes_as_nobody),
         cmocka_unit_test(key_update__now_and_then__is_followed),
         cmocka_unit_test(key_update__flood__is_cut_off),
         cmocka_unit_test(renegotiation__asked_by_the_client__is_refused),
