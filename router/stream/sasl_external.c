@@ -19,6 +19,13 @@ static bool prepare_authzid(struct span authzid, struct jid_buffer *buffer, stru
     return true;
 }
 
+static void say_why(const struct stream *stream, const char *reason)
+{
+    char text[BEARER_TEXT_SIZE], address[STREAM_ADDRESS_SIZE];
+    log_event(LOG_INFO, "c2s.external", "certificate=%s reason=\"%s\" address=%s", bearer_text(stream, text), reason,
+              stream_address(stream, address));
+}
+
 /* XEP-0178 s2, step 11; the stream stays open for another try, as RFC 6120 s6.4.5 wants it for all mechanisms. */
 static enum nego_event refuse(struct stream *stream, enum bearer finding)
 {
@@ -30,9 +37,7 @@ static enum nego_event refuse(struct stream *stream, enum bearer finding)
         [BEARER_SEVERAL] = {"is several accounts', and none was asked for", SASL_INVALID_AUTHZID},
         [BEARER_OTHER] = {"is not that account's", SASL_INVALID_AUTHZID},
     };
-    char text[BEARER_TEXT_SIZE];
-    log_event(LOG_INFO, "c2s.external", "certificate=%s reason=\"%s\"", bearer_text(stream, text),
-              rows[finding].reason);
+    say_why(stream, rows[finding].reason);
     return sasl_fail(stream, rows[finding].error);
 }
 
@@ -73,5 +78,7 @@ enum sasl_error sasl_external_refusal(const struct stream *stream)
     bool is_over =
         credential->verdict == CREDENTIAL_EXPIRED ||
         (credential->verdict == CREDENTIAL_VALID && credential->not_after < io_wall_ms(stream->shard->io) / 1000);
+    enum credential_verdict verdict = is_over ? CREDENTIAL_EXPIRED : credential->verdict;
+    say_why(stream, verdict == CREDENTIAL_VALID ? "is no account's" : credential_text(verdict));
     return is_over ? SASL_CREDENTIALS_EXPIRED : SASL_NOT_AUTHORIZED;
 }

@@ -134,9 +134,10 @@ class Wire:
             except ssl.SSLEOFError:
                 return b""  # the end without close_notify: was_notified tells
 
-    def start_tls(self, context, name="localhost"):
+    def start_tls(self, context, name="localhost", session=None):
+        """session: of an earlier connection with this context, to be resumed."""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
         until = time.monotonic() + WAIT
         while True:
             try:
@@ -390,10 +391,10 @@ class Client:
     def bindings(self):
         return [child.get("type") for child in self.features.findall(f"{{{CB}}}sasl-channel-binding/{{{CB}}}channel-binding")]
 
-    def start_tls(self, context, name=None):
+    def start_tls(self, context, name=None, session=None):
         self.send(f"<starttls xmlns='{TLS}'/>")
         self.expect(f"{{{TLS}}}proceed")
-        self.wire.start_tls(context, name or self.domain)
+        self.wire.start_tls(context, name or self.domain, session)
         return self
 
     def direct_tls(self, context, name=None):
