@@ -27,7 +27,8 @@ s2s_require_encryption = true
 s2s_secure_auth = false
 authentication = "internal_plain"
 ssl = {{ cafile = "{authority}" }}
-unbound = {{ resolvconf = false; forward = "127.0.0.1@{dns}" }}
+unbound = {{ resolvconf = false; forward = "127.0.0.1@{dns}"{trust} }}
+{more}
 """
 PROSODY_HOST = """
 VirtualHost "{domain}"
@@ -62,11 +63,13 @@ INETRC = """
 
 
 class Peer:
-    """user0 in each of domains. port, s2s, s2s_tls; authority: the CA of its certificate."""
+    """user0 in each of domains. port, s2s, s2s_tls; authority: the CA that it trusts. anchor: a file of trust anchors, for
+    one that has DANE."""
     has_bidi = True
 
-    def __init__(self, folder, domains, authority, dns):
+    def __init__(self, folder, domains, authority, dns, anchor=None):
         self.folder, self.domains, self.authority, self.dns = folder, list(domains), authority, dns
+        self.anchor = anchor
         self.port, self.s2s, self.s2s_tls = (throwaway.free_port() for _ in range(3))
         self.start()
 
@@ -82,7 +85,8 @@ class Prosody(Peer):
     is_installed = staticmethod(rivals.Prosody.is_installed)
 
     def start(self):
-        text = PROSODY.format(**self.values())
+        trust = f'; trustfile = "{self.anchor}"' if self.anchor else ""
+        text = PROSODY.format(**self.values(), trust=trust, more="use_dane = true" if self.anchor else "")
         for domain in self.domains:
             disabled = '"s2s_bidi"' if domain.startswith("oneway") else ""
             text += PROSODY_HOST.format(**self.values(), domain=domain, disabled=disabled)

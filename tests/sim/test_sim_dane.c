@@ -516,6 +516,39 @@ static void reload__of_words__ends_what_they_would_not_let_in(void **state)
     }
 }
 
+/* In negotiation the word for who the peer says it is counts: what was offered goes by it. */
+static void reload__in_negotiation__of_the_word_for_the_peer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word;
+        bool is_ended;
+    } cases[] = {
+        {"s2s.policies=b.example=pkix", true},
+        {"s2s.policies=*.example=dane-or-pkix", true},
+        {"s2s.policy=pkix", true},
+        {"s2s.policies=c.example=pkix, *.b.example=pkix", false},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct settings home, away, again;
+        struct stage stage;
+        const char *const more[] = {cases[i].word, NULL};
+        stage_open(&stage, 1, "b.example", settings_of(&home, "a.example", "a", UNKNOWN, NULL),
+                   settings_of(&away, "b.example", "b", UNKNOWN, NULL));
+        struct peer *peer = peer_connect_to(stage.home->group, 0, LISTEN_S2S);
+        peer_send(peer, SPAN("<stream:stream xmlns='jabber:server' version='1.0' from='b.example' to='a.example' "
+                             "xmlns:stream='http://etherx.jabber.org/streams'>"));
+        rig_run(stage.home, 20);
+        rig_reload(stage.home, settings_of(&again, "a.example", "a", UNKNOWN, more));
+        rig_run(stage.home, 20);
+        struct span got = peer_received(peer);
+        assert_int_equal(memmem(got.ptr, got.size, "<reset", 6) != NULL, cases[i].is_ended);
+        assert_int_equal(memmem(got.ptr, got.size, "</stream:stream>", 16) != NULL, cases[i].is_ended);
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
 /* A looser word ends nothing; one that has no use for the proof does, whatever else the peer could have shown. */
 static void reload__from_dane__by_what_the_proof_is_worth(void **state)
 {
@@ -636,6 +669,7 @@ int main(void)
         cmocka_unit_test(key__of_a_server_that_records_do_not_vouch_for__not_believed),
         cmocka_unit_test(word__for_one_domain__for_that_one_only),
         cmocka_unit_test(reload__of_words__ends_what_they_would_not_let_in),
+        cmocka_unit_test(reload__in_negotiation__of_the_word_for_the_peer),
         cmocka_unit_test(reload__from_dane__by_what_the_proof_is_worth),
         cmocka_unit_test(test__of_a_domain__tells_records_and_which_one_fits),
     };
