@@ -211,6 +211,33 @@ void dialback_grant(struct s2s *s2s, struct span theirs, struct span ours)
     say(s2s, "db:result", ours, theirs, SPAN(""), "valid", SPAN(""));
 }
 
+/* s2.1.2: a key is good for the stream whose id it was made of; that of a stream before STARTTLS or SASL says nothing
+ * of the one behind it, which has another security context. Such an answer is nobody's. */
+static bool is_same_stream(const struct stream *stream, const struct dialback_check *check)
+{
+    return (stream->state == STREAM_OPEN || stream->state == STREAM_BOUND) &&
+           strcmp(stream->nego->stream_id, check->stream_id) == 0;
+}
+
+static void tell_result(struct s2s *s2s, const struct dialback_check *check, enum dialback_result result,
+                        enum proof proof)
+{
+    struct stream *stream = &s2s->stream;
+    struct message message = {.theirs = check->theirs, .ours = check->ours, .id = SPAN("")};
+    bool is_proven = result == DIALBACK_VALID && s2s_prove(s2s, check->theirs, check->ours, proof);
+    if (is_proven && s2s->is_ready)
+        say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "valid", SPAN(""));
+    else if (is_proven) /* told when it is settled that the stream stays: dialback_grant() */
+        nego_event(stream, EV_SUCCESS, NULL);
+    else if (result == DIALBACK_INVALID)
+        say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "invalid", SPAN(""));
+    else
+        say_error(s2s, "db:result", &message, "wait",
+                  result == DIALBACK_VALID ? "resource-constraint" : "remote-server-timeout");
+    if (result == DIALBACK_INVALID && !s2s->names) /* s2.2.1: the first pair is bogus */
+        stream_close(stream, STREAM_NO_ERROR, NULL);
+}
+
 void dialback_checked(struct shard *shard, struct dialback_check *check, enum dialback_result result)
 {
     struct io_conn *conn = io_find(shard->io, check->stream_ref);
@@ -222,21 +249,9 @@ void dialback_checked(struct shard *shard, struct dialback_check *check, enum di
         shard_count(shard, COUNTER_S2S_FAILED_DIALBACK_INVALID, 1);
     struct stream *stream = conn ? conn->owner : NULL;
     if (stream && stream->is_s2s && stream->state != STREAM_CLOSING) {
-        struct s2s *s2s = s2s_of(stream);
-        s2s->checks--;
-        struct message message = {.theirs = check->theirs, .ours = check->ours, .id = SPAN("")};
-        bool is_proven = result == DIALBACK_VALID && s2s_prove(s2s, check->theirs, check->ours, proof);
-        if (is_proven && s2s->is_ready)
-            say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "valid", SPAN(""));
-        else if (is_proven) /* told when it is settled that the stream stays: dialback_grant() */
-            nego_event(stream, EV_SUCCESS, NULL);
-        else if (result == DIALBACK_INVALID)
-            say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "invalid", SPAN(""));
-        else
-            say_error(s2s, "db:result", &message, "wait",
-                      result == DIALBACK_VALID ? "resource-constraint" : "remote-server-timeout");
-        if (result == DIALBACK_INVALID && !s2s->names) /* s2.2.1: the first pair is bogus */
-            stream_close(stream, STREAM_NO_ERROR, NULL);
+        s2s_of(stream)->checks--;
+        if (is_same_stream(stream, check))
+            tell_result(s2s_of(stream), check, result, proof);
     }
     dialback_check_free(check);
 }

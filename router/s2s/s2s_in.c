@@ -111,6 +111,13 @@ static enum nego_event take_bidi(struct stream *stream, const struct xml_stanza 
     return EV_NONE;
 }
 
+/* RFC 6120 s5.4.3.3: what was said in plain text was anybody's; so was <bidi/> (XEP-0288 s2.1). */
+static enum nego_event forget_plain(struct stream *stream, const struct xml_stanza *stanza)
+{
+    s2s_of(stream)->may_bidi = false;
+    return nego_tls_ready(stream, stanza);
+}
+
 static enum nego_event take_dialback(struct stream *stream, const struct xml_stanza *stanza)
 {
     return dialback_take(s2s_of(stream), stanza);
@@ -219,7 +226,7 @@ static const struct nego_row rows[] = {
     {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1"},
     {STREAM_OPEN, EV_STARTTLS, may_start_tls, nego_start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
-    {STREAM_TLS, EV_TLS_READY, NULL, nego_tls_ready, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_TLS, EV_TLS_READY, NULL, forget_plain, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_BIDI, may_bidi, take_bidi, STREAM_OPEN, "XEP-0288 2.2"},
     {STREAM_OPEN, EV_DIALBACK, may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
     {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},

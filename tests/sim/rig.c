@@ -34,6 +34,8 @@ static void make_accounts(struct store_client *client, const char *domain, unsig
     struct account account;
     uint8_t record[ACCOUNT_RECORD_MAX];
     char name[128];
+    if (!count)
+        return; /* to derive a key takes longer than all the rest */
     account_derive(&account, SPAN("secret"), SPAN("the one salt of all"), 4096);
     size_t size = account_encode(&account, record);
     for (unsigned i = 0; i < count; i++) {
@@ -51,12 +53,14 @@ static struct config *load(const char *domain, const char *const *overrides)
     struct err err;
     for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
         all[count++] = base_overrides[i];
-    const char *certificate = NULL;
+    const char *certificate = NULL, *also = NULL;
     for (; overrides && *overrides; overrides++) {
         if (strncmp(*overrides, "rig.certificate=", 16) == 0)
             certificate = *overrides + 16;
         else if (strncmp(*overrides, "rig.domain=", 11) == 0)
             domain = *overrides + 11;
+        else if (strncmp(*overrides, "rig.also=", 9) == 0)
+            also = *overrides + 9;
         else
             all[count++] = *overrides;
     }
@@ -71,6 +75,8 @@ static struct config *load(const char *domain, const char *const *overrides)
         fprintf(file, "domain \"%s\" { }\n", domain);
     else
         fputs("domain \"example.com\" { }\ndomain \"example.org\" { }\n", file);
+    if (also)
+        fprintf(file, "domain \"%s\" { }\n", also);
     fclose(file);
     struct config *config = config_load(path, all, count, &err);
     remove(path);
