@@ -125,11 +125,12 @@ class Couple:
 
 class Sluice(Couple):
     name = "sluice"
+    settings = ()  # more of them
     version = staticmethod(rivals.Sluice.version)
     is_installed = staticmethod(rivals.Sluice.is_installed)
 
     def start(self, side):
-        settings = [f"s2s.nameservers=127.0.0.1@{self.names.port}", "s2s.policy=pkix"]
+        settings = [f"s2s.nameservers=127.0.0.1@{self.names.port}", "s2s.policy=pkix", *self.settings]
         made = throwaway.start(side.folder, [side.domain], shards=1, port=side.c2s, tls_port=side.tls, users=self.users,
                                password=PASSWORD, plaintext=True, settings=settings, s2s_port=side.s2s,
                                authority=self.authority, host=side.host)
