@@ -61,7 +61,7 @@ def test_pairs_over_two_routers__all_write_at_once__lose_nothing_on_one_connecti
     second = load(routers, tmp_path / "second", window=1)
     assert second["ok"] and connections(routers) == kept
     rows = [row for router in routers for row in router.json("show s2s") if row["state"] == "ready"]
-    assert [(row["bidi"], row["proof"]) for row in rows] == [(True, "certificate")] * 2
+    assert [(row["bidi"], row["proof"]) for row in rows] == [(True, "pkix")] * 2
     assert {row["direction"] for row in rows} == {"in", "out"}
     for router in routers:
         stats = router.stats()
