@@ -7,6 +7,7 @@
 #include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
 #include "router/s2s/trial.h"
+#include "tls/engine.h"
 
 #include <stdlib.h>
 
@@ -139,6 +140,14 @@ void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs)
     remote_ready(pair, &s2s->stream);
     if (before)
         stream_close(before, STREAM_CONFLICT_ERROR, "another stream takes its place");
+}
+
+const char *s2s_certificate_fault(const struct stream *stream, struct span domain)
+{
+    const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
+    if (!credential || credential->verdict != CREDENTIAL_VALID)
+        return credential_text(credential ? credential->verdict : CREDENTIAL_NONE);
+    return identity_matches(&credential->identity, domain, "xmpp-server") ? "nothing" : "not of this domain";
 }
 
 void s2s_refuses(const struct s2s *s2s, const char *condition)

@@ -116,6 +116,8 @@ enum s2s_claim s2s_claim(const struct s2s *s2s, struct span ours, struct span th
 void s2s_spare(struct s2s *s2s, struct span ours, struct span theirs);
 /* The pair's stanzas go out here from now on. */
 void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs);
+/* What the other side's certificate lacks to be the domain's, for people: "expired"; "nothing". */
+const char *s2s_certificate_fault(const struct stream *stream, struct span domain);
 /* Our stream error for them. */
 void s2s_refuses(const struct s2s *s2s, const char *condition);
 /* The 'from' of their header is another one than we dialled, or than they told before. */

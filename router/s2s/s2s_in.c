@@ -10,6 +10,7 @@
 #include "router/stream/stream_header.h"
 #include "tls/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool is_plain(const struct stream *stream)
@@ -57,6 +58,28 @@ static bool restarts_here(const struct stream *stream)
     return by_certificate(stream) && stays_here(stream);
 }
 
+/* Neither their certificate nor, by our policy, dialback can prove who they are. */
+static bool has_no_way(const struct stream *stream)
+{
+    return stream->tls && !may_external(stream) && !may_dialback(stream);
+}
+
+/* s13.7.2: who is not validated has its session terminated, at once. XEP-0178 s3 would have it without a word, but most
+ * of them have let a certificate expire: their operators are told what is wrong. */
+static enum nego_event refuse(struct stream *stream, const struct xml_stanza *header)
+{
+    (void)header;
+    struct span from = span_str(stream->nego->from ? stream->nego->from : "");
+    const char *fault = s2s_certificate_fault(stream, from);
+    char text[100];
+    snprintf(text, sizeof text, "certificate: %s", fault);
+    log_event(LOG_INFO, "s2s.unproven", "from=%s to=%s certificate=%s", log_quoted(from).text,
+              log_quoted(stream->nego->domain).text, log_quoted(span_str(fault)).text);
+    s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);
+    stream_close(stream, STREAM_NOT_AUTHORIZED_ERROR, text);
+    return EV_CLOSED;
+}
+
 /* s5.4.1: nothing but STARTTLS while it is mandatory. */
 static enum nego_event offer(struct stream *stream, const struct xml_stanza *header)
 {
@@ -92,8 +115,6 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         stream_header_write_limits(stream, &w);
     xml_close(&w);
     stream_touch(stream);
-    if (stream->tls && !may_external(stream) && !may_dialback(stream))
-        s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);
     stream->epoch = shard->policy->epoch;
     nego_login_deadline(stream);
     return EV_NONE;
@@ -223,6 +244,7 @@ static enum nego_event go_home(struct stream *stream, const struct xml_stanza *s
 
 static const struct nego_row rows[] = {
     /* state          event         guard                 action              next            spec */
+    {STREAM_HEADER, EV_HEADER, has_no_way, refuse, STREAM_CLOSING, "RFC6120 13.7.2, XEP-0178 3"},
     {STREAM_HEADER, EV_HEADER, NULL, offer, STREAM_OPEN, "RFC6120 4.3.2, 5.4.1"},
     {STREAM_OPEN, EV_STARTTLS, may_start_tls, nego_start_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},

@@ -238,7 +238,9 @@ static enum nego_event no_way(struct stream *stream, const struct xml_stanza *st
 {
     (void)stanza;
     s2s_fails(s2s_of(stream), failure_of(stream));
-    log_event(LOG_INFO, "s2s.refused", "to=%s", log_quoted(s2s_of(stream)->remote).text);
+    log_event(LOG_INFO, "s2s.refused", "from=%s to=%s certificate=%s", log_quoted(stream->nego->domain).text,
+              log_quoted(s2s_of(stream)->remote).text,
+              log_quoted(span_str(s2s_certificate_fault(stream, s2s_of(stream)->remote))).text);
     stream_close(stream, STREAM_NO_ERROR, NULL);
     return EV_CLOSED;
 }
