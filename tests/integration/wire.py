@@ -66,9 +66,10 @@ def tls_context(authority=None, version=None, alpn=None):
 class Wire:
     """Bytes of one connection, with or without TLS. budget: cut after so many bytes on the network."""
 
-    def __init__(self, port, host="127.0.0.1", budget=None):
+    def __init__(self, port, host="127.0.0.1", budget=None, connected=None):
+        """connected: a socket that the router has dialled; then port is None."""
         self.tap = tap.Connection(port)  # first: one that is reset at once was still accepted
-        self.socket = socket.create_connection((host, port), timeout=WAIT)
+        self.socket = connected or socket.create_connection((host, port), timeout=WAIT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.budget = budget
         self.sent = 0
@@ -134,10 +135,10 @@ class Wire:
             except ssl.SSLEOFError:
                 return b""  # the end without close_notify: was_notified tells
 
-    def start_tls(self, context, name="localhost", session=None):
+    def start_tls(self, context, name="localhost", session=None, is_server=False):
         """session: of an earlier connection with this context, to be resumed."""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, is_server, None if is_server else name, session)
         until = time.monotonic() + WAIT
         while True:
             try:
