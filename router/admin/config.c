@@ -371,6 +371,8 @@ static bool check_together(const struct config *config, struct err *err)
         return refuse_value(config, CONFIG_KEY_limits_queue_soft, "larger than limits.queue_hard", err);
     if (config->limits_queue_hard < config->limits_stanza_size)
         return refuse_value(config, CONFIG_KEY_limits_queue_hard, "smaller than limits.stanza_size", err);
+    if (config->s2s_queue_hard < config->limits_stanza_size)
+        return refuse_value(config, CONFIG_KEY_s2s_queue_hard, "smaller than limits.stanza_size", err);
     if ((config->limits_link_size & (config->limits_link_size - 1)) != 0)
         return refuse_value(config, CONFIG_KEY_limits_link_size, "not a power of two", err);
     size_t octal = strspn(config->admin_mode, "01234567");

@@ -48,7 +48,9 @@ static size_t payload_size(const struct letter *letter)
 
 static bool has_room(const struct shard *shard, const struct stream *stream, const struct letter *letter)
 {
-    return stream->out.size + payload_size(letter) <= shard->policy->config->limits_queue_hard;
+    const struct config *config = shard->policy->config;
+    size_t most = stream->is_s2s ? config->s2s_queue_hard : config->limits_queue_hard;
+    return stream->out.size + payload_size(letter) <= most;
 }
 
 /* One copy to one stream. The caller has checked has_room(). */

@@ -262,6 +262,7 @@ static const struct refusal together_refusals[] = {
     {DOMAIN_LINE "\nlimits.elements = 32", ": limits.elements_unauthenticated: larger than limits.elements"},
     {DOMAIN_LINE "limits.queue_soft = 2MiB", ":2: limits.queue_soft: larger than limits.queue_hard"},
     {DOMAIN_LINE "limits.stanza_size = 2MiB\n", ": limits.queue_hard: smaller than limits.stanza_size"},
+    {DOMAIN_LINE "s2s.queue_hard = 100KiB\n", ":2: s2s.queue_hard: smaller than limits.stanza_size"},
     {DOMAIN_LINE "s2s.deny = [example.org, Example.net]",
      ":2: s2s.deny: \"Example.net\" is no domain as it stands in addresses"},
     {DOMAIN_LINE "s2s.allow = [\"*.*.example\"]",
