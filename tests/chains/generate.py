@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Makes the chains of matrix.txt in the folder given: NAME.pem (the chain as a server presents it, leaf first) and
-NAME.key for each, and roots.pem, the certificates that are trusted. See README.md."""
+NAME.key for each, and roots.pem, the certificates that are trusted. See README.md.
+
+A second folder gets those of identities() once more, without the domain in the common name."""
 
 import datetime
 import ipaddress
@@ -23,6 +25,7 @@ UNKNOWN = ObjectIdentifier("1.3.6.1.4.1.99999.1")
 
 chains = {}
 trusted = []
+default_common = DOMAIN  # of leaves
 
 
 # ---- DER, for what no library would write --------------------------------------------------------------------------
@@ -149,7 +152,7 @@ def authority(name, issuer, **options):
 def leaf(issuer, common=DOMAIN, **options):
     options.setdefault("ca", False)
     options.setdefault("names", [dns(DOMAIN)])
-    return issue(common, issuer, **options)
+    return issue(default_common if common == DOMAIN else common, issuer, **options)
 
 
 def chain(name, *parties):
@@ -508,11 +511,8 @@ def pem(der):
     return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
 
 
-def main():
-    folder = sys.argv[1]
+def write_chains(folder):
     os.makedirs(folder, exist_ok=True)
-    for part in (paths, authorities, purposes, algorithms, extensions, constraints, identities):
-        part()
     for name, parties in chains.items():
         with open(f"{folder}/{name}.pem", "w") as file:
             file.write("".join(pem(party.der) for party in parties))
@@ -523,6 +523,19 @@ def main():
         file.write("".join(pem(party.der) for party in trusted))
     with open(f"{folder}/names", "w") as file:
         file.write("".join(f"{name}\n" for name in chains))
+
+
+def main():
+    global default_common
+    folder = sys.argv[1]
+    for part in (paths, authorities, purposes, algorithms, extensions, constraints, identities):
+        part()
+    write_chains(folder)
+    if len(sys.argv) > 2:
+        chains.clear()
+        default_common = "A server"
+        identities()
+        write_chains(sys.argv[2])
     with open(os.path.join(os.path.dirname(os.path.abspath(folder)), "stamp"), "w") as file:
         file.write("made\n")
 

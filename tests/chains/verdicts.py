@@ -14,10 +14,12 @@ FAULTS = {  # verdicts of matrix.txt in the words of the router (tls/credential.
 
 
 class Row:
-    """One chain. verdicts and may_end (the handshake) by role."""
+    """One chain. verdicts and may_end (the handshake) by role; openssl: the roles in which it disagrees, and why."""
 
     def __init__(self, line):
-        self.name, server, client, self.domain, match, *_ = line.split()
+        self.name, server, client, self.domain, match, differs, *why = line.split(maxsplit=6)
+        self.openssl = [role for role, letter in zip(ROLES, "SC") if letter in differs]
+        self.why = "".join(why)
         words = dict(zip(ROLES, (server, client)))
         self.verdicts = {role: word.rstrip("!") for role, word in words.items()}
         self.may_end = {role: word.endswith("!") for role, word in words.items()}
@@ -26,6 +28,10 @@ class Row:
             self.domain = "peer.example"
         # An underscore is no part of a domain by IDNA2008, so no address has such a one (RFC 7622 s3.2).
         self.is_domain = "_" not in self.domain
+
+    def is_name(self):
+        """Rather than an address."""
+        return not self.domain.replace(".", "").isdigit()
 
     def is_accepted(self, role):
         return self.verdicts[role] == "valid" and self.is_theirs
@@ -53,6 +59,22 @@ class Row:
 def lines(name):
     text = (HERE / name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+class Demand:
+    """What the specifications demand for a chain, by role: "+", "-" or "~"."""
+
+    def __init__(self, line):
+        head, self.oddity, self.section, self.remark = (field.strip() for field in line.split("|"))
+        self.name, signs = head.split()
+        self.signs = dict(zip(ROLES, signs, strict=True))
+
+
+def demands():
+    """By chain: as many as there are rows."""
+    made = {demand.name: demand for demand in map(Demand, lines("demands.txt"))}
+    assert list(made) == [row.name for row in rows()], "matrix.txt and demands.txt have other chains, or another order"
+    return made
 
 
 def rows():

@@ -114,7 +114,7 @@ class Speech:
         if element.tag == tag:
             return element
         if element.tag == f"{{{wire.SASL}}}failure":
-            raise Over("sasl:" + wire.condition(element))
+            raise Over("sasl:" + wire.condition(element), element.findtext(f"{{{wire.SASL}}}text"))
         raise Over(f"unexpected {element.tag}")
 
     def hear_features(self):
@@ -267,11 +267,11 @@ class Envoy:
         speech.expect(f"{{{SERVER}}}message")
         return "external"
 
-    def word_for(self, chain):
+    def word_for(self, chain, wait=None):
         """What became of the stream that the chain's local domain opened, and forgets it; "silence" when none came."""
         name = local_domain(chain, self.suffix)
         with self.news:
-            self.news.wait_for(lambda: name in self.heard, self.wait)
+            self.news.wait_for(lambda: name in self.heard, wait or self.wait)
             return self.heard.pop(name, "silence")
 
     def close(self):

@@ -157,3 +157,16 @@ def test_chain__of_who_is_dialled__has_its_outcome(matrix, policy):
     assert words.count("external") > 60
     matrix.clients.clear()
     matrix.bed.settle()
+
+
+def test_page__of_the_field__says_of_sluice_what_is_so():
+    """docs/CERTIFICATES.md is remade by hand: it may lack a new chain, but says nothing of Sluice that is not so."""
+    assert set(verdicts.demands()) == {row.name for row in verdicts.rows()}
+    text = (bed_module.ROOT / "docs" / "CERTIFICATES.md").read_text(encoding="utf-8").partition("## Sluice against")[0]
+    said = dict(re.findall(r"^\| `(\w+)` \|(?:[^|]*\|){3} ([^|]*) \|", text, re.M))
+    known = {row.name: row for row in ROWS if row.is_domain and row.is_name()}
+    assert len(said) > 140
+    for name, cell in said.items():
+        if name in known:
+            expected = " ".join("yes" if known[name].is_accepted(role) else "no" for role in verdicts.ROLES)
+            assert cell.replace("*", "") == expected, name
