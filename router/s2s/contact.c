@@ -113,7 +113,8 @@ static void give_up(struct contact *contact)
         return;
     }
     if (check) {
-        dialback_checked(shard, check, DIALBACK_UNREACHABLE);
+        dialback_checked(shard, check,
+                         error == ERROR_REMOTE_SERVER_NOT_FOUND ? DIALBACK_NOT_FOUND : DIALBACK_UNREACHABLE);
         return;
     }
     pair->contact = NULL;
@@ -327,6 +328,12 @@ struct pair *contact_won(struct contact *contact, struct stream *stream)
     contact->stream = NULL; /* contact_cancel() of remote_ready() leaves it alone */
     remote_ready(pair, stream);
     return pair;
+}
+
+void contact_denied(struct s2s *s2s, enum stanza_error error)
+{
+    if (s2s->contact)
+        s2s->contact->error = error;
 }
 
 void contact_lost(struct contact *contact, struct stream *stream)

@@ -11,6 +11,7 @@
  * Bounds:  s2s.dial_timeout for each address; s2s.timeout for all addresses of a check; 4096 contacts on a shard.
  * Thread:  the shard's.
  */
+#include "router/route/reply.h"
 #include "router/s2s/dialback.h"
 
 struct io_conn;
@@ -47,6 +48,8 @@ struct trial *contact_trial(const struct contact *contact);
 /* The trial's stream was let in. */
 void contact_passed(struct contact *contact);
 
+/* What to answer if no other candidate lets us in: the one behind that stream said why. */
+void contact_denied(struct s2s *s2s, enum stanza_error error);
 /* The stream it opened: was let in; ends before that. */
 struct pair *contact_won(struct contact *contact, struct stream *stream);
 void contact_lost(struct contact *contact, struct stream *stream);

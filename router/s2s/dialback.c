@@ -10,6 +10,7 @@
 #include "router/s2s/remote.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/stream.h"
+#include "router/stream/throttle.h"
 #include "tls/digest.h"
 
 #include <stdlib.h>
@@ -92,6 +93,18 @@ static bool message_read(const struct xml_stanza *stanza, struct message *messag
            message->key.size <= sizeof message->key_room;
 }
 
+/* Whoever asks and does not read is not read either; a stranger has no claim to wait. */
+static void said(struct stream *stream)
+{
+    stream_touch(stream);
+    if (stream->out.size <= stream->shard->policy->config->limits_queue_soft)
+        return;
+    if (stream->state == STREAM_BOUND)
+        throttle_sender(stream, stream_ref(stream));
+    else
+        stream_close(stream, STREAM_RESOURCE_CONSTRAINT_ERROR, "answers are not read");
+}
+
 static void say(struct s2s *s2s, const char *name, struct span from, struct span to, struct span id, const char *type,
                 struct span key)
 {
@@ -107,7 +120,7 @@ static void say(struct s2s *s2s, const char *name, struct span from, struct span
     if (key.size)
         xml_write_text(&w, key);
     xml_close(&w);
-    stream_touch(stream);
+    said(stream);
 }
 
 /* XEP-0220 s2.4.2: not a stream error, since other pairs may be on the stream. */
@@ -127,7 +140,7 @@ static void say_error(struct s2s *s2s, const char *name, const struct message *m
     xml_empty(&w, condition, "urn:ietf:params:xml:ns:xmpp-stanzas");
     xml_close(&w);
     xml_close(&w);
-    stream_touch(stream);
+    said(stream);
 }
 
 /* ------------------------------------------------------------------------------------------------ authoritative */
@@ -188,8 +201,7 @@ static void take_key(struct s2s *s2s, const struct message *message)
         say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }
-    if (policy_has_domain(policy, message->theirs) || !s2s_is_secure_enough(stream) ||
-        !trust_may_dialback(policy->config, message->theirs)) {
+    if (policy_has_domain(policy, message->theirs) || !trust_may_dialback(policy->config, message->theirs)) {
         say_error(s2s, "db:result", message, "auth", "not-authorized");
         return;
     }
@@ -219,23 +231,42 @@ static bool is_same_stream(const struct stream *stream, const struct dialback_ch
            strcmp(stream->nego->stream_id, check->stream_id) == 0;
 }
 
+/* s2.5. Of its conditions <remote-connection-failed/> is none that RFC 6120 defines, as the same section asks for: a
+ * server that cannot be connected to is a timeout. */
+static void tell_error(struct s2s *s2s, const struct dialback_check *check, enum dialback_result result)
+{
+    struct message message = {.theirs = check->theirs, .ours = check->ours, .id = SPAN("")};
+    switch (result) {
+    case DIALBACK_VALID: /* and yet there is no room for it */
+        say_error(s2s, "db:result", &message, "wait", "resource-constraint");
+        break;
+    case DIALBACK_INVALID:
+        say_error(s2s, "db:result", &message, "auth", "forbidden");
+        break;
+    case DIALBACK_UNREACHABLE:
+        say_error(s2s, "db:result", &message, "wait", "remote-server-timeout");
+        break;
+    case DIALBACK_NOT_FOUND:
+        say_error(s2s, "db:result", &message, "cancel", "remote-server-not-found");
+        break;
+    }
+}
+
 static void tell_result(struct s2s *s2s, const struct dialback_check *check, enum dialback_result result,
                         enum proof proof)
 {
     struct stream *stream = &s2s->stream;
-    struct message message = {.theirs = check->theirs, .ours = check->ours, .id = SPAN("")};
     bool is_proven = result == DIALBACK_VALID && s2s_prove(s2s, check->theirs, check->ours, proof);
-    if (is_proven && s2s->is_ready)
-        say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "valid", SPAN(""));
-    else if (is_proven) /* told when it is settled that the stream stays: dialback_grant() */
+    if (is_proven && s2s->is_ready) {
+        dialback_grant(s2s, check->theirs, check->ours);
+    } else if (is_proven) { /* told when it is settled that the stream stays: dialback_grant() */
         nego_event(stream, EV_SUCCESS, NULL);
-    else if (result == DIALBACK_INVALID)
+    } else if (result == DIALBACK_INVALID && !s2s->names) { /* s2.2.1: the first pair is bogus */
         say(s2s, "db:result", check->ours, check->theirs, SPAN(""), "invalid", SPAN(""));
-    else
-        say_error(s2s, "db:result", &message, "wait",
-                  result == DIALBACK_VALID ? "resource-constraint" : "remote-server-timeout");
-    if (result == DIALBACK_INVALID && !s2s->names) /* s2.2.1: the first pair is bogus */
         stream_close(stream, STREAM_NO_ERROR, NULL);
+    } else { /* the other pairs stay: "invalid" would end them too */
+        tell_error(s2s, check, result);
+    }
 }
 
 void dialback_checked(struct shard *shard, struct dialback_check *check, enum dialback_result result)
@@ -280,11 +311,20 @@ static bool is_about_us(const struct s2s *s2s, const struct message *message)
            span_equal(message->ours, s2s->stream.nego->domain);
 }
 
-static enum dialback_result result_of(struct span type)
+/* s2.5: whoever answers <item-not-found/> is not the domain's server. */
+static bool is_not_found(const struct xml_stanza *stanza)
+{
+    uint32_t error = xml_child_named(stanza, 0, NS_SERVER, "error");
+    return error != XML_NOWHERE && xml_child_named(stanza, error, NS_STANZA_ERRORS, "item-not-found") != XML_NOWHERE;
+}
+
+static enum dialback_result result_of(const struct xml_stanza *stanza, struct span type)
 {
     if (span_is(type, "valid"))
         return DIALBACK_VALID;
-    return span_is(type, "invalid") ? DIALBACK_INVALID : DIALBACK_UNREACHABLE;
+    if (span_is(type, "invalid"))
+        return DIALBACK_INVALID;
+    return is_not_found(stanza) ? DIALBACK_NOT_FOUND : DIALBACK_UNREACHABLE;
 }
 
 enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
@@ -302,6 +342,10 @@ enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
     }
     if (is_result)
         message.id = SPAN(""); /* s6.1: a result has none, and its answer gets none */
+    if (!message.type.size && !s2s_is_secure_enough(stream)) {
+        say_error(s2s, is_result ? "db:result" : "db:verify", &message, "modify", "policy-violation");
+        return EV_NONE;
+    }
     if (!message.type.size) {
         if (is_verify)
             answer_verify(s2s, &message);
@@ -316,10 +360,12 @@ enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
         return EV_CLOSED;
     }
     if (is_verify) {
-        contact_verified(s2s, message.id, result_of(message.type));
+        contact_verified(s2s, message.id, result_of(stanza, message.type));
         return stream->state == STREAM_CLOSING ? EV_CLOSED : EV_NONE;
     }
-    if (span_is(message.type, "invalid"))
+    if (span_is(message.type, "invalid")) {
         s2s_fails(s2s, COUNTER_S2S_FAILED_DIALBACK_INVALID);
+        contact_denied(s2s, ERROR_INTERNAL_SERVER_ERROR); /* s2.1.1 */
+    }
     return span_is(message.type, "valid") ? EV_SUCCESS : EV_FAILURE;
 }

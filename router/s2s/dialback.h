@@ -43,7 +43,12 @@ struct dialback_check {
     bool is_by_dane; /* TLSA records vouch for the server that was asked */
 };
 
-enum dialback_result { DIALBACK_VALID, DIALBACK_INVALID, DIALBACK_UNREACHABLE };
+enum dialback_result {
+    DIALBACK_VALID,
+    DIALBACK_INVALID,
+    DIALBACK_UNREACHABLE, /* nobody was reached, or no word came */
+    DIALBACK_NOT_FOUND,   /* the domain has no server, or who should be its server says that it is not */
+};
 
 /* out, of a contact for a check: asks the authoritative server. */
 void dialback_verify(struct s2s *s2s, const struct dialback_check *check);

@@ -174,6 +174,9 @@ void s2s_take_error(struct s2s *s2s, const struct xml_stanza *error)
               log_quoted(name).text);
     if (s2s->contact)
         trial_say(contact_trial(s2s->contact), "their-error", false, "%.*s", SPAN_ARG(name));
+    /* XEP-0220 s2.5: to whom sent the key that is being checked. */
+    if (span_is(name, "host-unknown") && s2s->contact && contact_check(s2s->contact))
+        contact_denied(s2s, ERROR_REMOTE_SERVER_NOT_FOUND);
     /* Their stream is on its way to us: it will carry what waits. */
     if (span_is(name, "conflict") && s2s->contact && !contact_check(s2s->contact))
         contact_yield(s2s->contact);

@@ -250,7 +250,7 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
     {STREAM_TLS, EV_TLS_READY, NULL, forget_plain, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_BIDI, may_bidi, take_bidi, STREAM_OPEN, "XEP-0288 2.2"},
-    {STREAM_OPEN, EV_DIALBACK, may_dialback, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
+    {STREAM_OPEN, EV_DIALBACK, NULL, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
     {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},
     {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_OPEN, "RFC6120 6.4.2, XEP-0178 3"},
     {STREAM_OPEN, EV_VERIFIED, restarts_here, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},

@@ -191,7 +191,7 @@ static void see_question(struct hostile *bed, unsigned number, struct span tag, 
 static void see_dialback(struct hostile *bed, unsigned number, struct span tag, struct span rest)
 {
     bool is_result = tag.size > 10 && memcmp(tag.ptr, "<db:result", 10) == 0;
-    if (bed->requires_tls && !bed->lines[number].is_secure)
+    if (bed->requires_tls && !bed->lines[number].is_secure && !has(tag, " type='error'"))
         wrong("dialback in plain text", number, tag);
     if (attribute(tag, "type").ptr)
         see_verdict(bed, number, tag, is_result);

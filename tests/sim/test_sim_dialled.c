@@ -125,7 +125,8 @@ static void verdict__invalid_or_error__closed_and_told(void **state)
         say(&scene, peer, verdicts[i]);
         assert_true(has(peer, "</stream:stream>"));
         assert_false(has(peer, "<message"));
-        assert_string_equal(scene.error, "remote-server-timeout");
+        /* XEP-0220 s2.1.1 */
+        assert_string_equal(scene.error, i ? "remote-server-timeout" : "internal-server-error");
         peer_free(peer);
         scene_close(&scene);
     }

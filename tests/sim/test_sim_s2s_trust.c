@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is trusted, and by whose word: dialback and certificates where they meet, and the forms of names. */
+#include "router/stream/stream.h"
 #include "tests/sim/actor.h"
 #include "tests/sim/caller.h"
 
@@ -263,6 +264,216 @@ static void forms__of_a_proven_domain__heard_as_it(void **state)
     stage_close(&stage);
 }
 
+/* ------------------------------------------------------------------------------------------------ errors, s2.5 */
+
+#define CONDITION(name) "<error type='cancel'><" name " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+
+/* An answer to what the judge was asked, of type error with that inside. */
+static void judge_errs(struct stage *stage, const struct judge *judge, const char *inside)
+{
+    char text[500];
+    snprintf(text, sizeof text, "<db:verify from='example.net' to='example.com' id='%s' type='error'>%s</db:verify>",
+             judge->id, inside);
+    say(stage, judge->peer, text);
+}
+
+/* What came of asking is told in the terms of XEP-0220 s2.5, and other pairs can still be proven on the stream. */
+static void check__that_fails__the_condition_of_the_specification(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *theirs, *says, *errs; /* says: instead of an answer; both NULL: nobody is there */
+        const char *condition;
+    } cases[] = {
+        {"nowhere.example", NULL, NULL, "<error type='cancel'><remote-server-not-found"},
+        {"refusing.example", NULL, NULL, "<error type='wait'><remote-server-timeout"},
+        {"example.net", "</stream:stream>", NULL, "<error type='wait'><remote-server-timeout"},
+        {"example.net", "<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+         NULL, "<error type='cancel'><remote-server-not-found"},
+        {"example.net", NULL, CONDITION("item-not-found"), "<error type='cancel'><remote-server-not-found"},
+        {"example.net", NULL, CONDITION("gone"), "<error type='wait'><remote-server-timeout"},
+        {"example.net", NULL, "", "<error type='wait'><remote-server-timeout"},
+    };
+    static const char *const refusing[] = {"s2s.enabled=true", "s2s.tls_required=false",
+                                           ROUTES " refusing.example=127.0.0.3:7000", "rig.domain=example.com", NULL};
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stage stage;
+        struct judge judge;
+        char text[500];
+        stage_open(&stage, 1 + i % 2, refusing);
+        struct peer *peer = stranger(&stage);
+        snprintf(text, sizeof text, "<db:result from='%s' to='example.com'>k</db:result>", cases[i].theirs);
+        say(&stage, peer, text);
+        if (cases[i].says || cases[i].errs) {
+            assert_true(judge_called(&stage, &judge));
+            if (cases[i].says)
+                say(&stage, judge.peer, cases[i].says);
+            else
+                judge_errs(&stage, &judge, cases[i].errs);
+            peer_free(judge.peer);
+        }
+        run(&stage, 100);
+        if (!has(peer, cases[i].condition))
+            fail_msg("case %u: %.*s lacks %s", i, SPAN_ARG(peer_received(peer)), cases[i].condition);
+        assert_false(has(peer, "</stream:stream>"));
+        prove(&stage, peer, "other.example", "example.com");
+        expect_heard(&stage, peer, "a@other.example", "other");
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
+/* s2.2.1: "invalid" ends a stream, so it is said of the first pair alone. */
+static void check__invalid_beside_a_proven_pair__forbidden_and_the_stream_goes_on(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct judge judge;
+    stage_open(&stage, 1, config);
+    struct peer *peer = stranger(&stage);
+    prove(&stage, peer, "example.net", "example.com");
+    say(&stage, peer, "<db:result from='other.example' to='example.com'>k</db:result>");
+    assert_true(judge_called(&stage, &judge));
+    judge_says(&stage, &judge, "other.example", "example.com", "invalid");
+    assert_true(has(peer, "<error type='auth'><forbidden"));
+    assert_false(has(peer, "'invalid'"));
+    expect_heard(&stage, peer, "a@example.net", "still");
+    say(&stage, peer, "<message from='a@other.example' to='user0@example.com/orchard'><body>x</body></message>");
+    assert_string_equal(stage.last, "still");
+    assert_true(has(peer, "<invalid-from"));
+    peer_free(judge.peer);
+    peer_free(peer);
+    stage_close(&stage);
+}
+
+/* Where TLS is required, or a certificate, a key is answered with the reason; that is no end of the stream. */
+static void key__against_the_policy__an_error_and_no_end(void **state)
+{
+    (void)state;
+    static char certificate[600];
+    snprintf(certificate, sizeof certificate, "rig.certificate=%s/a", getenv("SL_TEST_CERTS"));
+    const char *const secure[] = {"s2s.enabled=true", ROUTES, certificate, NULL};
+    const char *const pkix[] = {PLAIN, "rig.domain=example.com", "s2s.policy=pkix", NULL};
+    const char *const *const configs[] = {secure, pkix};
+    static const char *const conditions[] = {"<error type='modify'><policy-violation",
+                                             "<error type='auth'><not-authorized"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct stage stage;
+        stage_open(&stage, 1, configs[i]);
+        struct peer *peer = stranger(&stage);
+        say(&stage, peer, "<db:result from='example.net' to='example.com'>k</db:result>");
+        assert_true(has(peer, conditions[i]));
+        assert_false(has(peer, "</stream:stream>"));
+        assert_null(world_accept(stage.rig->world));
+        say(&stage, peer, "<db:verify from='example.net' to='example.com' id='1'>k</db:verify>");
+        assert_true(
+            has(peer, i ? "type='invalid'" : "<db:verify from='example.com' to='example.net' id='1' type='error'>"));
+        say(&stage, peer, "<message from='a@example.net' to='user0@example.com/orchard'><body>x</body></message>");
+        assert_true(has(peer, "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'"));
+        assert_int_equal(stage.heard, 0);
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ multiplexing */
+
+/* Several pairs on one stream, with and without <bidi/>: all are heard. With it the first is spoken to there; for any
+ * other the router opens a stream of its own, and uses no stream that was opened for another pair. */
+static void pairs__many_on_one_stream__heard_and_the_first_is_spoken_to(void **state)
+{
+    (void)state;
+    for (unsigned is_bidi = 0; is_bidi < 2; is_bidi++) {
+        struct stage stage;
+        stage_open(&stage, 1, config);
+        struct peer *peer = stranger(&stage);
+        if (is_bidi)
+            say(&stage, peer, "<bidi xmlns='urn:xmpp:bidi'/>");
+        prove(&stage, peer, "example.net", "example.com");
+        prove(&stage, peer, "other.example", "example.com");
+        prove(&stage, peer, "example.net", "example.org");
+        prove(&stage, peer, IDN, "example.com");
+        expect_heard(&stage, peer, "a@example.net", "one");
+        expect_heard(&stage, peer, "a@other.example", "two");
+        expect_heard(&stage, peer, "a@" IDN, "three");
+        actor_send(&stage.romeo, "<message to='a@example.net' id='1'><body>back one</body></message>");
+        actor_send(&stage.romeo, "<message to='a@other.example' id='2'><body>back two</body></message>");
+        run(&stage, 50);
+        assert_int_equal(has(peer, "back one"), is_bidi);
+        assert_false(has(peer, "back two"));
+        for (unsigned i = is_bidi; i < 2; i++) {
+            struct peer *dialled = world_accept(stage.rig->world);
+            assert_non_null(dialled);
+            peer_free(dialled);
+        }
+        assert_null(world_accept(stage.rig->world));
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
+/* s2.1.2, s2.2.2: a question about our key may come on any stream, proven or not, of either direction. */
+static void verify__on_any_stream__answered(void **state)
+{
+    (void)state;
+    struct stage stage;
+    char question[400], key[65];
+    stage_open(&stage, 1, config);
+    actor_send(&stage.romeo, "<message to='a@example.net' id='1'><body>x</body></message>");
+    run(&stage, 50);
+    struct peer *dialled = world_accept(stage.rig->world), *peer = stranger(&stage), *fresh = stranger(&stage);
+    assert_non_null(dialled);
+    say(&stage, dialled,
+        "<stream:stream" NS " version='1.0' id='ours'><stream:features><bidi xmlns='urn:xmpp:features:bidi'/>"
+        "</stream:features>");
+    struct span got = peer_received(dialled);
+    const char *start = memmem(got.ptr, got.size, "to='example.net'>", 17);
+    assert_non_null(start);
+    snprintf(key, sizeof key, "%.64s", start + 17);
+    prove(&stage, peer, "other.example", "example.com");
+    snprintf(question, sizeof question, "<db:verify from='example.net' to='example.com' id='ours'>%s</db:verify>", key);
+    struct peer *const all[] = {dialled, peer, fresh};
+    for (unsigned i = 0; i < 3; i++) {
+        say(&stage, all[i], question);
+        assert_true(has(all[i], "<db:verify from='example.com' to='example.net' id='ours' type='valid'/>"));
+    }
+    /* XEP-0288 s2.2: they may ask to be let in on the stream that we opened, and are told that this is not done here:
+     * the id that such a key would be made of is of their own choice. */
+    say(&stage, dialled, "<db:result from='example.net' to='example.com' type='valid'/>");
+    say(&stage, dialled, "<db:result from='other.example' to='example.com'>k</db:result>");
+    assert_true(has(dialled, "<feature-not-implemented"));
+    assert_false(has(dialled, "</stream:stream>"));
+    for (unsigned i = 0; i < 3; i++)
+        peer_free(all[i]);
+    stage_close(&stage);
+}
+
+/* Who asks and does not read is not read, so what is to be said to it has a bound. */
+static void answers__that_are_not_read__bounded(void **state)
+{
+    (void)state;
+    for (unsigned is_proven = 0; is_proven < 2; is_proven++) {
+        struct stage stage;
+        stage_open(&stage, 1, config);
+        struct peer *peer = stranger(&stage);
+        if (is_proven)
+            prove(&stage, peer, "example.net", "example.com");
+        peer_take(peer, peer_received(peer).size);
+        peer_set_window(peer, 0);
+        size_t most = 0;
+        for (unsigned i = 0; i < 20000; i++) {
+            peer_send(peer, SPAN("<db:verify from='example.net' to='example.com' id='1'>k</db:verify>"));
+            if (i % 100 == 0)
+                world_settle(stage.rig->world, 1000);
+            for (const struct stream *stream = stage.rig->shards[0].streams; stream; stream = stream->next)
+                most = stream->out.size > most ? stream->out.size : most;
+        }
+        assert_true(most < 2 * stage.rig->policy->config->limits_queue_soft);
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ TLS in between */
 
 static const char *const *tls_config(void)
@@ -333,6 +544,12 @@ int main(void)
         cmocka_unit_test(judge__about_another_pair_or_stream__proves_nothing),
         cmocka_unit_test(pairs__of_one_stream__not_mixed),
         cmocka_unit_test(forms__of_a_proven_domain__heard_as_it),
+        cmocka_unit_test(check__that_fails__the_condition_of_the_specification),
+        cmocka_unit_test(check__invalid_beside_a_proven_pair__forbidden_and_the_stream_goes_on),
+        cmocka_unit_test(key__against_the_policy__an_error_and_no_end),
+        cmocka_unit_test(pairs__many_on_one_stream__heard_and_the_first_is_spoken_to),
+        cmocka_unit_test(verify__on_any_stream__answered),
+        cmocka_unit_test(answers__that_are_not_read__bounded),
         cmocka_unit_test(plain_text__key_and_bidi_before_starttls__forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
