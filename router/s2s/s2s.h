@@ -39,6 +39,7 @@ struct s2s {
     bool is_out : 1;
     bool is_bidi : 1;    /* asked for and granted */
     bool may_bidi : 1;   /* in: asked for; out: offered */
+    bool is_mutual : 1;  /* out: may_bidi is by EXTERNAL alone (s2s.mutual) */
     bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
     bool is_counted : 1; /* in the gauges */
     bool hears_late : 1; /* closed by us in order: border_late() */

@@ -155,6 +155,15 @@ static bool authzid_is_from(const struct stream *stream, struct span authzid)
            span_equal(span_of(prepared, size), span_str(stream->nego->from));
 }
 
+/* draft-ietf-xmpp-rfc3920bis; historical, and only where s2s.mutual says so: then it is as if <bidi/> had been said. */
+static bool is_mutual(const struct stream *stream, const struct xml_stanza *stanza)
+{
+    char room[8];
+    const struct xml_attribute *attribute = xml_attribute(stanza, 0, NS_NONE, "mutual");
+    struct span mutual = attribute ? xml_value(stanza, attribute, room, sizeof room) : SPAN_NONE;
+    return stream->shard->policy->config->s2s_mutual && (span_is(mutual, "true") || span_is(mutual, "1"));
+}
+
 static enum nego_event take_external(struct stream *stream, const struct xml_stanza *stanza)
 {
     char room[16], message[SASL_MESSAGE_MAX];
@@ -170,6 +179,7 @@ static enum nego_event take_external(struct stream *stream, const struct xml_sta
         return sasl_fail(stream, SASL_INVALID_AUTHZID);
     if (!s2s_prove(s2s_of(stream), span_str(stream->nego->from), stream->nego->domain, PROOF_PKIX))
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+    s2s_of(stream)->may_bidi |= is_mutual(stream, stanza);
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_empty(&w, "success", "urn:ietf:params:xml:ns:xmpp-sasl");
     stream_touch(stream);

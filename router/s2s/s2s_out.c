@@ -171,6 +171,16 @@ static void ask_bidi(struct stream *stream)
     s2s->may_bidi = true;
 }
 
+/* The other way to ask for both directions, where <bidi/> is not offered: see s2s.mutual. */
+static void ask_mutual(struct stream *stream, struct xml_writer *w)
+{
+    struct s2s *s2s = s2s_of(stream);
+    if (s2s->may_bidi || trial_of(s2s) || !stream->shard->policy->config->s2s_mutual)
+        return;
+    xml_write_attribute(w, "mutual", SPAN("true"));
+    s2s->may_bidi = s2s->is_mutual = true;
+}
+
 static enum nego_event ask_external(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
@@ -182,6 +192,7 @@ static enum nego_event ask_external(struct stream *stream, const struct xml_stan
     xml_open(&w, "auth");
     xml_namespace(&w, "urn:ietf:params:xml:ns:xmpp-sasl");
     xml_write_attribute(&w, "mechanism", SPAN("EXTERNAL"));
+    ask_mutual(stream, &w);
     xml_write_text(&w, span_of(text, base64_encode(ours, text)));
     xml_close(&w);
     stream_touch(stream);
@@ -199,6 +210,8 @@ static enum nego_event restart(struct stream *stream, const struct xml_stanza *s
 static enum nego_event ask_dialback(struct stream *stream, const struct xml_stanza *stanza)
 {
     (void)stanza;
+    if (s2s_of(stream)->is_mutual) /* with EXTERNAL, which has failed */
+        s2s_of(stream)->may_bidi = s2s_of(stream)->is_mutual = false;
     ask_bidi(stream);
     trial_say(trial_of(s2s_of(stream)), "authenticate", true, "dialback");
     enum proof proof = proof_of(stream);

@@ -204,6 +204,8 @@ static void secure_init(struct secure *secure, const char *home_certificate, con
                           policy,
                           "s2s.routes=a.example=127.0.0.1:5269",
                           NULL};
+    memset(secure->home, 0, sizeof secure->home);
+    memset(secure->away, 0, sizeof secure->away);
     memcpy(secure->home, home, sizeof home);
     memcpy(secure->away, away, sizeof away);
 }
@@ -218,6 +220,21 @@ static void certificates__of_both__one_connection_by_external(void **state)
     both_ways(secure.home, secure.away, 3, 1);
     secure_init(&secure, "a", "s2s.policy=pkix", "s2s.routes=b.example=127.0.0.2:5270/tls");
     both_ways(secure.home, secure.away, 2, 1);
+}
+
+/* s2s.mutual, which stands for <bidi/> where both certificates are valid: one connection if both sides have it; if one
+ * does not know it nothing is lost, and each has a connection of its own. */
+static void mutual__of_both__one_connection(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct secure secure;
+        secure_init(&secure, "a", "s2s.policy=pkix", "s2s.routes=b.example=127.0.0.2:5269");
+        secure.home[6] = secure.away[5] = "s2s.bidi=false";
+        secure.home[7] = i & 1 ? "s2s.mutual=true" : "s2s.mutual=false";
+        secure.away[6] = i & 2 ? "s2s.mutual=true" : "s2s.mutual=false";
+        both_ways(secure.home, secure.away, 1 + i % 2, i == 3 ? 1 : 2);
+    }
 }
 
 /* Holds 6120:5.4.3.1/4 6120:5.4.3.1/5 6120:13.7.2/1 6120:13.7.2/3 6120:13.9.5/2 6120:10.4.3/3. */
@@ -578,6 +595,7 @@ int main(void)
         cmocka_unit_test(bidi__message_and_answer__one_connection),
         cmocka_unit_test(both_dial_at_once__bidi__one_stream_stays_and_nothing_is_lost),
         cmocka_unit_test(certificates__of_both__one_connection_by_external),
+        cmocka_unit_test(mutual__of_both__one_connection),
         cmocka_unit_test(certificates__that_do_not_fit__are_worth_nothing),
         cmocka_unit_test(unreachable__unknown__not_found_at_once),
         cmocka_unit_test(unreachable__refused__timeout_at_once),
