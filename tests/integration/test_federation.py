@@ -169,6 +169,30 @@ def test_two_people__of_two_servers__talk(field, server, method, way):
     assert bed_module.wait_until(lambda: len(field.connections(peer) - before) == count), field.connections(peer) - before
 
 
+@pytest.mark.parametrize("server", ["prosody", "ejabberd"])
+def test_two_domains_of_one_server__speak_to_one_of_ours__on_however_many_streams(field, server):
+    """XEP-0220 s2.6: whether the other side multiplexes or not, by certificate or by dialback, each of its domains is
+    heard and answered. The pairs are those of no other test."""
+    peer = field.peer(server)
+    here, there = domain("sluice", "external", "out"), [domain(server, method, "in") for method in ("external", "dialback")]
+    before = field.connections(peer)
+
+    async def steps():
+        ours = await log_in(field, field.ours, here)
+        theirs = [await log_in(field, peer, name) for name in there]
+        for person in theirs:
+            person.send_message(mto=ours.boundjid.full, mbody=f"from {person.boundjid.domain}", mtype="chat")
+            assert (await next_of(ours.inbox, person.boundjid.bare))["body"] == f"from {person.boundjid.domain}"
+            ours.send_message(mto=person.boundjid.full, mbody=f"to {person.boundjid.domain}", mtype="chat")
+            assert (await next_of(person.inbox, ours.boundjid.bare))["body"] == f"to {person.boundjid.domain}"
+        for person in (ours, *theirs):
+            await person.log_out()
+    run(steps())
+    print(f"{server}: {len(field.connections(peer) - before)} connections for two pairs")
+    for name in there:
+        assert field.log_line("s2s.in", **{"from": name, "to": here})
+
+
 def expected(server, method, way):
     """The streams that are left, as the router's log calls them, and whether <bidi/> was asked for on each."""
     if server == "ejabberd" or method == "oneway":
