@@ -48,11 +48,11 @@ const char *mechanism_name(unsigned number)
     return mechanisms[number].name;
 }
 
-static bool is_configured(const struct stream *stream, const char *name)
+bool mechanism_is_configured(const struct stream *stream, const struct mechanism *mechanism)
 {
     const struct config *config = stream->shard->policy->config;
     for (unsigned i = 0; i < config->sasl_mechanisms.count; i++)
-        if (strcmp(config->sasl_mechanisms.items[i], name) == 0)
+        if (strcmp(config->sasl_mechanisms.items[i], mechanism->name) == 0)
             return true;
     return false;
 }
@@ -110,13 +110,13 @@ bool mechanism_is_offered(const struct stream *stream, const struct mechanism *m
     case MECHANISM_ANONYMOUS:
         return stream->shard->policy->config->sasl_anonymous;
     case MECHANISM_PLAIN:
-        return stream->tls && is_configured(stream, mechanism->name);
+        return stream->tls && mechanism_is_configured(stream, mechanism);
     case MECHANISM_EXTERNAL:
-        return is_configured(stream, mechanism->name) && may_external(stream);
+        return mechanism_is_configured(stream, mechanism) && may_external(stream);
     case MECHANISM_SCRAM:
         break;
     }
-    return (!mechanism->is_plus || has_binding(stream)) && is_configured(stream, mechanism->name);
+    return (!mechanism->is_plus || has_binding(stream)) && mechanism_is_configured(stream, mechanism);
 }
 
 bool mechanism_needs_tls(const struct stream *stream, const struct mechanism *mechanism)
@@ -127,7 +127,7 @@ bool mechanism_needs_tls(const struct stream *stream, const struct mechanism *me
     if (mechanism->kind == MECHANISM_ANONYMOUS)
         return config->sasl_anonymous;
     bool is_possible = mechanism->kind != MECHANISM_EXTERNAL || config->tls_client_certificates;
-    return is_possible && is_configured(stream, mechanism->name);
+    return is_possible && mechanism_is_configured(stream, mechanism);
 }
 
 bool mechanism_is_still_offered(const struct stream *stream)

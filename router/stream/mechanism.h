@@ -30,6 +30,8 @@ const struct mechanism *mechanism_find(struct span name);
 unsigned mechanism_number(const struct mechanism *mechanism);
 const char *mechanism_name(unsigned number);
 
+/* Named in sasl.mechanisms. */
+bool mechanism_is_configured(const struct stream *stream, const struct mechanism *mechanism);
 bool mechanism_is_offered(const struct stream *stream, const struct mechanism *mechanism);
 /* One that this router has, but weaker than it accepts for the stream's domain (RFC 6120 s6.5.9). */
 bool mechanism_is_too_weak(const struct stream *stream, const struct mechanism *mechanism);

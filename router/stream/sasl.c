@@ -233,7 +233,7 @@ static const struct mechanism *requested(const struct stream *stream, const stru
         *error = SASL_MECHANISM_TOO_WEAK;
     else if (mechanism && mechanism_needs_tls(stream, mechanism))
         *error = SASL_ENCRYPTION_REQUIRED;
-    else if (mechanism && mechanism->kind == MECHANISM_EXTERNAL)
+    else if (mechanism && mechanism->kind == MECHANISM_EXTERNAL && mechanism_is_configured(stream, mechanism))
         *error = sasl_external_refusal(stream);
     return NULL;
 }
