@@ -260,6 +260,26 @@ static void certificates__that_do_not_fit__are_worth_nothing(void **state)
     }
 }
 
+/* No half-way modes: a valid certificate of another domain is nothing, so the key is asked for all the same; and where
+ * nobody can be asked nobody is let in. Who has the right one needs nobody's word. */
+static void certificate_of_another__key_that_nobody_can_confirm__not_let_in(void **state)
+{
+    (void)state;
+    static const char *const certificates[] = {"a", "c", "idn"};
+    for (unsigned i = 0; i < 3; i++) {
+        struct secure secure;
+        struct stage stage;
+        secure_init(&secure, certificates[i], "s2s.policy=pkix-or-dialback", "s2s.routes=b.example=127.0.0.2:5269");
+        secure.away[4] = NULL; /* the way to a.example */
+        stage_open(&stage, 1, NULL, 1, secure.home, secure.away);
+        actor_send(&stage.romeo, "<message to='user0@b.example/balcony' type='chat' id='1'><body>x</body></message>");
+        run(&stage, 1000);
+        assert_int_equal(stage.juliet_heard.count, i == 0);
+        assert_string_equal(stage.romeo_heard.error, i == 0 ? "" : "remote-server-timeout");
+        stage_close(&stage);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ failures */
 
 static void expect_error(struct stage *stage, const char *condition, uint64_t within_ms)
@@ -597,6 +617,7 @@ int main(void)
         cmocka_unit_test(certificates__of_both__one_connection_by_external),
         cmocka_unit_test(mutual__of_both__one_connection),
         cmocka_unit_test(certificates__that_do_not_fit__are_worth_nothing),
+        cmocka_unit_test(certificate_of_another__key_that_nobody_can_confirm__not_let_in),
         cmocka_unit_test(unreachable__unknown__not_found_at_once),
         cmocka_unit_test(unreachable__refused__timeout_at_once),
         cmocka_unit_test(unreachable__silent__timeout_then_at_once),
