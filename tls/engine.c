@@ -468,25 +468,37 @@ enum engine_status engine_feed(struct engine *engine, struct span wire, struct c
     return status;
 }
 
-/* The next bytes for one record: where they lie when one chunk holds them all, else gathered. The copy of 16 KiB takes
- * less than the three records that it saves. */
-static struct span next_plain(const struct chain *plain, size_t size_max)
+/* The next bytes for one record, from offset bytes behind chunk's first unread one: where they lie when one chunk holds
+ * them all, else gathered. The copy of 16 KiB takes less than the three records that it saves. */
+static struct span next_plain(const struct chunk *chunk, size_t offset, size_t size)
 {
-    struct span front = chain_front(plain);
-    size_t size = plain->size < size_max ? plain->size : size_max;
     if (size > RECORD_PLAIN_MAX)
         size = RECORD_PLAIN_MAX;
-    if (front.size >= size)
-        return span_of(front.ptr, size);
+    while (chunk->end - chunk->start <= offset) {
+        offset -= chunk->end - chunk->start;
+        chunk = chunk->next;
+    }
+    if (chunk->end - chunk->start - offset >= size)
+        return span_of(chunk->bytes + chunk->start + offset, size);
     size_t filled = 0;
-    for (const struct chunk *chunk = plain->head; chunk != NULL && filled < size; chunk = chunk->next) {
-        size_t step = chunk->end - chunk->start;
+    for (; filled < size; chunk = chunk->next, offset = 0) {
+        size_t step = chunk->end - chunk->start - offset;
         if (step > size - filled)
             step = size - filled;
-        memcpy(plain_out + filled, chunk->bytes + chunk->start, step);
+        memcpy(plain_out + filled, chunk->bytes + chunk->start + offset, step);
         filled += step;
     }
     return span_of(plain_out, filled);
+}
+
+/* Bytes written, or -1. */
+static int write_record(struct engine *engine, struct span record, enum engine_status *status)
+{
+    int count = wolfSSL_write(engine->library, record.ptr, (int)record.size);
+    if (count > 0)
+        return count;
+    *status = fail_library(engine, wolfSSL_get_error(engine->library, count));
+    return -1;
 }
 
 enum engine_status engine_write(struct engine *engine, struct chain *plain, size_t size_max, struct chain *wire_out,
@@ -501,14 +513,39 @@ enum engine_status engine_write(struct engine *engine, struct chain *plain, size
     enum engine_status status = engine->phase == PHASE_CLOSED ? ENGINE_CLOSED : ENGINE_OK;
     lend(engine, wire_out, pool);
     while (size_max > 0 && !chain_is_empty(plain)) {
-        struct span record = next_plain(plain, size_max);
-        int count = wolfSSL_write(engine->library, record.ptr, (int)record.size);
-        if (count <= 0) {
-            status = fail_library(engine, wolfSSL_get_error(engine->library, count));
+        size_t size = plain->size < size_max ? plain->size : size_max;
+        int count = write_record(engine, next_plain(plain->head, 0, size), &status);
+        if (count < 0)
             break;
-        }
         chain_consume(plain, pool, (size_t)count);
         size_max -= (size_t)count;
+    }
+    lend(engine, outer_out, outer_pool);
+    return status;
+}
+
+enum engine_status engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
+                                     struct chunk_pool *pool)
+{
+    if (engine->phase == PHASE_FAILED)
+        return ENGINE_FAILED;
+    SL_CHECK(engine_is_ready(engine) && !engine->has_closed);
+    struct chain *outer_out = engine->out;
+    struct chunk_pool *outer_pool = engine->pool;
+    enum engine_status status = engine->phase == PHASE_CLOSED ? ENGINE_CLOSED : ENGINE_OK;
+    const struct chunk *chunk = plain->head;
+    size_t left = plain->size, offset = 0;
+    lend(engine, wire_out, pool);
+    while (left > 0) {
+        int count = write_record(engine, next_plain(chunk, offset, left), &status);
+        if (count < 0)
+            break;
+        left -= (size_t)count;
+        offset += (size_t)count;
+        while (chunk != NULL && offset >= chunk->end - chunk->start) {
+            offset -= chunk->end - chunk->start;
+            chunk = chunk->next;
+        }
     }
     lend(engine, outer_out, outer_pool);
     return status;

@@ -43,6 +43,9 @@ enum engine_status engine_feed(struct engine *engine, struct span wire, struct c
  * engine_close. ENGINE_CLOSED after the peer's close_notify: written all the same. */
 enum engine_status engine_write(struct engine *engine, struct chain *plain, size_t size_max, struct chain *wire_out,
                                 struct chunk_pool *pool);
+/* The same of all of plain, which stays as it is: the caller keeps what it may have to say again. */
+enum engine_status engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
+                                     struct chunk_pool *pool);
 /* close_notify; nothing if the handshake is not over. */
 void engine_close(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool);
 

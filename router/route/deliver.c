@@ -61,7 +61,7 @@ static void hand_over(struct shard *shard, struct stream *stream, struct letter 
     else
         copy_payload(shard, &stream->out, letter);
     stream_touch(stream);
-    shard_count(shard, COUNTER_DELIVERED, 1);
+    shard_count(shard, stream->is_acked ? COUNTER_S2S_WAITING : COUNTER_DELIVERED, 1);
     if (stream->out.size > shard->policy->config->limits_queue_soft) {
         /* Answers of the router itself have no sender to slow down: then it is the recipient who asks too much. */
         throttle_sender(stream, letter->sender.ref ? letter->sender : stream_ref(stream));

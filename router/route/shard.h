@@ -38,6 +38,7 @@ struct shard {
     unsigned handshakes;              /* TLS handshake steps of this turn */
     struct table remotes;             /* struct remote by their domain: router/s2s/remote.h */
     uint32_t pair_count;              /* in them */
+    size_t ack_bytes;                 /* under way to other servers: router/s2s/ack.h */
     struct resolver_client *resolver; /* NULL: no other server is looked for */
     struct s2s *servers;              /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;

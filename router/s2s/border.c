@@ -4,6 +4,7 @@
 #include "router/route/deliver.h"
 #include "router/route/route.h"
 #include "router/route/shard.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/dialback.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
@@ -110,6 +111,11 @@ void border_late(struct stream *stream, const struct xml_stanza *stanza)
     struct s2s *s2s = s2s_of(stream);
     enum stanza_kind kind = stanza_kind_of(stanza, NS_SERVER);
     struct stanza_head head;
+    if (s2s->hears_late && ack_is_hearing(s2s)) {
+        /* XEP-0198 s4: our last <a/> said what we answer for; the rest is still its sender's, and comes again. */
+        ack_late(s2s, stanza);
+        return;
+    }
     if (!s2s->hears_late || kind == STANZA_NONE)
         return;
     enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
@@ -132,8 +138,10 @@ static bool is_answerable(struct stream *stream, const struct xml_stanza *stanza
     *fault = stanza_head_read(stanza, kind, head);
     enum stream_error error = fault_of(s2s_of(stream), head, *fault);
     shard_count(shard, COUNTER_STANZAS_IN, 1);
-    if (error == STREAM_NO_ERROR)
+    if (error == STREAM_NO_ERROR) {
+        ack_heard(s2s_of(stream));
         return true;
+    }
     shard_count(shard, COUNTER_REFUSED, 1);
     stream_close(stream, error, NULL);
     return false;
@@ -146,6 +154,10 @@ void border_element(struct stream *stream, const struct xml_stanza *stanza)
     enum stanza_fault fault;
     if (stanza->elements[0].ns == NS_DIALBACK) {
         (void)dialback_take(s2s_of(stream), stanza);
+        return;
+    }
+    if (stanza->elements[0].ns == NS_SM) {
+        ack_element(s2s_of(stream), stanza);
         return;
     }
     if (xml_is(stanza, 0, NS_STREAM, "error")) {

@@ -2,6 +2,7 @@
 #include "router/s2s/idle.h"
 
 #include "router/route/shard.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/remote.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/silence.h"
@@ -37,7 +38,7 @@ void idle_check(struct stream *stream)
     const struct config *config = stream->shard->policy->config;
     uint64_t now = shard_now_ms(stream->shard), limit = limit_of(s2s), unused = now - s2s->used_ms;
     uint64_t silence = config->timeouts_idle_ms;
-    if (limit && unused >= limit && chain_is_empty(&stream->out)) {
+    if (limit && unused >= limit && chain_is_empty(&stream->out) && ack_is_clear(s2s)) {
         stream_close(stream, STREAM_NO_ERROR, NULL);
         return;
     }
@@ -45,7 +46,8 @@ void idle_check(struct stream *stream)
         return;
     uint64_t silent = now - stream->received_ms, again = silence;
     bool is_silent = silence && silent >= silence;
-    bool asks = is_silent && s2s->is_bidi && s2s->pair && config->timeouts_answer_ms;
+    bool may_ask = ack_is_hearing(s2s) || (s2s->is_bidi && s2s->pair);
+    bool asks = is_silent && may_ask && config->timeouts_answer_ms;
     if (asks)
         again = config->timeouts_answer_ms;
     else if (silence && !is_silent)
@@ -53,7 +55,9 @@ void idle_check(struct stream *stream)
     /* While an answer is due nothing else wakes the stream. */
     uint64_t rest = limit && !asks ? (unused < limit ? limit - unused : 1000) : 0;
     stream_set_deadline(stream, earlier(again, rest));
-    if (asks)
+    if (asks && ack_ask(s2s))
+        stream->received_ms = SILENCE_ASKED;
+    else if (asks)
         silence_ask(stream, pair_local(s2s->pair), pair_remote(s2s->pair));
     else if (is_silent)
         silence_blank(stream);

@@ -76,6 +76,7 @@ static void begin(struct lane *lane, uint64_t now_ms)
     struct shard *shard = race->shard;
     const struct config *config = shard->policy->config;
     race->dial_count++;
+    shard_count(shard, COUNTER_S2S_DIALLED, 1);
     lane->conn = io_dial(shard->io, NULL, &lane->address.head, lane);
     if (!lane->conn) {
         lane->is_spent = true;
@@ -83,7 +84,6 @@ static void begin(struct lane *lane, uint64_t now_ms)
         trial_address(race->trial, "connect", false, &lane->address, "no descriptor or slot is free");
         return;
     }
-    shard_count(shard, COUNTER_S2S_DIALLED, 1);
     lane->due_ms = now_ms + config->s2s_dial_timeout_ms;
     race->last_ms = now_ms;
     race->next_ms = now_ms + config->s2s_attempt_delay_ms;

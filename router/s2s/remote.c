@@ -6,6 +6,7 @@
 #include "router/route/deliver.h"
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
@@ -16,6 +17,9 @@
 
 /* What a pair has learnt (how often it failed) is forgotten when nobody has asked for it so long. */
 #define FORGET_MS 600000u
+
+/* A stanza that makes the other side end the stream would be sent for ever. */
+#define STUCK_MAX 3u
 
 static struct span remote_key(const void *object)
 {
@@ -89,6 +93,8 @@ static void pair_free(struct pair *pair)
 {
     struct shard *shard = pair->shard;
     struct remote *remote = pair->remote;
+    if (pair->unsettled)
+        pair->unsettled->unsettled = NULL;
     wheel_cancel(shard->wheel, &pair->timer);
     chain_clear(&pair->queue, shard->pool);
     struct pair **link = &remote->first;
@@ -107,6 +113,10 @@ void remote_fini(struct shard *shard)
 {
     uint32_t position = 0;
     struct remote *remote;
+    uint64_t lost = counter_read(shard->counters, COUNTER_S2S_WAITING);
+    if (lost)
+        log_event(LOG_WARN, "s2s.unsettled", "shard=%u stanzas=%llu text=\"they may or may not have arrived\"",
+                  shard->index, (unsigned long long)lost);
     while ((remote = table_next(&shard->remotes, &position))) {
         for (struct pair *pair = remote->first, *next; pair; pair = next) {
             next = pair->next;
@@ -158,9 +168,18 @@ bool remote_use_spare(struct pair *pair)
     return true;
 }
 
+/* All that waits goes back to its senders. */
+static void return_waiting(struct pair *pair)
+{
+    struct chain waiting = pair->queue;
+    pair->queue = (struct chain){0};
+    pair->queued = 0;
+    unsent_return(pair->shard, &waiting, NS_SERVER, COUNTER_S2S_WAITING, pair->error);
+    chain_clear(&waiting, pair->shard->pool);
+}
+
 void remote_failed(struct pair *pair, enum stanza_error error)
 {
-    struct shard *shard = pair->shard;
     if (remote_use_spare(pair))
         return;
     if (pair->failures < UINT8_MAX)
@@ -171,10 +190,7 @@ void remote_failed(struct pair *pair, enum stanza_error error)
     pair_timer(pair, ms);
     log_event(LOG_INFO, "s2s.failed", "from=%s to=%s failures=%u rest_ms=%llu", log_quoted(pair_local(pair)).text,
               log_quoted(pair_remote(pair)).text, pair->failures, (unsigned long long)ms);
-    struct chain waiting = pair->queue;
-    pair->queue = (struct chain){0};
-    unsent_return(shard, &waiting, NS_SERVER, error);
-    chain_clear(&waiting, shard->pool);
+    return_waiting(pair);
 }
 
 static void time_is_up(void *context, struct timer *timer)
@@ -222,7 +238,8 @@ static bool enqueue(struct pair *pair, struct letter *letter)
     if (pair->queue.size + letter_size(letter) > shard->policy->config->limits_queue_hard)
         return false;
     deliver_append(shard, &pair->queue, letter);
-    shard_count(shard, COUNTER_DELIVERED, 1); /* taken back if no stream comes */
+    pair->queued++;
+    shard_count(shard, COUNTER_S2S_WAITING, 1);
     return true;
 }
 
@@ -252,6 +269,8 @@ void remote_deliver(struct shard *shard, struct letter *letter)
     enum stanza_error error = ERROR_RESOURCE_CONSTRAINT;
     if (is_ready) {
         is_taken = deliver_to_stream(shard, pair->stream, letter);
+        if (is_taken && pair->stream->is_acked)
+            ack_wrote(s2s_of(pair->stream), 1);
         if (letter->from.local_size)
             idle_used(s2s_of(pair->stream));
     } else if (pair && pair->state == PAIR_RESTING) {
@@ -263,43 +282,142 @@ void remote_deliver(struct shard *shard, struct letter *letter)
         deliver_bounce(shard, letter, error);
 }
 
+/* In front of what waits already. */
+static void put_first(struct pair *pair, struct chain *stanzas, uint32_t count)
+{
+    chain_splice(stanzas, &pair->queue);
+    pair->queue = *stanzas;
+    pair->queued += count;
+}
+
+/* Sent by that stream, and not acknowledged. */
+static void take_unacknowledged(struct pair *pair, struct s2s *s2s)
+{
+    struct chain stanzas = {0};
+    bool has_moved = ack_has_moved(s2s);
+    uint32_t count = ack_collect(s2s, pair_local(pair), &stanzas);
+    if (has_moved)
+        pair->stuck = 0;
+    if (!count)
+        return;
+    if (!has_moved && ++pair->stuck >= STUCK_MAX) {
+        pair->stuck--; /* the next stream has to bring something over */
+        unsent_return(pair->shard, &stanzas, NS_SERVER, COUNTER_S2S_WAITING, ERROR_REMOTE_SERVER_TIMEOUT);
+        chain_clear(&stanzas, pair->shard->pool);
+    } else {
+        put_first(pair, &stanzas, count);
+    }
+}
+
+struct unsent {
+    struct shard *shard;
+    struct chain stanzas;
+    uint32_t count;
+};
+
+static void take_one(void *context, const struct xml_stanza *stanza)
+{
+    struct unsent *unsent = context;
+    chain_append(&unsent->stanzas, unsent->shard->pool, span_of(stanza->bytes, stanza->size));
+    unsent->count++;
+}
+
+/* Not sent by the stream in use. */
+static void take_unsent(struct pair *pair)
+{
+    struct shard *shard = pair->shard;
+    struct chain *out = &pair->stream->out;
+    struct unsent unsent = {.shard = shard};
+    unsent_walk(shard, out, NS_SERVER, take_one, &unsent);
+    chain_clear(out, shard->pool);
+    uint32_t delivered = unsent.count - ack_take_waiting(s2s_of(pair->stream)); /* by the books */
+    counter_sub(shard->counters, COUNTER_DELIVERED, delivered);
+    shard_count(shard, COUNTER_S2S_WAITING, delivered);
+    put_first(pair, &unsent.stanzas, unsent.count);
+}
+
+static void take_from_unsettled(struct pair *pair)
+{
+    struct s2s *s2s = pair->unsettled;
+    if (!s2s)
+        return;
+    pair->unsettled = NULL;
+    s2s->unsettled = NULL;
+    take_unacknowledged(pair, s2s);
+}
+
 void remote_ready(struct pair *pair, struct stream *stream)
 {
+    struct shard *shard = pair->shard;
     if (pair->contact)
         contact_cancel(pair->contact);
     pair->contact = NULL;
     pair->spare_ref = 0;
+    take_from_unsettled(pair); /* its last word comes too late */
     become(pair, PAIR_READY);
     pair->stream = stream;
-    pair->ready_ms = shard_now_ms(pair->shard);
-    if (!chain_is_empty(&pair->queue)) {
-        chain_splice(&stream->out, &pair->queue);
-        stream_touch(stream);
+    pair->ready_ms = shard_now_ms(shard);
+    if (chain_is_empty(&pair->queue))
+        return;
+    if (stream->is_acked) {
+        ack_wrote(s2s_of(stream), pair->queued);
+    } else {
+        counter_sub(shard->counters, COUNTER_S2S_WAITING, pair->queued);
+        shard_count(shard, COUNTER_DELIVERED, pair->queued);
     }
+    pair->queued = 0;
+    chain_splice(&stream->out, &pair->queue);
+    stream_touch(stream);
 }
 
 void remote_stream_replaced(struct pair *pair)
 {
-    struct shard *shard = pair->shard;
-    unsent_collect(shard, &pair->stream->out, NS_SERVER, &pair->queue);
-    chain_clear(&pair->stream->out, shard->pool);
+    take_unsent(pair);
+    take_unacknowledged(pair, s2s_of(pair->stream));
     pair->stream = NULL;
 }
 
-void remote_stream_ended(struct pair *pair)
+/* There is no stream any more, and perhaps something to say. */
+static void go_on(struct pair *pair)
 {
-    struct shard *shard = pair->shard;
-    remote_stream_replaced(pair);
-    bool has_lived = shard_now_ms(shard) - pair->ready_ms > shard->policy->config->s2s_rest_min_ms;
-    if (has_lived)
-        pair->failures = 0;
-    bool is_over = shard->drain_deadline_ms || !has_lived || chain_is_empty(&pair->queue);
+    bool is_over = pair->shard->drain_deadline_ms || pair->was_brief || chain_is_empty(&pair->queue);
     if (!is_over && connect_pair(pair))
         return;
     if (!chain_is_empty(&pair->queue))
         remote_failed(pair, ERROR_REMOTE_SERVER_TIMEOUT);
     else
         become_idle(pair);
+}
+
+void remote_stream_ended(struct pair *pair)
+{
+    struct shard *shard = pair->shard;
+    struct stream *stream = pair->stream;
+    struct s2s *s2s = s2s_of(stream);
+    pair->was_brief = shard_now_ms(shard) - pair->ready_ms <= shard->policy->config->s2s_rest_min_ms;
+    if (!pair->was_brief)
+        pair->failures = 0;
+    bool has_last_word = s2s->hears_late && !stream->has_footer && !stream->has_ended;
+    if (has_last_word && ack_is_hearing(s2s) && !ack_is_clear(s2s)) {
+        take_unsent(pair);
+        pair->unsettled = s2s;
+        s2s->unsettled = pair;
+        pair->stream = NULL;
+    } else {
+        remote_stream_replaced(pair);
+    }
+    go_on(pair);
+}
+
+void remote_settle(struct pair *pair)
+{
+    take_from_unsettled(pair);
+    if (chain_is_empty(&pair->queue))
+        return;
+    if (pair->state == PAIR_IDLE)
+        go_on(pair);
+    else if (pair->state == PAIR_RESTING)
+        return_waiting(pair);
 }
 
 void remote_end_rest(struct shard *shard, struct span domain)

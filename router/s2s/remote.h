@@ -7,8 +7,11 @@
  *   IDLE ──letter──> CONNECTING ──remote_ready()──> READY ──remote_stream_ended()──> IDLE | CONNECTING
  *                       └──remote_failed()──> RESTING ──time──> IDLE
  *
- * A stanza that waits was counted as delivered; when the connection fails it is returned (unsent.h), so the books hold.
- * Waiting stanzas keep their order and go out before anything later.
+ * A stanza that waits is in COUNTER_S2S_WAITING, until it is on a stream, or returned (unsent.h) when the connection
+ * fails. Waiting stanzas keep their order and go out before anything later; so do those that a stream which has ended
+ * did not bring over as far as the other side has acknowledged them (ack.h). When it was we who ended it, its last <a/>
+ * is waited for, but no longer than until the next stream is there. A pair of whose stanzas STUCK_MAX streams in a row
+ * have brought over none gets them back.
  *
  * Bounds:  limits.queue_hard bytes wait for one pair, s2s.pairs_max pairs exist on a shard; beyond both the answer is
  *          <resource-constraint/>. Who connects has s2s.timeout; then the answer is <remote-server-timeout/>, and
@@ -21,6 +24,7 @@
 
 struct contact;
 struct letter;
+struct s2s;
 struct shard;
 struct stream;
 
@@ -32,12 +36,16 @@ struct pair {
     struct shard *shard;
     struct stream *stream;   /* READY: what is said goes out here */
     struct contact *contact; /* CONNECTING: contact.h */
+    struct s2s *unsettled;   /* the stream before: its last acknowledgement is still to come */
     struct chain queue;      /* CONNECTING: whole stanzas, oldest first */
+    uint32_t queued;         /* in it */
     uint64_t spare_ref;      /* CONNECTING: their bidi stream, taken if the contact comes to nothing; 0: none */
     uint64_t ready_ms;       /* READY: since when */
     struct timer timer;      /* CONNECTING: time is up; RESTING: rested; IDLE: forgotten */
     uint8_t state;
     uint8_t failures;        /* in a row; a stream that ends as soon as it is ready is one */
+    uint8_t stuck;           /* streams in a row that had something to bring over, and nothing was acknowledged */
+    bool was_brief;          /* the last stream */
     enum stanza_error error; /* RESTING: the answer meanwhile */
     uint16_t domain_size;
     char domain[]; /* ours */
@@ -79,8 +87,10 @@ void remote_ready(struct pair *pair, struct stream *stream);
 void remote_failed(struct pair *pair, enum stanza_error error);
 /* Their own stream is there already: READY on that. False: there is none, or it has ended meanwhile. */
 bool remote_use_spare(struct pair *pair);
-/* The stream in use gives way to another, named by remote_ready() next: what it has not sent goes there. */
+/* The stream in use gives way to another, named by remote_ready() next: what it has not brought over goes there. */
 void remote_stream_replaced(struct pair *pair);
-/* stream, which the pair sends on, is about to end: what it has not sent goes to the next one. Before our end tag is
- * written. */
+/* stream, which the pair sends on, is about to end: what it has not brought over goes to the next one. Before our end
+ * tag is written. */
 void remote_stream_ended(struct pair *pair);
+/* The unsettled stream is over: what it has not brought over is known. */
+void remote_settle(struct pair *pair);

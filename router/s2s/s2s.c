@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
 #include "router/s2s/trial.h"
@@ -192,7 +193,8 @@ enum nego_event s2s_event_of(struct stream *stream, const struct xml_stanza *sta
         enum nego_event event;
     } known[] = {
         {NS_STREAM, "features", EV_FEATURES}, {NS_TLS, "starttls", EV_STARTTLS}, {NS_TLS, "proceed", EV_PROCEED},
-        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},
+        {NS_SASL, "auth", EV_AUTH},           {NS_BIDI, "bidi", EV_BIDI},        {NS_SM, "enable", EV_ACKS},
+        {NS_SM, "resume", EV_ACKS},
     };
     if (xml_is(stanza, 0, NS_STREAM, "error")) {
         s2s_take_error(s2s_of(stream), stanza);
@@ -275,12 +277,20 @@ void s2s_ending(struct s2s *s2s)
     s2s->contact = NULL;
     if (pair)
         remote_stream_ended(pair);
+    ack_stop(s2s);
     if (contact)
         contact_lost(contact, &s2s->stream);
 }
 
+void s2s_settle(struct s2s *s2s)
+{
+    if (s2s->unsettled)
+        remote_settle(s2s->unsettled);
+}
+
 void s2s_clear(struct s2s *s2s)
 {
+    ack_free(s2s);
     while (s2s->names) {
         struct s2s_name *name = s2s->names;
         s2s->names = name->next;

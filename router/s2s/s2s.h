@@ -16,10 +16,11 @@
 #include "router/s2s/trust.h"
 #include "router/stream/nego.h"
 
+struct ack;
 struct contact;
 struct pair;
 
-enum s2s_offer { OFFERS_TLS = 1, OFFERS_BIDI = 2, OFFERS_DIALBACK = 4, OFFERS_EXTERNAL = 8 };
+enum s2s_offer { OFFERS_TLS = 1, OFFERS_BIDI = 2, OFFERS_DIALBACK = 4, OFFERS_EXTERNAL = 8, OFFERS_ACKS = 16 };
 
 #define S2S_NAMES_MAX 100u /* pairs proven on one stream: multiplexing (XEP-0220 s2.5) is bounded */
 
@@ -51,6 +52,8 @@ struct s2s {
     uint16_t name_count;
     uint16_t checks;         /* in: dialback keys that are being verified */
     struct pair *pair;       /* we say its stanzas here */
+    struct pair *unsettled;  /* we did, and our end is out: the other side's last <a/> tells what it has heard */
+    struct ack *ack;         /* NULL: nothing is acknowledged here */
     struct contact *contact; /* out: whose attempt this is, until it is over */
     struct s2s_name *names;
     struct span remote; /* out: who was dialled (prepared), allocated */
@@ -96,6 +99,8 @@ bool s2s_prove(struct s2s *s2s, struct span theirs, struct span ours, enum proof
 /* The stream is on its shard, and leaves it. */
 void s2s_enter(struct s2s *s2s);
 void s2s_leave(struct s2s *s2s);
+/* The other side will say no more: what it has not acknowledged goes another way. */
+void s2s_settle(struct s2s *s2s);
 /* Not proven yet, and never will be, for that reason: an enum counter. The first one said stays. */
 void s2s_fails(struct s2s *s2s, enum counter failure);
 /* Proven: it counts as a stream from now on, until s2s_ending(). */

@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/dialback.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
@@ -80,6 +81,12 @@ static enum nego_event refuse(struct stream *stream, const struct xml_stanza *he
     return EV_CLOSED;
 }
 
+static void offer_acks(const struct stream *stream, struct xml_writer *w)
+{
+    if (stream->shard->policy->config->s2s_acks)
+        xml_empty(w, "sm", "urn:xmpp:sm:3");
+}
+
 /* s5.4.1: nothing but STARTTLS while it is mandatory. */
 static enum nego_event offer(struct stream *stream, const struct xml_stanza *header)
 {
@@ -108,6 +115,7 @@ static enum nego_event offer(struct stream *stream, const struct xml_stanza *hea
         xml_namespace(&w, "urn:xmpp:features:dialback");
         xml_open(&w, "errors"), xml_close(&w);
         xml_close(&w);
+        offer_acks(stream, &w); /* there are no other features behind dialback */
     }
     if (s2s_is_secure_enough(stream) && shard->policy->config->s2s_bidi)
         xml_empty(&w, "bidi", "urn:xmpp:features:bidi");
@@ -188,6 +196,15 @@ static enum nego_event take_external(struct stream *stream, const struct xml_sta
     return EV_SUCCESS;
 }
 
+/* XEP-0198 s3: not before authentication. It may be tried again, but not for ever. */
+static enum nego_event refuse_acks(struct stream *stream, const struct xml_stanza *stanza)
+{
+    (void)stanza;
+    stream->nego->attempts++;
+    ack_refuse_early(s2s_of(stream));
+    return EV_FAILURE;
+}
+
 static void keep_jid(struct stream *stream)
 {
     const struct s2s_name *first = s2s_of(stream)->names;
@@ -203,11 +220,12 @@ static enum nego_event proven(struct stream *stream, const struct xml_stanza *st
     return stream->nego->jid.ptr ? EV_VERIFIED : EV_CLOSED;
 }
 
-/* s4.3.5: nothing more is offered. */
+/* s4.3.5: what is still offered is voluntary. */
 static void write_completion(struct stream *stream)
 {
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_open(&w, "stream:features");
+    offer_acks(stream, &w);
     stream_header_write_limits(stream, &w);
     xml_close(&w);
     stream_touch(stream);
@@ -238,10 +256,12 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         write_completion(stream);
     else
         dialback_grant(s2s, theirs, ours);
-    if (claim == CLAIM_GRANTED)
+    if (claim == CLAIM_GRANTED) {
+        ack_offered(s2s);
         s2s_speak(s2s, ours, theirs);
-    else if (is_claimed)
+    } else if (is_claimed) {
         s2s_spare(s2s, ours, theirs);
+    }
     return EV_NONE;
 }
 
@@ -260,6 +280,7 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_STARTTLS, is_plain, nego_refuse_tls, STREAM_CLOSING, "RFC6120 5.4.2.2"},
     {STREAM_TLS, EV_TLS_READY, NULL, forget_plain, STREAM_HEADER, "RFC6120 5.4.3.3"},
     {STREAM_OPEN, EV_BIDI, may_bidi, take_bidi, STREAM_OPEN, "XEP-0288 2.2"},
+    {STREAM_OPEN, EV_ACKS, NULL, refuse_acks, STREAM_OPEN, "XEP-0198 3"},
     {STREAM_OPEN, EV_DIALBACK, NULL, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
     {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},
     {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_OPEN, "RFC6120 6.4.2, XEP-0178 3"},

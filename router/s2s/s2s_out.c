@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
@@ -47,6 +48,7 @@ void s2s_take_features(struct s2s *s2s, const struct xml_stanza *features)
         {NS_TLS, "starttls", OFFERS_TLS},
         {NS_FEATURES_BIDI, "bidi", OFFERS_BIDI},
         {NS_FEATURES_DIALBACK, "dialback", OFFERS_DIALBACK},
+        {NS_SM, "sm", OFFERS_ACKS},
     };
     s2s->offers = offers_external(features) ? OFFERS_EXTERNAL : 0;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -87,6 +89,11 @@ static enum proof proof_of(const struct stream *stream)
     return has_evidence(stream, EVIDENCE_PKIX) && accepts(stream, PROOF_PKIX) ? PROOF_PKIX : PROOF_NONE;
 }
 
+static bool is_refuted(const struct stream *stream)
+{
+    return has_evidence(stream, EVIDENCE_REFUTED);
+}
+
 /* A key is as good as the server that is asked for it. */
 static bool may_check(const struct stream *stream)
 {
@@ -114,16 +121,11 @@ static enum nego_event greet(struct stream *stream, const struct xml_stanza *sta
     return EV_NONE;
 }
 
-/* RFC 6698 s4.1: "MUST abort". Nothing is said to whom the records speak against. */
-static enum nego_event refute(struct s2s *s2s)
+static void log_refuted(const struct s2s *s2s, const struct target *target)
 {
-    const struct target *target = contact_target(s2s->contact);
     log_event(LOG_WARN, "s2s.dane", "to=%s host=%s records=%u reason=\"%s\"", log_quoted(s2s->remote).text,
               log_quoted(span_str(target->host)).text, dane_count(target->dane),
               dane_text(engine_finding(s2s->stream.tls)->verdict));
-    s2s_fails(s2s, COUNTER_S2S_FAILED_DANE);
-    stream_abort(&s2s->stream);
-    return EV_CLOSED;
 }
 
 static enum nego_event greet_secured(struct stream *stream, const struct xml_stanza *stanza)
@@ -131,8 +133,10 @@ static enum nego_event greet_secured(struct stream *stream, const struct xml_sta
     struct s2s *s2s = s2s_of(stream);
     if (s2s->contact)
         s2s->evidence = (uint8_t)target_evidence(contact_target(s2s->contact), stream->tls, s2s->remote);
+    if (is_refuted(stream))
+        log_refuted(s2s, contact_target(s2s->contact));
     trial_secured(trial_of(s2s), s2s);
-    return has_evidence(stream, EVIDENCE_REFUTED) ? refute(s2s) : greet(stream, stanza);
+    return greet(stream, stanza);
 }
 
 static enum nego_event ask_tls(struct stream *stream, const struct xml_stanza *stanza)
@@ -235,10 +239,12 @@ static enum nego_event take_dialback(struct stream *stream, const struct xml_sta
 /* Which of the things that were wanting it was. */
 static enum counter failure_of(const struct stream *stream)
 {
+    bool wants_dane = accepts(stream, PROOF_DANE) && (is_check(stream) || !accepts(stream, PROOF_PKIX));
     if (!s2s_is_secure_enough(stream))
         return COUNTER_S2S_FAILED_TLS;
-    if (is_check(stream) && !may_check(stream))
-        return COUNTER_S2S_FAILED_DANE; /* the one thing that could have made its answer good */
+    if (is_refuted(stream) ||
+        (stream->tls && !may_dialback(stream) && wants_dane && !has_evidence(stream, EVIDENCE_DANE)))
+        return COUNTER_S2S_FAILED_DANE;
     return may_dialback(stream) || !stream->tls || proof_of(stream) != PROOF_NONE ? COUNTER_S2S_FAILED_REFUSED
                                                                                   : COUNTER_S2S_FAILED_CERTIFICATE;
 }
@@ -278,6 +284,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
               stream->tls ? "yes" : "no");
     stream->reader.limits = &stream->shard->limits;
     idle_begin(s2s);
+    ack_enable(s2s); /* in front of what waits for the stream */
     s2s->pair = contact_won(contact, stream);
     return EV_NONE;
 }
@@ -288,6 +295,7 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_FEATURES, wants_tls, ask_tls, STREAM_PROCEED, "RFC6120 5.4.2.1"},
     {STREAM_PROCEED, EV_PROCEED, NULL, begin_tls, STREAM_TLS, "RFC6120 5.4.2.3"},
     {STREAM_TLS, EV_TLS_READY, NULL, greet_secured, STREAM_HEADER, "RFC6120 5.4.3.3"},
+    {STREAM_OPEN, EV_FEATURES, is_refuted, no_way, STREAM_CLOSING, "RFC7673 4.2"},
     {STREAM_OPEN, EV_FEATURES, may_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
     {STREAM_OPEN, EV_FEATURES, is_check, no_way, STREAM_CLOSING, "RFC7712 4.3"},
     {STREAM_OPEN, EV_FEATURES, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},

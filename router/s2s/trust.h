@@ -11,10 +11,10 @@
  *   dane-or-pkix           yes        yes           yes                         no
  *   pkix-or-dialback       yes        yes           yes                         yes
  *
- * Authorities: a valid certificate of the domain (RFC 6120 s13.7), or, when we dial, of the host that a secure SRV
- * record names (RFC 7673 s4.1). TLSA: RFC 7673; it is about servers, and says nothing of a certificate that a client
- * presents, so who dials us proves itself by TLSA in that we dial its domain's server to ask for its key (RFC 7712
- * s4.3). Secure TLSA records that do not fit end a stream of ours whatever the word.
+ * Authorities: a valid certificate of the domain (RFC 6120 s13.7). TLSA: RFC 7673; it is about servers, and says
+ * nothing of a certificate that a client presents, so who dials us proves itself by TLSA in that we dial its domain's
+ * server to ask for its key (RFC 7712 s4.3). Secure TLSA records that do not fit end a stream of ours whatever the
+ * word.
  *
  * Thread:  any; the configuration does not change.
  * Bounds:  a list of 256 items, compared one after the other: when a stream is negotiated, not for every stanza on it.

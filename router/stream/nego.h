@@ -26,6 +26,7 @@ enum nego_event {
     EV_IQ_BIND,
     EV_STANZA,   /* message, presence, another iq */
     EV_BIDI,     /* s2s: XEP-0288 */
+    EV_ACKS,     /* s2s in: XEP-0198, <enable/> or <resume/> */
     EV_DIALBACK, /* s2s: <db:result/>, <db:verify/> */
     EV_FEATURES, /* s2s out */
     EV_PROCEED,  /* s2s out */

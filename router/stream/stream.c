@@ -6,6 +6,7 @@
 #include "io/io.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
+#include "router/s2s/ack.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/crowd.h"
@@ -298,9 +299,11 @@ void stream_closed(struct stream *stream, int error)
     stream->holds = 0;
     throttle_release_all(stream);
     end_session(stream, false);
+    if (stream->is_s2s)
+        s2s_settle(s2s_of(stream));
     if (stream->was_bound && !chain_is_empty(&stream->out))
         /* Not <recipient-unavailable/>: that would tell a stranger that there was a session (RFC 6120 s8.3.3.13). */
-        unsent_return(shard, &stream->out, NS_CLIENT, ERROR_SERVICE_UNAVAILABLE);
+        unsent_return(shard, &stream->out, NS_CLIENT, COUNTER_DELIVERED, ERROR_SERVICE_UNAVAILABLE);
     stream_clear(stream);
     free(stream);
 }
@@ -348,6 +351,18 @@ static void flush_end(struct stream *stream)
         io_close(shard->io, stream->conn);
 }
 
+/* From out to wire. False: TLS has failed. */
+static bool flush_out(struct stream *stream)
+{
+    if (stream->is_acked && stream->state == STREAM_BOUND)
+        return ack_flush(s2s_of(stream));
+    if (!stream->tls)
+        chain_splice(&stream->wire, &stream->out);
+    else if (!chain_is_empty(&stream->out) && engine_is_ready(stream->tls))
+        return engine_write(stream->tls, &stream->out, SIZE_MAX, &stream->wire, stream->shard->pool) != ENGINE_FAILED;
+    return true;
+}
+
 void stream_flush(struct stream *stream)
 {
     struct shard *shard = stream->shard;
@@ -357,10 +372,7 @@ void stream_flush(struct stream *stream)
     }
     if (!io_can_send(stream->conn))
         return; /* stream_sent() comes here again */
-    if (!stream->tls) {
-        chain_splice(&stream->wire, &stream->out);
-    } else if (!chain_is_empty(&stream->out) && engine_is_ready(stream->tls) &&
-               engine_write(stream->tls, &stream->out, SIZE_MAX, &stream->wire, shard->pool) == ENGINE_FAILED) {
+    if (!flush_out(stream)) {
         stream_abort(stream);
         return;
     }
@@ -384,7 +396,7 @@ void stream_sent(struct stream *stream)
     if (stream->throttled && stream->out.size <= stream->shard->policy->config->limits_queue_soft / 2)
         throttle_release_all(stream);
     if (!chain_is_empty(&stream->out) || !chain_is_empty(&stream->wire) || stream->is_moving ||
-        stream->state == STREAM_CLOSING)
+        stream->state == STREAM_CLOSING || (stream->is_acked && ack_is_pending(s2s_of(stream))))
         stream_touch(stream);
 }
 
@@ -410,6 +422,8 @@ void stream_abort(struct stream *stream)
     stream->holds = 0;
     stream->is_moving = false;
     end_session(stream, false);
+    if (stream->is_s2s)
+        s2s_settle(s2s_of(stream));
     io_close(stream->shard->io, stream->conn);
 }
 
@@ -422,6 +436,8 @@ static void write_end(struct stream *stream, enum stream_error error, const char
         xml_empty(&w, conditions[error], "urn:ietf:params:xml:ns:xmpp-streams");
         if (text)
             xml_text_in_english(&w, "urn:ietf:params:xml:ns:xmpp-streams", text);
+        if (error == STREAM_UNDEFINED_CONDITION_ERROR && stream->is_s2s)
+            ack_write_fault(s2s_of(stream), &w);
         xml_close(&w);
         shard_count(stream->shard, COUNTER_STREAM_ERRORS, 1);
         log_event(LOG_DEBUG, "stream.error", "condition=%s text=\"%s\"", conditions[error], text ? text : "");
@@ -457,6 +473,8 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     }
     if (stream->nego)
         stream_header_write(stream);
+    if (stream->is_s2s)
+        ack_say_last(s2s_of(stream));
     write_end(stream, error, text);
     stream->state = STREAM_CLOSING;
     stream->ending = 0;

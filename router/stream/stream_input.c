@@ -7,6 +7,7 @@
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/border.h"
+#include "router/s2s/s2s.h"
 #include "router/stream/intake.h"
 #include "router/stream/nego.h"
 #include "router/stream/stream.h"
@@ -72,6 +73,8 @@ static void consume_closing(struct stream *stream, struct span *bytes)
             break;
     }
     bytes->size = 0;
+    if (stream->has_footer && stream->is_s2s)
+        s2s_settle(s2s_of(stream));
     if (stream->has_footer)
         stream_touch(stream);
 }

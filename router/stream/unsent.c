@@ -13,22 +13,17 @@
 struct fate {
     struct shard *shard;
     enum xml_ns content;
-    enum stanza_error error; /* back to its sender with this ... */
-    struct chain *stanzas;   /* ... or, if not NULL, copied here */
+    enum counter counted;
+    enum stanza_error error;
 };
 
-static void take_back(const struct fate *fate, const struct xml_stanza *stanza)
+static void take_back(void *context, const struct xml_stanza *stanza)
 {
+    const struct fate *fate = context;
     struct shard *shard = fate->shard;
     struct stanza_head head;
     enum stanza_kind kind = stanza_kind_of(stanza, fate->content);
-    if (kind == STANZA_NONE)
-        return; /* our own stream error */
-    if (fate->stanzas) {
-        chain_append(fate->stanzas, shard->pool, span_of(stanza->bytes, stanza->size));
-        return;
-    }
-    counter_sub(shard->counters, COUNTER_DELIVERED, 1);
+    counter_sub(shard->counters, fate->counted, 1);
     shard_count(shard, COUNTER_RETURNED, 1);
     enum stanza_fault fault = stanza_head_read(stanza, kind, &head);
     struct letter letter = {.kind = kind, .type = head.type, .id = head.id};
@@ -50,9 +45,8 @@ static struct xml_limits wide_limits(const struct shard *shard)
     return limits;
 }
 
-static void walk(const struct fate *fate, const struct chain *out)
+void unsent_walk(struct shard *shard, const struct chain *out, enum xml_ns content, unsent_fn each, void *context)
 {
-    struct shard *shard = fate->shard;
     struct xml_reader reader;
     struct xml_stanza stanza;
     struct xml_limits limits = wide_limits(shard);
@@ -61,26 +55,23 @@ static void walk(const struct fate *fate, const struct chain *out)
     xml_reader_init(&reader, &limits);
     /* A peer that did not wait for our answer to go on may have taken nothing since: then our own header is there. */
     bool has_header = bytes.size > 5 && memcmp(bytes.ptr, "<?xml", 5) == 0;
-    bytes = fate->content == NS_SERVER ? SPAN(HEADER("jabber:server")) : SPAN(HEADER("jabber:client"));
+    bytes = content == NS_SERVER ? SPAN(HEADER("jabber:server")) : SPAN(HEADER("jabber:client"));
     if (!has_header)
         xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
     for (struct chunk *chunk = out->head; chunk; chunk = chunk->next) {
         bytes = span_of(chunk->bytes + chunk->start, chunk->end - chunk->start);
         while ((event = xml_reader_next(&reader, shard->scratch, &bytes, &stanza)) <= XML_STANZA && event != XML_MORE)
-            if (event == XML_STANZA)
-                take_back(fate, &stanza);
+            if (event == XML_STANZA && stanza_kind_of(&stanza, content) != STANZA_NONE)
+                each(context, &stanza);
         if (event != XML_MORE)
             break;
     }
     xml_reader_fini(&reader);
 }
 
-void unsent_return(struct shard *shard, const struct chain *out, enum xml_ns content, enum stanza_error error)
+void unsent_return(struct shard *shard, const struct chain *out, enum xml_ns content, enum counter counted,
+                   enum stanza_error error)
 {
-    walk(&(struct fate){.shard = shard, .content = content, .error = error}, out);
-}
-
-void unsent_collect(struct shard *shard, const struct chain *out, enum xml_ns content, struct chain *stanzas)
-{
-    walk(&(struct fate){.shard = shard, .content = content, .stanzas = stanzas}, out);
+    struct fate fate = {.shard = shard, .content = content, .counted = counted, .error = error};
+    unsent_walk(shard, out, content, take_back, &fate);
 }

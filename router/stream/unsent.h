@@ -3,16 +3,21 @@
 /*
  * Unsent: what waited for a session whose connection is gone goes back to its senders (RELIABILITY s2.3): messages and
  * iq requests as errors; presence and answers are dropped by rule. The books are set right: these stanzas were counted
- * as delivered.
+ * as delivered, or as waiting for another server.
  *
  * Thread:  the session's shard, after the session is out of the table.
  */
+#include "core/base/counters.h"
+#include "core/xml/tape.h"
 #include "router/route/reply.h"
 
 struct shard;
 
-/* out begins at a stanza's start: the io takes whole stanzas. Ends at our own stream error or end tag. content: the
- * stream's content namespace. error: for messages and iq requests. */
-void unsent_return(struct shard *shard, const struct chain *out, enum xml_ns content, enum stanza_error error);
-/* The stanzas alone, for another stream: copied to the end of stanzas. */
-void unsent_collect(struct shard *shard, const struct chain *out, enum xml_ns content, struct chain *stanzas);
+typedef void (*unsent_fn)(void *context, const struct xml_stanza *stanza);
+
+/* Each stanza of out, in order; what else is there is passed over. out begins at an element's start: the io takes whole
+ * elements. Ends at our own stream error or end tag. content: the stream's content namespace. */
+void unsent_walk(struct shard *shard, const struct chain *out, enum xml_ns content, unsent_fn each, void *context);
+/* error: for messages and iq requests. counted: as what they stand in the books so far. */
+void unsent_return(struct shard *shard, const struct chain *out, enum xml_ns content, enum counter counted,
+                   enum stanza_error error);

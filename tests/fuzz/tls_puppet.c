@@ -178,6 +178,14 @@ enum engine_status engine_write(struct engine *engine, struct chain *plain, size
     return engine->is_over ? ENGINE_CLOSED : ENGINE_OK;
 }
 
+enum engine_status engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
+                                     struct chunk_pool *pool)
+{
+    for (const struct chunk *chunk = plain->head; chunk; chunk = chunk->next)
+        chain_append(wire_out, pool, span_of(chunk->bytes + chunk->start, chunk->end - chunk->start));
+    return engine->is_over ? ENGINE_CLOSED : ENGINE_OK;
+}
+
 void engine_close(struct engine *engine, struct chain *wire_out, struct chunk_pool *pool)
 {
     if (engine->is_ready)

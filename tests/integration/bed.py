@@ -203,16 +203,17 @@ class Bed:
         if s["connections"] or s["sessions"]:
             wrong.append(f"connections={s['connections']} sessions={s['sessions']}")
         left = s["stanzas_accepted"] + s["stanzas_born"]
-        right = s["stanzas_delivered"] + s["stanzas_answered"] + s["stanzas_refused"] + s["stanzas_dropped"]
+        right = sum(s[f"stanzas_{name}"] for name in ("delivered", "routed", "answered", "refused", "dropped"))
+        right += s["s2s_waiting"]
         if left != right:
             wrong.append(f"accepted {s['stanzas_accepted']} + born {s['stanzas_born']} != delivered "
-                         f"{s['stanzas_delivered']} + answered {s['stanzas_answered']} + refused "
-                         f"{s['stanzas_refused']} + dropped {s['stanzas_dropped']}: {left} != {right}")
+                         f"{s['stanzas_delivered']} + routed {s['stanzas_routed']} + waiting {s['s2s_waiting']} + answered "
+                         f"{s['stanzas_answered']} + refused {s['stanzas_refused']} + dropped {s['stanzas_dropped']}: {left} != {right}")
         if s["letters_posted"] != s["letters_taken"]:
             wrong.append(f"letters posted {s['letters_posted']} != taken {s['letters_taken']}")
-        opened = s["connections_accepted"] + s["s2s_dialled"]  # one that fails is closed all the same
+        opened = s["connections_accepted"] + s["s2s_dialled"] - s["s2s_failed_connect"]
         if opened + s["handoffs_in"] != s["connections_closed"] + s["handoffs_out"]:
-            wrong.append(f"connections: {s['connections_accepted']} accepted, {s['s2s_dialled']} dialled, {s['connections_closed']} closed, "
+            wrong.append(f"connections: {s['connections_accepted']} accepted, {s['connections_closed']} closed, "
                          f"handoffs {s['handoffs_in']} in, {s['handoffs_out']} out")
         return wrong
 

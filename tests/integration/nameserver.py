@@ -7,8 +7,8 @@ import threading
 
 from zonekey import DNSKEY, NSEC, RRSIG, ZoneKey, wire_name
 
-TYPES = {"A": 1, "SOA": 6, "AAAA": 28, "SRV": 33, "OPT": 41, "DNSKEY": DNSKEY, "TLSA": 52}
-SERVFAIL, NXDOMAIN = 2, 3
+TYPES = {"A": 1, "SOA": 6, "SRV": 33, "OPT": 41, "DNSKEY": DNSKEY, "TLSA": 52}
+NXDOMAIN, REFUSED = 3, 5
 # An answer, authoritative, recursion available: forwarders insist on it. That it was desired is said back (RFC 1035 s4.1.1).
 FLAGS, RECURSION_DESIRED = 0x8480, 0x0100
 TTL = 30
@@ -27,17 +27,11 @@ def record(name, kind, data):
     return wire_name(name) + struct.pack("!HHIH", kind, 1, TTL, len(data)) + data
 
 
-def is_below(name, domains):
-    return any(name == domain or name.endswith("." + domain) for domain in domains)
-
-
 class NameServer:
     def __init__(self, signed_zone=None):
         self.records = {}     # (name, type): list of the data
         self.asked = []       # (name, type) of every question
         self.spoilt = set()   # (name, type) of sets whose signatures are wrong
-        self.dead = set()     # domains about which nothing comes
-        self.failing = set()  # domains about which only SERVFAIL comes
         self.key = ZoneKey(signed_zone) if signed_zone else None
         if self.key:
             self.records[(signed_zone, DNSKEY)] = [self.key.record]
@@ -48,8 +42,7 @@ class NameServer:
         self.thread.start()
 
     def add_address(self, name, address="127.0.0.1"):
-        kind, family = ("AAAA", socket.AF_INET6) if ":" in address else ("A", socket.AF_INET)
-        self.records.setdefault((name, TYPES[kind]), []).append(socket.inet_pton(family, address))
+        self.records.setdefault((name, TYPES["A"]), []).append(socket.inet_aton(address))
 
     def add_service(self, service, domain, target, port):
         """service: xmpp-server or xmpps-server. Target ".": there is none (RFC 2782)."""
@@ -81,15 +74,9 @@ class NameServer:
         return count, body
 
     def answer(self, packet):
-        """None: silence."""
         name, end = read_name(packet, 12)
         kind = struct.unpack_from("!H", packet, end)[0]
         self.asked.append((name, kind))
-        if is_below(name, self.dead):
-            return None
-        if is_below(name, self.failing):
-            flags = FLAGS | SERVFAIL | struct.unpack_from("!H", packet, 2)[0] & RECURSION_DESIRED
-            return packet[:2] + struct.pack("!HHHHH", flags, 1, 0, 0, 0) + packet[12:end + 4]
         # The one further record can only be OPT: its flags are in the TTL.
         is_extended = struct.unpack_from("!H", packet, 10)[0] == 1 and len(packet) >= end + 15
         wants_signatures = is_extended and struct.unpack_from("!H", packet, end + 11)[0] & DO
@@ -111,9 +98,7 @@ class NameServer:
                 return  # closed
             if len(packet) < 17:
                 return  # close() says so
-            answer = self.answer(packet)
-            if answer is not None:
-                self.socket.sendto(answer, sender)
+            self.socket.sendto(self.answer(packet), sender)
 
     def close(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:

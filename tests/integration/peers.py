@@ -21,10 +21,11 @@ c2s_ports = {{ {port} }}
 s2s_ports = {{ {s2s} }}
 s2s_direct_tls_ports = {{ {s2s_tls} }}
 s2s_direct_tls_ssl = {{ certificate = "{folder}/{direct}.pem"; key = "{folder}/{direct}.key" }}
-modules_enabled = {{ "disco"; "roster"; "saslauth"; "tls"; "dialback"; "s2s_bidi"; "ping"; "posix" }}
+modules_enabled = {{ "disco"; "roster"; "saslauth"; "tls"; "dialback"; "s2s_bidi"; "smacks"; "ping"; "posix" }}
 c2s_require_encryption = true
 s2s_require_encryption = true
 s2s_secure_auth = false
+smacks_enabled_s2s = true
 authentication = "internal_plain"
 ssl = {{ cafile = "{authority}" }}
 unbound = {{ resolvconf = false; forward = "127.0.0.1@{dns}"{trust} }}

@@ -29,6 +29,7 @@ TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 SERVER = "jabber:server"
 DIALBACK = "jabber:server:dialback"
+SM = "urn:xmpp:sm:3"
 GRAMMARS = {"jabber:client": "client-stream", "jabber:server": "server-stream"}  # by content namespace
 CONTENT = tuple(GRAMMARS)
 DECLARATION = b"<?xml version='1.0'?>"
@@ -266,7 +267,7 @@ def is_let_in(root):
     for name in names(root):
         if name == etree.QName(DIALBACK, "result"):
             return False
-        if name.namespace == SERVER:
+        if name.namespace in (SERVER, SM):
             return True
     return False
 

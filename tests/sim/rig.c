@@ -185,8 +185,9 @@ uint64_t rig_counter(const struct rig *rig, enum counter counter)
 int64_t rig_balance(const struct rig *rig)
 {
     uint64_t in = rig_counter(rig, COUNTER_STANZAS_IN) + rig_counter(rig, COUNTER_BORN);
-    uint64_t out = rig_counter(rig, COUNTER_DELIVERED) + rig_counter(rig, COUNTER_ANSWERED) +
-                   rig_counter(rig, COUNTER_REFUSED) + rig_counter(rig, COUNTER_DROPPED);
+    uint64_t out = rig_counter(rig, COUNTER_DELIVERED) + rig_counter(rig, COUNTER_ROUTED) +
+                   rig_counter(rig, COUNTER_ANSWERED) + rig_counter(rig, COUNTER_REFUSED) +
+                   rig_counter(rig, COUNTER_DROPPED) + rig_counter(rig, COUNTER_S2S_WAITING);
     uint64_t under_way = rig_counter(rig, COUNTER_MAIL_OUT) - rig_counter(rig, COUNTER_MAIL_IN);
     return (int64_t)(in - out - under_way);
 }
@@ -211,6 +212,7 @@ void rig_free(struct rig *rig)
     SL_CHECK(rig_counter(rig, COUNTER_SESSIONS) == 0);
     SL_CHECK(rig_counter(rig, COUNTER_MAIL_OUT) == rig_counter(rig, COUNTER_MAIL_IN));
     SL_CHECK(rig_balance(rig) == 0);
+    SL_CHECK(rig_counter(rig, COUNTER_S2S_WAITING) == 0);
     uint64_t accepted = rig_counter(rig, COUNTER_ACCEPTED) + rig->guests_accepted;
     SL_CHECK(accepted <= tap_count() - wiretap_dialled() - rig->tapped_before);
     if (rig->host)

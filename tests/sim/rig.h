@@ -43,7 +43,7 @@ void rig_free(struct rig *rig);
 /* As a reload with these overrides would. */
 void rig_reload(struct rig *rig, const char *const *overrides);
 uint64_t rig_counter(const struct rig *rig, enum counter counter);
-/* accepted + born - delivered - answered - refused - dropped - under way: 0 whenever no handler runs. */
+/* accepted + born - delivered - routed - answered - refused - dropped - under way: 0 whenever no handler runs. */
 int64_t rig_balance(const struct rig *rig);
 /* Steps and advances the clock by small amounts until nothing happens for a while, at most ms of virtual time. */
 void rig_run(struct rig *rig, uint64_t ms);

@@ -122,6 +122,10 @@ enum engine_status __real_engine_write(struct engine *engine, struct chain *plai
                                        struct chain *wire_out, struct chunk_pool *pool);
 enum engine_status __wrap_engine_write(struct engine *engine, struct chain *plain, size_t size_max,
                                        struct chain *wire_out, struct chunk_pool *pool);
+enum engine_status __real_engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
+                                            struct chunk_pool *pool);
+enum engine_status __wrap_engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
+                                            struct chunk_pool *pool);
 void __real_io_send(struct io *io, struct io_conn *conn, struct chain *bytes);
 void __wrap_io_send(struct io *io, struct io_conn *conn, struct chain *bytes);
 
@@ -130,6 +134,13 @@ enum engine_status __wrap_engine_write(struct engine *engine, struct chain *plai
 {
     hear(stream_under(engine), plain, size_max);
     return __real_engine_write(engine, plain, size_max, wire_out, pool);
+}
+
+enum engine_status __wrap_engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
+                                            struct chunk_pool *pool)
+{
+    hear(stream_under(engine), plain, SIZE_MAX);
+    return __real_engine_write_kept(engine, plain, wire_out, pool);
 }
 
 /* Under TLS these are records, but for what was said before the handshake, which goes out in front of it. */

@@ -4,8 +4,8 @@
  * Wiretap: keeps what a simulated router says to other servers, whoever they are, in both roles.
  *
  * Between two routers no test is there to listen, and TLS hides the words on the wire. So it listens where a stream
- * gives them away: the linker puts it before engine_write() and io_send() (meson.build). Each connection is tapped by
- * number (tap.h) from its first moment, at each router that has an end of it.
+ * gives them away: the linker puts it before engine_write(), engine_write_kept() and io_send() (meson.build). Each
+ * connection is tapped by number (tap.h) from its first moment, at each router that has an end of it.
  */
 #include "io/io.h"
 

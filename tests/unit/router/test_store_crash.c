@@ -11,7 +11,6 @@
 #include "tests/unit/router/dice.h"
 #include "tests/unit/router/store_rig.h"
 
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -95,9 +94,8 @@ static void sleep_us(unsigned us)
     nanosleep(&time, NULL);
 }
 
-/* Starts a child, kills it so long after its start, or after its first message, and returns how many messages it told,
- * in *told. On a busy machine a child may not come to tell anything in the time it has from its start. */
-static unsigned round_run(const char *path, uint32_t first, bool is_after_message, unsigned delay_us, uint32_t **told)
+/* Starts a child, kills it, and returns how many messages it told, in *told. */
+static unsigned round_run(const char *path, uint32_t first, unsigned delay_us, uint32_t **told)
 {
     int ends[2];
     unsigned count = 0, room = 4096;
@@ -111,9 +109,6 @@ static unsigned round_run(const char *path, uint32_t first, bool is_after_messag
         _exit(1);
     }
     close(ends[1]);
-    struct pollfd message = {.fd = ends[0], .events = POLLIN};
-    if (is_after_message)
-        assert_int_equal(poll(&message, 1, 20000), 1);
     /* The pipe holds 16,384 messages: more than a child tells in its time, or it waits, which is no harm. */
     sleep_us(delay_us);
     assert_int_equal(kill(pid, SIGKILL), 0);
@@ -188,7 +183,7 @@ static void kill__at_any_moment__nothing_acknowledged_is_lost(void **state)
     for (unsigned i = 0; i < rounds; i++) {
         uint32_t *told = NULL;
         struct err err = {""};
-        unsigned count = round_run(path, first, i % 2 == 1, 3000 + dice_below(&dice, 25000), &told);
+        unsigned count = round_run(path, first, 3000 + dice_below(&dice, 25000), &told);
         struct store *store = store_open(path, 1, &err);
         assert_string_equal(err.text, "");
         assert_non_null(store);
@@ -205,7 +200,7 @@ static void kill__at_any_moment__nothing_acknowledged_is_lost(void **state)
         free(told);
     }
     printf("%u kills, %lu acknowledged changes, %u records at the end\n", rounds, total, whole);
-    assert_true(total >= rounds / 2);
+    assert_true(total > rounds);
     rig_folder_remove(path);
 }
 
@@ -218,7 +213,7 @@ static void kill__while_the_store_is_made__next_start_opens(void **state)
         uint32_t *told = NULL;
         struct err err = {""};
         rig_folder_make(path);
-        unsigned count = round_run(path, 1, false, dice_below(&dice, 4000), &told);
+        unsigned count = round_run(path, 1, dice_below(&dice, 4000), &told);
         struct store *store = store_open(path, 1, &err);
         assert_string_equal(err.text, "");
         assert_non_null(store);
