@@ -264,9 +264,9 @@ class Page:
         self.found, self.versions, self.rows, self.demands = found, versions, verdicts.rows(), verdicts.demands()
 
     def result(self, server, row, role):
-        """True: accepted. None: it could not be shown."""
+        """True: accepted. None: it was not shown."""
         word = self.found[server][row.name][role]["word"]
-        return None if word in (None, "unloadable") else word == "external"
+        return None if word is None else word == "external"
 
     def is_broken(self, server, row, role):
         """An error of the server's own, an end without a reason of a stream that somebody opened, or no answer at all."""
@@ -373,8 +373,8 @@ as the server's. `tests/integration/test_chains.py` holds Sluice to its part in 
 {date}. {count} chains. All three servers trust the same roots and demand a certificate: Sluice by `s2s.policy = pkix`,
 prosody by `s2s_secure_auth = true`, ejabberd by `s2s_use_starttls: required` and no dialback. Accepted means: SASL EXTERNAL
 succeeded; or the stanza was sent. What is demanded is the letter of the specifications, MUST and SHOULD alike, as
-`tests/chains/demands.txt` has it; where they leave it open no answer is wrong. Two chains OpenSSL cannot show (`-`), and
-domains that are addresses were not dialled. prosody and ejabberd leave chains to OpenSSL, Sluice verifies them itself
+`tests/chains/demands.txt` has it; where they leave it open no answer is wrong. Domains that are addresses were not
+dialled (`-`). prosody and ejabberd leave chains to OpenSSL, Sluice verifies them itself
 (`tls/path.c`). Nearly every chain has the domain in its common name too, so that who takes that (RFC 9525 s2 forbids it)
 shows it; the chains of names were offered once more without it.
 """

@@ -18,6 +18,7 @@ import ssl
 import threading
 import time
 
+import bare_tls
 import wire
 
 SERVER = "jabber:server"
@@ -34,8 +35,8 @@ def local_domain(chain, suffix):
     return f"{chain.replace('_', '-')}.{suffix}"
 
 
-def context_of(folder, chain, is_server, version=None):
-    """None: OpenSSL does not load it."""
+def context_of(folder, chain, is_server, version=None, by_hand=False):
+    """What OpenSSL does not load, since it cannot parse it, is presented by hand."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -43,9 +44,11 @@ def context_of(folder, chain, is_server, version=None):
     if version:
         context.minimum_version = context.maximum_version = version
     try:
+        if by_hand:
+            return bare_tls.context_of(folder / f"{chain}.pem", folder / f"{chain}.key")
         context.load_cert_chain(folder / f"{chain}.pem", folder / f"{chain}.key")
     except ssl.SSLError:
-        return None
+        return bare_tls.context_of(folder / f"{chain}.pem", folder / f"{chain}.key")
     return context
 
 
@@ -148,6 +151,7 @@ class Envoy:
         self.folder, self.suffix, self.wait = folder, suffix, wait
         self.chains = {local_domain(chain, suffix): chain for chain in chains}
         self.has_dialback = False
+        self.by_hand = ()  # chains presented by bare_tls
         self.heard = {}  # by local domain: what became of the stream that it opened
         self.news = threading.Condition()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -158,11 +162,8 @@ class Envoy:
     # ---- streams that we open ----
 
     def call(self, chain, domain, port, version=None):
-        """What becomes of a stream from domain with this chain to its local domain, and the text of the stream error.
-        (None, None): the chain cannot be presented."""
-        context = context_of(self.folder, chain, False, version)
-        if context is None:
-            return None, None
+        """What becomes of a stream from domain with this chain to its local domain, and the text of the error."""
+        context = context_of(self.folder, chain, False, version, chain in self.by_hand)
         ours, speech = local_domain(chain, self.suffix), None
         try:
             speech = Speech(wire.Wire(port), self.wait)
@@ -232,9 +233,7 @@ class Envoy:
             speech.close()
 
     def receive(self, speech, ours, theirs):
-        context = context_of(self.folder, self.chains[theirs], True)
-        if context is None:
-            return "unloadable"
+        context = context_of(self.folder, self.chains[theirs], True, None, self.chains[theirs] in self.by_hand)
         speech.open(ours, theirs, " id='s0'")
         speech.say(f"<stream:features><starttls xmlns='{wire.TLS}'><required/></starttls></stream:features>")
         speech.expect(f"{{{wire.TLS}}}starttls")

@@ -24,9 +24,7 @@ AT_ONCE = 8
 POLICIES = ("pkix", "pkix-or-dialback")
 # What the sender of a stanza is told (RFC 6120 s10.4.3), unless it arrived.
 ANSWERS = {"closed": "remote-server-timeout", "tls": "remote-server-timeout", "silence": "jid-malformed"}
-# OpenSSL presents only what it can parse. These two are judged in tests/unit/tls/test_matrix.c alone.
-NOT_PRESENTED = ("extension_twice", "intermediate_garbage")
-ROWS = [row for row in verdicts.rows() if row.name not in NOT_PRESENTED]
+ROWS = verdicts.rows()
 DOMAINS = sorted({row.domain for row in ROWS if row.is_domain})
 
 
@@ -155,6 +153,19 @@ def test_chain__of_who_is_dialled__has_its_outcome(matrix, policy):
         logged = matrix.refusals()
         assert logged and logged.items() <= known.items()
     assert words.count("external") > 60
+    matrix.clients.clear()
+    matrix.bed.settle()
+
+
+def test_chain__presented_by_hand__is_taken_like_any(matrix):
+    """What no library presents is presented by bare_tls.py: that has to be TLS, or its chains are refused for nothing."""
+    matrix.set_policy("pkix")
+    matrix.envoy.by_hand = ("good", "chain_of_10", "cn_only")
+    for row in ROWS:
+        if row.name in matrix.envoy.by_hand:
+            assert {matrix.call(0, row)[0]} == row.outcomes("client", "pkix")
+            assert {matrix.dial(0, row)[0]} == row.outcomes("server", "pkix")
+    matrix.envoy.by_hand = ()
     matrix.clients.clear()
     matrix.bed.settle()
 
