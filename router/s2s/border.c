@@ -97,7 +97,8 @@ static void route(struct stream *stream, const struct xml_stanza *stanza, const 
 /* What makes the whole stream untrustworthy; STREAM_NO_ERROR: nothing. */
 static enum stream_error fault_of(const struct s2s *s2s, const struct stanza_head *head, enum stanza_fault fault)
 {
-    if (fault == STANZA_BAD_FROM || fault == STANZA_BAD_TO || !head->has_from || !head->has_to)
+    /* Without one, or with one that is none; whatever else is wrong with the stanza may be told first in fault. */
+    if (!head->from.domain_size || !head->to.domain_size)
         return STREAM_IMPROPER_ADDRESSING_ERROR;
     if (fault == STANZA_BAD_ID)
         return STREAM_POLICY_VIOLATION_ERROR;

@@ -234,6 +234,29 @@ static void pairs__of_one_stream__not_mixed(void **state)
     }
 }
 
+/* A stanza with more than one fault is judged by its addresses first. */
+static void addresses__bad_beside_another_fault__improper_addressing(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "<iq from='a@example.net' to='' type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
+        "<iq from='a@example.net' to='@' type='no-type' id='1'/>",
+        "<iq from='' to='example.com' type='get'/>",
+        "<presence from='a@example.net' to='a b@example.com' type='no-type'/>",
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stage stage;
+        stage_open(&stage, 1, config);
+        struct peer *peer = stranger(&stage);
+        prove(&stage, peer, "example.net", "example.com");
+        say(&stage, peer, cases[i]);
+        if (!has(peer, "<improper-addressing"))
+            fail_msg("%s: %.*s", cases[i], SPAN_ARG(peer_received(peer)));
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
 /* Addresses are compared as prepared: other spellings of a proven domain are it, and what only looks like it is not. */
 static void forms__of_a_proven_domain__heard_as_it(void **state)
 {
@@ -543,6 +566,7 @@ int main(void)
         cmocka_unit_test(judge__of_another_domain__cannot_vouch),
         cmocka_unit_test(judge__about_another_pair_or_stream__proves_nothing),
         cmocka_unit_test(pairs__of_one_stream__not_mixed),
+        cmocka_unit_test(addresses__bad_beside_another_fault__improper_addressing),
         cmocka_unit_test(forms__of_a_proven_domain__heard_as_it),
         cmocka_unit_test(check__that_fails__the_condition_of_the_specification),
         cmocka_unit_test(check__invalid_beside_a_proven_pair__forbidden_and_the_stream_goes_on),
