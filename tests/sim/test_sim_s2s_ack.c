@@ -75,7 +75,7 @@ struct stage {
 static bool raw_has(const struct peer *peer, const char *text)
 {
     struct span got = peer_received(peer);
-    return memmem(got.ptr, got.size, text, strlen(text)) != NULL;
+    return got.size && memmem(got.ptr, got.size, text, strlen(text)) != NULL;
 }
 
 static unsigned raw_count(const struct peer *peer, const char *text)
