@@ -419,3 +419,26 @@ void io_reset(struct io *io, struct io_conn *conn)
 {
     close_with(io, conn, true);
 }
+
+/* ------------------------------------------------------------------------------------------------ world.h */
+
+uint64_t world_wire(const struct io_conn *conn)
+{
+    const struct sim_conn *sim = (const struct sim_conn *)(const void *)conn;
+    SL_CHECK(sim->magic == SIM_CONN_MAGIC);
+    return sim->wire != NULL ? sim->wire->number : 0;
+}
+
+bool world_break(struct io_conn *conn)
+{
+    struct sim_conn *sim = (struct sim_conn *)(void *)conn;
+    SL_CHECK(sim->magic == SIM_CONN_MAGIC);
+    struct world *world = sim->io->world;
+    if (sim->wire == NULL || (sim->state != SIM_OPEN && sim->state != SIM_HANDING))
+        return false;
+    size_t kept[2] = {SIZE_MAX, SIZE_MAX};
+    for (unsigned side = 0; side < 2 && world->chaos.delay; side++)
+        kept[side] = (size_t)dice_below(&world->dice, sim->wire->flow[side].size + 1);
+    wire_break(sim->wire, kept);
+    return true;
+}

@@ -143,6 +143,7 @@ static int dial_connect(struct sim_conn *conn)
     if (target == NULL && !is_far)
         return ECONNREFUSED;
     conn->wire = wire_new();
+    conn->wire->number = ++world->wire_count;
     conn->wire->end[0].conn = conn;
     if (is_far) {
         struct peer *peer = sim_peer_new(world, conn->wire, remote);

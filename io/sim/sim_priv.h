@@ -163,6 +163,7 @@ struct world {
     struct dice dice;
     uint64_t step;
     uint64_t serial;
+    uint64_t wire_count; /* dialled */
     uint64_t trace;
     uint64_t now_ms;
     int64_t wall_ms;

@@ -122,6 +122,18 @@ void wire_reset(struct wire *wire, unsigned side, size_t kept)
     wire_stir(wire, 1 - side);
 }
 
+void wire_break(struct wire *wire, const size_t kept[2])
+{
+    for (unsigned side = 0; side < 2; side++) {
+        const struct sim_conn *conn = wire->end[side].conn;
+        size_t most = conn != NULL && kept[side] < conn->completed ? conn->completed : kept[side];
+        if (wire->flow[side].size > most)
+            wire->flow[side].size = most;
+        wire->end[side].reset = true;
+        wire_stir(wire, side);
+    }
+}
+
 void wire_release(struct wire *wire, unsigned side)
 {
     SL_CHECK(wire->end[side].closed && !wire->end[side].released);

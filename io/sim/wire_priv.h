@@ -37,6 +37,7 @@ struct wire_end {
 };
 
 struct wire {
+    uint64_t number;     /* of dialled ones, from 1 */
     struct flow flow[2]; /* flow[i]: toward end i */
     struct wire_end end[2];
 };
@@ -55,6 +56,8 @@ void wire_end_flow(struct wire *wire, unsigned side);
 void wire_close(struct wire *wire, unsigned side);
 /* RST from side; of what the other end has not read, only the first `kept` bytes can still be read there. */
 void wire_reset(struct wire *wire, unsigned side, size_t kept);
+/* RST on the way to both ends at once; end i can still read the first kept[i] bytes. */
+void wire_break(struct wire *wire, const size_t kept[2]);
 void wire_release(struct wire *wire, unsigned side);
 /* Something changed for the end at side: a connection there looks again. */
 void wire_stir(struct wire *wire, unsigned side);

@@ -62,6 +62,12 @@ void world_set_far(struct world *world, uint16_t port, enum world_far does);
 /* The same for one address, "192.0.2.1" or "2001:db8::1", which is stronger. Whatever is there, a listener of the world
  * too, answers so long after the dial by the virtual clock. */
 void world_set_far_at(struct world *world, const char *host, uint16_t port, enum world_far does, uint64_t delay_ms);
+/* The number of the wire under a connection that a router has dialled, at both its ends; 0: it is not dialled, or not
+ * connected yet. The first is 1, so a test can name one before it is there. */
+uint64_t world_wire(const struct io_conn *conn);
+/* The network cuts it: both ends meet a reset, and of what was under way a part may still arrive (under chaos.delay how
+ * much is chance, otherwise all of it). False: it is not connected. */
+bool world_break(struct io_conn *conn);
 /* The oldest connection dialled to a FAR_ACCEPTS port and not yet handed out; NULL: none. */
 struct peer *world_accept(struct world *world);
 
