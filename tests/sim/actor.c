@@ -51,7 +51,8 @@ static void greet(struct actor *actor, const char *lang)
     actor_send(actor,
                "<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='%s' version='1.0' "
                "xmlns:stream='http://etherx.jabber.org/streams'%s%s%s>",
-               actor->rig->domain, lang ? " xml:lang='" : "", lang ? lang : "", lang ? "'" : "");
+               actor->domain ? actor->domain : actor->rig->domain, lang ? " xml:lang='" : "", lang ? lang : "",
+               lang ? "'" : "");
 }
 
 void actor_connect(struct actor *actor, unsigned shard)

@@ -25,9 +25,10 @@ typedef void (*actor_stanza_fn)(struct actor *actor, const struct xml_stanza *st
 struct actor {
     struct rig *rig;
     struct peer *peer;
-    unsigned number; /* of its account */
-    unsigned login;  /* counts its connections */
-    unsigned tapped; /* the connection's number in the tap */
+    unsigned number;    /* of its account */
+    const char *domain; /* of its account; NULL: the rig's */
+    unsigned login;     /* counts its connections */
+    unsigned tapped;    /* the connection's number in the tap */
     enum actor_state state;
     char resource[32];    /* asked for; empty: none */
     const char *langs[2]; /* xml:lang of its headers, before and behind SASL; NULL: none */

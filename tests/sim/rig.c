@@ -46,10 +46,23 @@ static void make_accounts(struct store_client *client, const char *domain, unsig
     }
 }
 
+/* The further domains that "rig.also=NAME" names; up to 8, and a NULL. */
+static void also_of(const char *const *overrides, const char *also[9])
+{
+    unsigned count = 0;
+    for (; overrides && *overrides; overrides++)
+        if (strncmp(*overrides, "rig.also=", 9) == 0) {
+            SL_CHECK(count < 8);
+            also[count++] = *overrides + 9;
+        }
+    also[count] = NULL;
+}
+
 static struct config *load(const char *domain, const char *const *overrides)
 {
-    const char *all[64];
+    const char *all[64], *also[9];
     unsigned count = 0;
+    also_of(overrides, also);
     struct err err;
     for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
         all[count++] = base_overrides[i];
@@ -59,9 +72,7 @@ static struct config *load(const char *domain, const char *const *overrides)
             certificate = *overrides + 16;
         else if (strncmp(*overrides, "rig.domain=", 11) == 0)
             domain = *overrides + 11;
-        else if (strncmp(*overrides, "rig.also=", 9) == 0)
-            also = *overrides + 9;
-        else
+        else if (strncmp(*overrides, "rig.also=", 9) != 0)
             all[count++] = *overrides;
     }
     char path[] = "/tmp/sluice-rig-XXXXXX";
@@ -75,8 +86,8 @@ static struct config *load(const char *domain, const char *const *overrides)
         fprintf(file, "domain \"%s\" { }\n", domain);
     else
         fputs("domain \"example.com\" { }\ndomain \"example.org\" { }\n", file);
-    if (also)
-        fprintf(file, "domain \"%s\" { }\n", also);
+    for (unsigned i = 0; also[i]; i++)
+        fprintf(file, "domain \"%s\" { }\n", also[i]);
     fclose(file);
     struct config *config = config_load(path, all, count, &err);
     remove(path);
@@ -138,7 +149,12 @@ static struct rig *rig_make(struct world *world, uint64_t seed, const char *doma
     listen_at(rig->group, address, 5269, LISTEN_S2S);
     listen_at(rig->group, address, 5270, LISTEN_S2S_TLS);
     make_shards(rig);
-    make_accounts(store_client(rig->store, shard_count, wake, NULL), rig->domain, accounts);
+    struct store_client *client = store_client(rig->store, shard_count, wake, NULL);
+    make_accounts(client, rig->domain, accounts);
+    const char *also[9];
+    also_of(overrides, also);
+    for (unsigned i = 0; also[i]; i++)
+        make_accounts(client, also[i], accounts);
     return rig;
 }
 

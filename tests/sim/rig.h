@@ -28,9 +28,8 @@ struct rig {
 };
 
 /* overrides: NULL-terminated "KEY=VALUE" for the configuration; "rig.certificate=PATH" stands for PATH.pem and PATH.key
- * of example.com, which then is the only domain; "rig.domain=NAME" makes NAME the only one; "rig.also=NAME" is another one beside it,
- * without a certificate. It listens for clients, and
- * for other servers at 127.0.0.1 port 5269. */
+ * of example.com, which then is the only domain; "rig.domain=NAME" makes NAME the only one; "rig.also=NAME" adds one
+ * with accounts of its own, up to eight times. It listens for clients, and for other servers at 127.0.0.1 port 5269. */
 struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
                     const char *const *overrides);
 /* Another router in the same world: it serves one domain, and listens for other servers at that address, port 5269. It

@@ -18,6 +18,12 @@ struct ear {
 static struct ear *ears; /* of this program; the simulation is one thread */
 static size_t count, room;
 static unsigned dialled_count;
+static const struct wiretap_watcher *watching;
+
+void wiretap_watch(const struct wiretap_watcher *watcher)
+{
+    watching = watcher;
+}
 
 static struct ear *ear_of(const struct stream *stream)
 {
@@ -67,8 +73,26 @@ static void forget(const struct io_conn *conn)
         *ear = ears[--count];
 }
 
+static void read_by(const struct stream *stream, struct span bytes)
+{
+    if (watching && stream && stream->is_s2s && bytes.size)
+        watching->read(watching->context, stream, bytes);
+}
+
+/* Under TLS it is engine_feed() that gives words. */
+static void received(void *context, struct io_conn *conn, struct span bytes)
+{
+    const struct stream *stream = conn->owner;
+    if (stream && !stream->tls)
+        read_by(stream, bytes);
+    shard_io_handler.received(context, conn, bytes);
+}
+
 static void closed(void *context, struct io_conn *conn, int error)
 {
+    const struct stream *stream = conn->owner;
+    if (watching && stream && stream->is_s2s)
+        watching->closed(watching->context, stream);
     forget(conn);
     shard_io_handler.closed(context, conn, error);
 }
@@ -79,6 +103,7 @@ const struct io_handler *wiretap_handler(void)
     handler = shard_io_handler;
     handler.accepted = accepted;
     handler.dialled = dialled;
+    handler.received = received;
     handler.closed = closed;
     return &handler;
 }
@@ -105,6 +130,8 @@ static void hear(const struct stream *stream, const struct chain *chain, size_t 
         while (plain < bytes.size && !is_record(bytes.ptr[plain]))
             plain++;
         tap_write(ear->number, span_of(bytes.ptr, plain));
+        if (watching && plain)
+            watching->said(watching->context, stream, span_of(bytes.ptr, plain));
         size = plain == bytes.size ? size - plain : 0;
     }
 }
@@ -126,6 +153,10 @@ enum engine_status __real_engine_write_kept(struct engine *engine, const struct 
                                             struct chunk_pool *pool);
 enum engine_status __wrap_engine_write_kept(struct engine *engine, const struct chain *plain, struct chain *wire_out,
                                             struct chunk_pool *pool);
+enum engine_status __real_engine_feed(struct engine *engine, struct span wire, struct chain *wire_out,
+                                      struct chunk_pool *pool, engine_plain_fn take, void *context);
+enum engine_status __wrap_engine_feed(struct engine *engine, struct span wire, struct chain *wire_out,
+                                      struct chunk_pool *pool, engine_plain_fn take, void *context);
 void __real_io_send(struct io *io, struct io_conn *conn, struct chain *bytes);
 void __wrap_io_send(struct io *io, struct io_conn *conn, struct chain *bytes);
 
@@ -141,6 +172,26 @@ enum engine_status __wrap_engine_write_kept(struct engine *engine, const struct 
 {
     hear(stream_under(engine), plain, SIZE_MAX);
     return __real_engine_write_kept(engine, plain, wire_out, pool);
+}
+
+struct listener_in {
+    engine_plain_fn take;
+    void *context;
+    const struct stream *stream;
+};
+
+static void take_plain(void *context, struct span bytes)
+{
+    const struct listener_in *in = context;
+    read_by(in->stream, bytes);
+    in->take(in->context, bytes);
+}
+
+enum engine_status __wrap_engine_feed(struct engine *engine, struct span wire, struct chain *wire_out,
+                                      struct chunk_pool *pool, engine_plain_fn take, void *context)
+{
+    struct listener_in in = {take, context, stream_under(engine)};
+    return __real_engine_feed(engine, wire, wire_out, pool, take_plain, &in);
 }
 
 /* Under TLS these are records, but for what was said before the handshake, which goes out in front of it. */

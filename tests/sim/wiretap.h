@@ -11,6 +11,19 @@
 
 #include <stdint.h>
 
+struct stream;
+
+/* Told of streams between servers at each router that is tapped: what they say when it is given to the io, what they
+ * read when it comes out of the io or the TLS engine, and their end. witness.h makes sense of it. */
+struct wiretap_watcher {
+    void (*said)(void *context, const struct stream *stream, struct span bytes);
+    void (*read)(void *context, const struct stream *stream, struct span bytes);
+    void (*closed)(void *context, const struct stream *stream);
+    void *context;
+};
+
+/* NULL: nobody watches. */
+void wiretap_watch(const struct wiretap_watcher *watcher);
 /* The router's own handler, with ears. */
 const struct io_handler *wiretap_handler(void);
 /* Connections dialled by routers that it has tapped so far: they count as tapped and not as accepted. */
