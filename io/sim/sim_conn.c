@@ -223,15 +223,37 @@ static size_t piece_size(struct io *io, size_t available)
     return 1 + (size_t)dice_below(dice, limit < most ? limit : most);
 }
 
+/* What that end may still read before world_break_after() cuts the wire. */
+static uint64_t before_cut(const struct sim_conn *conn)
+{
+    const struct world *world = conn->io->world;
+    if (world->cut_wire == 0 || world->cut_wire != conn->wire->number || world->cut_end != conn->side)
+        return UINT64_MAX;
+    return world->cut_bytes - flow_of(conn)->passed;
+}
+
+static void cut(struct sim_conn *conn)
+{
+    size_t kept[2] = {SIZE_MAX, SIZE_MAX};
+    kept[conn->side] = 0;
+    conn->completed = 0;
+    conn->io->world->cut_wire = 0;
+    wire_break(conn->wire, kept);
+}
+
 static void deliver(struct sim_conn *conn, size_t size)
 {
     struct io *io = conn->io;
+    if (size > before_cut(conn))
+        size = (size_t)before_cut(conn);
     /* A block of its own size for every piece: one byte too far, or one look after return, and ASan speaks. */
     char *copy = malloc(size);
     SL_CHECK(copy != NULL);
     memcpy(copy, wire_front(conn->wire, conn->side).ptr, size);
     conn->completed -= size;
     wire_consume(conn->wire, conn->side, size);
+    if (before_cut(conn) == 0)
+        cut(conn);
     counter_add(io->counters, COUNTER_RECEIVES, 1);
     counter_add(io->counters, COUNTER_BYTES_IN, size);
     sim_trace(io, SIM_RECEIVE, conn->serial, size);
@@ -441,4 +463,22 @@ bool world_break(struct io_conn *conn)
         kept[side] = (size_t)dice_below(&world->dice, sim->wire->flow[side].size + 1);
     wire_break(sim->wire, kept);
     return true;
+}
+
+void world_break_after(struct world *world, uint64_t wire, unsigned end, uint64_t bytes)
+{
+    SL_CHECK(bytes > 0 && end < 2);
+    world->cut_wire = wire;
+    world->cut_end = end;
+    world->cut_bytes = bytes;
+}
+
+bool world_will_break(const struct world *world)
+{
+    return world->cut_wire != 0;
+}
+
+uint64_t world_wires(const struct world *world)
+{
+    return world->wire_count;
 }

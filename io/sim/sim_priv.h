@@ -164,6 +164,9 @@ struct world {
     uint64_t step;
     uint64_t serial;
     uint64_t wire_count; /* dialled */
+    uint64_t cut_wire;   /* world_break_after() */
+    unsigned cut_end;
+    uint64_t cut_bytes;
     uint64_t trace;
     uint64_t now_ms;
     int64_t wall_ms;

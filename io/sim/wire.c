@@ -81,6 +81,7 @@ void wire_consume(struct wire *wire, unsigned side, size_t size)
     SL_CHECK(size <= flow->size);
     flow->start += size;
     flow->size -= size;
+    flow->passed += size;
     /* An idle wire keeps no buffer, so that a world of many idle connections stays small. */
     if (flow->size == 0)
         flow_discard(flow);

@@ -25,7 +25,8 @@ struct flow {
     size_t size; /* unread */
     size_t capacity;
     size_t window;
-    bool ended; /* FIN stands behind the last byte */
+    uint64_t passed; /* bytes read so far */
+    bool ended;      /* FIN stands behind the last byte */
 };
 
 struct wire_end {

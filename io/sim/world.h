@@ -68,6 +68,13 @@ uint64_t world_wire(const struct io_conn *conn);
 /* The network cuts it: both ends meet a reset, and of what was under way a part may still arrive (under chaos.delay how
  * much is chance, otherwise all of it). False: it is not connected. */
 bool world_break(struct io_conn *conn);
+/* The same to that wire, which may be still to come, as soon as one end (0: who dialled, 1: who was dialled) has read
+ * so many bytes from it; that end reads no more. One at a time; wire 0: none. */
+void world_break_after(struct world *world, uint64_t wire, unsigned end, uint64_t bytes);
+/* It has not happened yet. */
+bool world_will_break(const struct world *world);
+/* Wires so far: the number of the newest. */
+uint64_t world_wires(const struct world *world);
 /* The oldest connection dialled to a FAR_ACCEPTS port and not yet handed out; NULL: none. */
 struct peer *world_accept(struct world *world);
 
