@@ -293,6 +293,7 @@ void stream_closed(struct stream *stream, int error)
     if (stream->is_s2s && stream->state == STREAM_TLS)
         s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TLS);
     wheel_cancel(shard->wheel, &stream->timer);
+    stream_hear_out(stream);
     list_remove(stream);
     crowd_leave(stream);
     stream->state = STREAM_CLOSING;
@@ -418,6 +419,7 @@ void stream_abort(struct stream *stream)
         s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TLS);
     if (stream->state == STREAM_TLS && !chain_is_empty(&stream->wire) && io_can_send(stream->conn))
         io_send(stream->shard->io, stream->conn, &stream->wire); /* the alert */
+    stream_hear_out(stream);
     stream->state = STREAM_CLOSING;
     stream->holds = 0;
     stream->is_moving = false;
@@ -446,13 +448,14 @@ static void write_end(struct stream *stream, enum stream_error error, const char
 }
 
 /* RFC 6120 s4.4: who sends the end tag goes on to process what comes until the other side's. Not from one whose stream
- * is not to be trusted or read any more, and there is nothing behind the peer's own end. */
+ * is not to be trusted or read any more; and there is nothing behind the peer's own end but what waits before it. */
 static bool is_heard_out(const struct stream *stream, enum stream_error error)
 {
     bool is_trusted = error == STREAM_NO_ERROR || error == STREAM_RESET_ERROR || error == STREAM_CONFLICT_ERROR ||
                       error == STREAM_SYSTEM_SHUTDOWN_ERROR || error == STREAM_RESOURCE_CONSTRAINT_ERROR ||
                       error == STREAM_CONNECTION_TIMEOUT_ERROR;
-    return is_trusted && !stream->has_footer && !stream->has_ended;
+    bool is_over = stream->has_footer || (stream->has_ended && chain_is_empty(&stream->held));
+    return is_trusted && !is_over;
 }
 
 void stream_close(struct stream *stream, enum stream_error error, const char *text)
@@ -486,8 +489,10 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     }
     throttle_release_all(stream);
     end_session(stream, is_heard_out(stream, error));
-    nego_free(stream);
-    if (stream->session && !chain_is_empty(&stream->held)) {
+    if (!stream->is_s2s) /* whose negotiation may still be answered */
+        nego_free(stream);
+    bool is_heard = stream->session || (stream->is_s2s && s2s_of(stream)->hears_late);
+    if (is_heard && !chain_is_empty(&stream->held)) {
         stream->holds = 1; /* what waits is heard out too, in the next turn */
         stream_release(stream);
     }

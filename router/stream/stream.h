@@ -119,6 +119,10 @@ void stream_flush(struct stream *stream);
 /* Notes that out has something new: it is flushed at the end of the turn. */
 void stream_touch(struct stream *stream);
 
+/* A stream that ends at once, by a break or by stream_abort(): what was read from it and waits (held) is handled now,
+ * whoever is slow. It was accepted when its last byte was read; what its recipients have no room for comes back. */
+void stream_hear_out(struct stream *stream);
+
 /* Holds count; the last release puts the stream on the shard's runnable list, and the turn goes on with it. */
 void stream_hold(struct stream *stream);
 void stream_release(struct stream *stream);

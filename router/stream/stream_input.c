@@ -79,13 +79,19 @@ static void consume_closing(struct stream *stream, struct span *bytes)
         stream_touch(stream);
 }
 
+/* The peer's last words count: a session's, or those of a server whose stream ends in order. */
+static bool is_heard(const struct stream *stream)
+{
+    return stream->session || (stream->is_s2s && s2s_of((struct stream *)(uintptr_t)stream)->hears_late);
+}
+
 /* Decrypted, in order. */
 static void take_plain(void *context, struct span bytes)
 {
     struct stream *stream = context;
     if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
         nego_event(stream, EV_TLS_READY, NULL);
-    if (stream->state == STREAM_CLOSING && (!stream->session || chain_is_empty(&stream->held))) {
+    if (stream->state == STREAM_CLOSING && (!is_heard(stream) || chain_is_empty(&stream->held))) {
         consume_closing(stream, &bytes);
         return;
     }
@@ -182,6 +188,30 @@ static void run_handshake(struct stream *stream)
     }
 }
 
+/* Of a stream that is closing. */
+static void hear_held(struct stream *stream)
+{
+    struct chunk_pool *pool = stream->shard->pool;
+    while (is_heard(stream) && !chain_is_empty(&stream->held)) {
+        struct span front = chain_front(&stream->held), rest = front;
+        consume_closing(stream, &rest);
+        chain_consume(&stream->held, pool, front.size);
+    }
+    chain_clear(&stream->held, pool);
+}
+
+void stream_hear_out(struct stream *stream)
+{
+    /* Before that it is no XML yet, or nobody's. */
+    bool is_bound = stream->state == STREAM_BOUND;
+    if (!is_bound && stream->state != STREAM_CLOSING)
+        return;
+    if (is_bound && stream->is_s2s)
+        s2s_of(stream)->hears_late = true;
+    stream->state = STREAM_CLOSING;
+    hear_held(stream);
+}
+
 /* Goes on with what waited, where it lies. */
 static void run_held(struct stream *stream)
 {
@@ -198,13 +228,8 @@ static void run_held(struct stream *stream)
         stream->is_running = false;
         chain_consume(&stream->held, pool, front.size - rest.size);
     }
-    while (stream->state == STREAM_CLOSING && stream->session && !chain_is_empty(&stream->held)) {
-        struct span front = chain_front(&stream->held), rest = front;
-        consume_closing(stream, &rest);
-        chain_consume(&stream->held, pool, front.size);
-    }
     if (stream->state == STREAM_CLOSING) {
-        chain_clear(&stream->held, pool);
+        hear_held(stream);
         return;
     }
     if (!stream->holds && stream->is_paused) {

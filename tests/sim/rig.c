@@ -66,7 +66,7 @@ static struct config *load(const char *domain, const char *const *overrides)
     struct err err;
     for (unsigned i = 0; i < sizeof base_overrides / sizeof base_overrides[0]; i++)
         all[count++] = base_overrides[i];
-    const char *certificate = NULL, *also = NULL;
+    const char *certificate = NULL;
     for (; overrides && *overrides; overrides++) {
         if (strncmp(*overrides, "rig.certificate=", 16) == 0)
             certificate = *overrides + 16;

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* What a fault of a stream between servers must not cost: one test for each way in which stanzas were once lost. */
+#include "core/base/check.h"
+#include "router/admin/control_priv.h"
+#include "router/admin/survey.h"
+#include "router/s2s/s2s.h"
+#include "tests/sim/actor.h"
+#include "tests/sim/witness.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+struct stage {
+    struct rig *home, *away;
+    struct actor romeo, juliet; /* user0@example.com/r, user0@example.net/r */
+    unsigned last;              /* of the numbers that juliet has heard */
+    unsigned arrived, returned;
+    bool is_jumbled;
+    unsigned read; /* by the router of juliet */
+    unsigned said; /* by romeo */
+};
+
+static void heard(struct actor *actor, const struct xml_stanza *stanza)
+{
+    struct stage *stage = actor->context;
+    char room[64], text[64];
+    unsigned number;
+    const struct xml_attribute *id = xml_attribute(stanza, 0, NS_NONE, "id");
+    struct span value = id ? xml_value(stanza, id, room, sizeof room) : SPAN("");
+    snprintf(text, sizeof text, "%.*s", SPAN_ARG(value));
+    if (sscanf(text, "#%u#", &number) != 1)
+        return;
+    if (actor == &stage->romeo) {
+        stage->returned++;
+        return;
+    }
+    stage->is_jumbled |= number <= stage->last;
+    stage->last = number;
+    stage->arrived++;
+}
+
+static void passed(void *context, const struct router *router, uint64_t wire, unsigned number, bool is_read)
+{
+    struct stage *stage = context;
+    (void)wire;
+    (void)number;
+    stage->read += is_read && stage->away && router == stage->away->router;
+}
+
+static void run(struct stage *stage, uint64_t ms)
+{
+    rig_run(stage->home, ms);
+    actor_poll(&stage->romeo);
+    if (stage->away)
+        actor_poll(&stage->juliet);
+}
+
+#define OPEN "s2s.enabled=true", "s2s.tls_required=false", "s2s.rest_min=100ms", "s2s.rest_max=100ms"
+static const char *const home_open[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", NULL};
+static const char *const away_open[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", "limits.queue_soft=4KiB", NULL};
+
+static void join(struct stage *stage, struct actor *actor, struct rig *rig)
+{
+    actor_init(actor, rig, 0, heard, stage);
+    snprintf(actor->resource, sizeof actor->resource, "r");
+    assert_true(actor_bind(actor, 0));
+}
+
+static void stage_open(struct stage *stage, unsigned shards, const char *const *away)
+{
+    memset(stage, 0, sizeof *stage);
+    witness_begin(passed, stage);
+    stage->home = rig_new(3, shards, NULL, 1, home_open);
+    stage->away = rig_join(stage->home, "example.net", "127.0.0.2", shards, 1, away);
+    join(stage, &stage->romeo, stage->home);
+    join(stage, &stage->juliet, stage->away);
+}
+
+static void drain(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        shard_drain(&rig->shards[i]);
+        io_notify(rig->shards[i].io);
+    }
+}
+
+static void stage_close(struct stage *stage)
+{
+    if (stage->romeo.state == ACTOR_BOUND)
+        actor_leave(&stage->romeo);
+    run(stage, 1000);
+    drain(stage->home);
+    if (stage->away)
+        drain(stage->away);
+    run(stage, 20000);
+    actor_fini(&stage->romeo);
+    if (stage->away) {
+        actor_fini(&stage->juliet);
+        rig_free(stage->away);
+    }
+    rig_free(stage->home);
+    witness_end();
+}
+
+static void say(struct stage *stage, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        actor_send(&stage->romeo,
+                   "<message to='user0@example.net/r' type='chat' id='" WITNESS_TOKEN "'><body>%0300d</body></message>",
+                   ++stage->said, 0);
+}
+
+/* The stream between the two, at that router. */
+static struct stream *stream_of(const struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->shard_count; i++)
+        for (struct s2s *s2s = rig->shards[i].servers; s2s; s2s = s2s->next)
+            if (s2s->stream.state == STREAM_BOUND)
+                return &s2s->stream;
+    fail_msg("there is no stream");
+    abort();
+}
+
+static void close_streams(struct rig *rig, const char *domain)
+{
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        struct control_ask ask = {.kind = ASK_S2S_CLOSE, .shard = i, .domain = span_str(domain)};
+        survey_s2s_close(&rig->shards[i], &ask);
+        io_notify(rig->shards[i].io);
+    }
+}
+
+/* Juliet does not read, so her router has stopped reading the other one, with stanzas read and not handled. */
+static void hold(struct stage *stage)
+{
+    say(stage, 1);
+    run(stage, 500);
+    assert_int_equal(stage->arrived, 1);
+    peer_set_window(stage->juliet.peer, 100);
+    say(stage, 60);
+    rig_run(stage->home, 200);
+    struct stream *stream = stream_of(stage->away);
+    assert_true(stream->holds);
+    if (stage->away->shard_count == 1) /* from another shard the word to stop comes later, when all has been handled */
+        assert_false(chain_is_empty(&stream->held));
+    assert_true(stage->read > 10);
+}
+
+static void let_go(struct stage *stage)
+{
+    peer_set_window(stage->juliet.peer, 1 << 24);
+    run(stage, 1000);
+    run(stage, 3000);
+}
+
+enum ending { OURS, THEIRS, CUT };
+
+/* Whoever ends it: what was read from a stream that is held was accepted. */
+static void held__stream_ends__what_was_read_arrives_in_order(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        enum ending ending = (enum ending)(i % 3);
+        struct stage stage;
+        stage_open(&stage, 1 + i / 3, away_open);
+        hold(&stage);
+        unsigned read = stage.read;
+        if (ending == OURS) {
+            close_streams(stage.away, "example.com");
+        } else if (ending == THEIRS) {
+            close_streams(stage.home, "example.net");
+        } else {
+            assert_true(world_break(stream_of(stage.away)->conn));
+            /* Only who writes learns of it while it does not read. */
+            actor_send(&stage.juliet, "<message to='user0@example.com/r' type='chat'><body>ay me</body></message>");
+            rig_run(stage.home, 100);
+            if (i < 3)
+                assert_int_equal(rig_counter(stage.away, COUNTER_STANZAS_IN), read + 1);
+        }
+        rig_run(stage.home, 100);
+        let_go(&stage);
+        assert_false(stage.is_jumbled);
+        assert_true(stage.arrived >= read);
+        if (ending != CUT)
+            assert_int_equal(stage.arrived + stage.returned, stage.said);
+        stage_close(&stage);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(held__stream_ends__what_was_read_arrives_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
