@@ -112,6 +112,8 @@ void border_late(struct stream *stream, const struct xml_stanza *stanza)
     struct s2s *s2s = s2s_of(stream);
     enum stanza_kind kind = stanza_kind_of(stanza, NS_SERVER);
     struct stanza_head head;
+    if (s2s->asks_late)
+        s2s_out_late(s2s, stanza);
     if (s2s->hears_late && ack_is_hearing(s2s)) {
         /* XEP-0198 s4: our last <a/> said what we answer for; the rest is still its sender's, and comes again. */
         ack_late(s2s, stanza);

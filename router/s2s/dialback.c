@@ -327,6 +327,13 @@ static enum dialback_result result_of(const struct xml_stanza *stanza, struct sp
     return is_not_found(stanza) ? DIALBACK_NOT_FOUND : DIALBACK_UNREACHABLE;
 }
 
+bool dialback_lets_in(const struct s2s *s2s, const struct xml_stanza *stanza)
+{
+    struct message message;
+    return xml_is(stanza, 0, NS_DIALBACK, "result") && message_read(stanza, &message) && is_about_us(s2s, &message) &&
+           span_is(message.type, "valid");
+}
+
 enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza)
 {
     struct stream *stream = &s2s->stream;

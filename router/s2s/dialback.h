@@ -29,6 +29,8 @@ void dialback_key(struct span secret, struct span receiving, struct span origina
 /* <db:result/> or <db:verify/> on a stream, proven or not: key, question or answer. What follows for its negotiation:
  * EV_SUCCESS or EV_FAILURE when it answers what an outgoing stream asked. */
 enum nego_event dialback_take(struct s2s *s2s, const struct xml_stanza *stanza);
+/* out: is it the word that lets our pair in? */
+bool dialback_lets_in(const struct s2s *s2s, const struct xml_stanza *stanza);
 /* out: asks to be let in for the stream's pair. */
 void dialback_ask(struct s2s *s2s);
 

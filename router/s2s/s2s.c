@@ -288,6 +288,15 @@ void s2s_settle(struct s2s *s2s)
         remote_settle(s2s->unsettled);
 }
 
+void s2s_closing(struct s2s *s2s, bool in_order)
+{
+    uint8_t state = s2s->stream.state;
+    bool has_asked = state == STREAM_DIALBACK || state == STREAM_RESTART || state == STREAM_BIND;
+    s2s->hears_late = in_order && s2s->is_ready;
+    bool may_speak = in_order && s2s->is_out && s2s->may_bidi && !s2s->is_ready;
+    s2s->asks_late = may_speak && has_asked ? state : 0;
+}
+
 void s2s_clear(struct s2s *s2s)
 {
     ack_free(s2s);

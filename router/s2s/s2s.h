@@ -44,6 +44,7 @@ struct s2s {
     bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
     bool is_counted : 1; /* in the gauges */
     bool hears_late : 1; /* closed by us in order: border_late() */
+    uint8_t asks_late;   /* the same, and not let in yet: the state in which it waited; 0: no. s2s_out_late() */
     uint8_t proof;       /* out: enum proof, of them to us */
     uint8_t evidence;    /* out: enum evidence, once there is TLS */
     bool needs_tls;      /* out: there are TLSA records */
@@ -107,6 +108,12 @@ void s2s_fails(struct s2s *s2s, enum counter failure);
 void s2s_begin(struct s2s *s2s);
 /* The tail's end: tells the pair and the contact. Before the stream's end is written; a second time it does nothing. */
 void s2s_ending(struct s2s *s2s);
+/* Of a stream that is about to be closed: will what they sent before they know count? in_order: nothing is wrong with
+ * it. */
+void s2s_closing(struct s2s *s2s, bool in_order);
+/* out, closed by us in order while we waited to be let in: they may have let us in before they knew, and spoken behind
+ * that (XEP-0288). An element that comes; hears_late from the one on that lets us in. */
+void s2s_out_late(struct s2s *s2s, const struct xml_stanza *stanza);
 void s2s_clear(struct s2s *s2s);
 /* What becomes of their bidi stream. */
 enum s2s_claim {

@@ -289,6 +289,18 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     return EV_NONE;
 }
 
+void s2s_out_late(struct s2s *s2s, const struct xml_stanza *stanza)
+{
+    struct stream *stream = &s2s->stream;
+    bool is_let_in = s2s->asks_late == STREAM_DIALBACK ? dialback_lets_in(s2s, stanza)
+                                                       : xml_is(stanza, 0, NS_STREAM, "features");
+    if (!is_let_in)
+        return;
+    s2s->asks_late = 0;
+    s2s->hears_late = s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
+    stream->reader.limits = &stream->shard->limits;
+}
+
 static const struct nego_row rows[] = {
     /* state          event         guard                 action              next            spec */
     {STREAM_HEADER, EV_HEADER, NULL, nego_nothing, STREAM_OPEN, "RFC6120 4.3.2"},

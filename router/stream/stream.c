@@ -471,7 +471,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     if (stream->is_s2s && error != STREAM_NO_ERROR)
         s2s_refuses(s2s_of(stream), conditions[error]);
     if (stream->is_s2s) {
-        s2s_of(stream)->hears_late = s2s_of(stream)->is_ready && is_heard_out(stream, error);
+        s2s_closing(s2s_of(stream), is_heard_out(stream, error));
         s2s_ending(s2s_of(stream)); /* takes what is unsent along */
     }
     if (stream->nego)

@@ -191,10 +191,59 @@ static void held__stream_ends__what_was_read_arrives_in_order(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ let in late */
+
+static bool has(const struct peer *peer, const char *text)
+{
+    struct span got = peer_received(peer);
+    return memmem(got.ptr, got.size, text, strlen(text)) != NULL;
+}
+
+/* We end a stream that we dialled while the other side is about to let us in: with <bidi/> it may have spoken before it
+ * knew. Without the word that lets us in nothing counts. */
+static void asked__we_end_before_the_answer__what_follows_it_arrives(void **state)
+{
+    (void)state;
+    static const char *const routes[] = {OPEN, "s2s.routes=example.net=127.0.0.3:6000", NULL};
+    static const char *const answers[] = {"<db:result from='example.net' to='example.com' type='valid'/>", "",
+                                          "<db:result from='example.net' to='example.com' type='invalid'/>",
+                                          "<db:result from='evil.example' to='example.com' type='valid'/>"};
+    for (unsigned i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct stage stage = {0};
+        witness_begin(passed, &stage);
+        stage.home = rig_new(3, 1, NULL, 1, routes);
+        world_set_far(stage.home->world, 6000, FAR_ACCEPTS);
+        join(&stage, &stage.romeo, stage.home);
+        actor_send(&stage.romeo, "<message to='a@example.net' type='chat' id='1'><body>but soft</body></message>");
+        run(&stage, 50);
+        struct peer *peer = world_accept(stage.home->world);
+        assert_non_null(peer);
+        peer_send(peer,
+                  SPAN("<stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' version='1.0' id='own' "
+                       "from='example.net' to='example.com' xmlns:stream='http://etherx.jabber.org/streams'>"
+                       "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/><bidi "
+                       "xmlns='urn:xmpp:features:bidi'/></stream:features>"));
+        run(&stage, 50);
+        assert_true(has(peer, "<bidi xmlns='urn:xmpp:bidi'/>") && has(peer, "<db:result "));
+        close_streams(stage.home, "example.net");
+        run(&stage, 10);
+        assert_true(has(peer, "</stream:stream>"));
+        peer_send(peer, span_str(answers[i]));
+        peer_send(peer,
+                  SPAN("<message from='a@example.net/r' to='user0@example.com/r' id='#00000007#'><body>late</body>"
+                       "</message></stream:stream>"));
+        run(&stage, 50);
+        assert_int_equal(stage.returned, i == 0 ? 1 : 0); /* romeo has heard it */
+        peer_free(peer);
+        stage_close(&stage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held__stream_ends__what_was_read_arrives_in_order),
+        cmocka_unit_test(asked__we_end_before_the_answer__what_follows_it_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
