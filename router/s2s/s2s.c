@@ -151,6 +151,16 @@ const char *s2s_certificate_fault(const struct stream *stream, struct span domai
     return identity_matches(&credential->identity, domain, "xmpp-server") ? "nothing" : "not of this domain";
 }
 
+void s2s_end_elders(const struct s2s *s2s, struct span theirs, struct span ours)
+{
+    for (struct s2s *elder = s2s->stream.shard->servers, *next; elder; elder = next) {
+        next = elder->next;
+        if (elder != s2s && elder->stream.holds && elder->stream.state == STREAM_BOUND &&
+            s2s_may_hear(elder, theirs, ours))
+            stream_close(&elder->stream, STREAM_CONFLICT_ERROR, "another stream takes its place");
+    }
+}
+
 void s2s_refuses(const struct s2s *s2s, const char *condition)
 {
     if (s2s->contact)

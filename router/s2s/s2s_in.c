@@ -262,6 +262,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     } else if (is_claimed) {
         s2s_spare(s2s, ours, theirs);
     }
+    s2s_end_elders(s2s, theirs, ours);
     return EV_NONE;
 }
 

@@ -286,6 +286,8 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     idle_begin(s2s);
     ack_enable(s2s); /* in front of what waits for the stream */
     s2s->pair = contact_won(contact, stream);
+    if (s2s->is_bidi)
+        s2s_end_elders(s2s, s2s->remote, stream->nego->domain);
     return EV_NONE;
 }
 

@@ -62,6 +62,8 @@ static void run(struct stage *stage, uint64_t ms)
 #define OPEN "s2s.enabled=true", "s2s.tls_required=false", "s2s.rest_min=100ms", "s2s.rest_max=100ms"
 static const char *const home_open[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", NULL};
 static const char *const away_open[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", "limits.queue_soft=4KiB", NULL};
+static const char *const away_one_way[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", "limits.queue_soft=4KiB",
+                                           "s2s.bidi=false", NULL};
 
 static void join(struct stage *stage, struct actor *actor, struct rig *rig)
 {
@@ -191,6 +193,27 @@ static void held__stream_ends__what_was_read_arrives_in_order(void **state)
     }
 }
 
+/* The other router learns of the cut and comes back by another connection while the old one is still held here. */
+static void held__another_stream_comes__what_was_read_goes_first(void **state)
+{
+    (void)state;
+    for (unsigned shards = 1; shards <= 2; shards++) {
+        struct stage stage;
+        stage_open(&stage, shards, away_one_way);
+        hold(&stage);
+        unsigned read = stage.read;
+        assert_true(world_break(stream_of(stage.away)->conn));
+        say(&stage, 1);
+        rig_run(stage.home, 300);
+        say(&stage, 5);
+        rig_run(stage.home, 300);
+        let_go(&stage);
+        assert_true(stage.arrived > read);
+        assert_false(stage.is_jumbled);
+        stage_close(&stage);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------ let in late */
 
 static bool has(const struct peer *peer, const char *text)
@@ -243,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held__stream_ends__what_was_read_arrives_in_order),
+        cmocka_unit_test(held__another_stream_comes__what_was_read_goes_first),
         cmocka_unit_test(asked__we_end_before_the_answer__what_follows_it_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
