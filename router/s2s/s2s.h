@@ -131,9 +131,9 @@ void s2s_spare(struct s2s *s2s, struct span ours, struct span theirs);
 void s2s_speak(struct s2s *s2s, struct span ours, struct span theirs);
 /* What the other side's certificate lacks to be the domain's, for people: "expired"; "nothing". */
 const char *s2s_certificate_fault(const struct stream *stream, struct span domain);
-/* They speak on this stream from now on. Who opens another one, or takes ours, has lost the one before or ended it: while
- * we do not read that one (a recipient is slow) we could not know. It ends, and what it has left is heard before anything
- * of the new one (RFC 6120 s10.1). */
+/* They speak on this stream from now on. Who opens another one, or takes ours, has lost the one before or ended it:
+ * while we do not read that one (a recipient is slow) we could not know. It ends, and what it has left is heard before
+ * anything of the new one (RFC 6120 s10.1). */
 void s2s_end_elders(const struct s2s *s2s, struct span theirs, struct span ours);
 /* Our stream error for them. */
 void s2s_refuses(const struct s2s *s2s, const char *condition);

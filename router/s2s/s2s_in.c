@@ -256,6 +256,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         write_completion(stream);
     else
         dialback_grant(s2s, theirs, ours);
+    stream_seal(stream);
     if (claim == CLAIM_GRANTED) {
         ack_offered(s2s);
         s2s_speak(s2s, ours, theirs);

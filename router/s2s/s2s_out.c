@@ -277,6 +277,7 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         return EV_CLOSED;
     }
     s2s_begin(s2s);
+    stream_seal(stream);
     s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
     s2s->contact = NULL;
     log_event(LOG_INFO, "s2s.out", "from=%s to=%s proof=%s bidi=%s tls=%s", log_quoted(stream->nego->domain).text,
@@ -294,8 +295,8 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
 void s2s_out_late(struct s2s *s2s, const struct xml_stanza *stanza)
 {
     struct stream *stream = &s2s->stream;
-    bool is_let_in = s2s->asks_late == STREAM_DIALBACK ? dialback_lets_in(s2s, stanza)
-                                                       : xml_is(stanza, 0, NS_STREAM, "features");
+    bool is_let_in =
+        s2s->asks_late == STREAM_DIALBACK ? dialback_lets_in(s2s, stanza) : xml_is(stanza, 0, NS_STREAM, "features");
     if (!is_let_in)
         return;
     s2s->asks_late = 0;

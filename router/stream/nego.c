@@ -332,8 +332,10 @@ void nego_event(struct stream *stream, enum nego_event event, const struct xml_s
             return;
         stream->state = (uint8_t)row->next;
     }
-    if (stream->state == STREAM_BOUND && !stream->is_s2s) /* dialback goes on between servers */
+    if (stream->state == STREAM_BOUND && !stream->is_s2s) { /* dialback goes on between servers */
+        stream_seal(stream);
         nego_free(stream);
+    }
 }
 
 void nego_header(struct stream *stream, const struct xml_stanza *header)

@@ -392,6 +392,14 @@ void stream_flush(struct stream *stream)
     }
 }
 
+void stream_seal(struct stream *stream)
+{
+    if (!stream->tls)
+        chain_splice(&stream->wire, &stream->out);
+    else if (!chain_is_empty(&stream->out)) /* a failure is met again by the next one who writes */
+        (void)engine_write(stream->tls, &stream->out, SIZE_MAX, &stream->wire, stream->shard->pool);
+}
+
 void stream_sent(struct stream *stream)
 {
     if (stream->throttled && stream->out.size <= stream->shard->policy->config->limits_queue_soft / 2)

@@ -63,7 +63,7 @@ struct stream {
     struct session *session; /* once bound */
     struct xml_reader reader;
     struct chain out;  /* plain XML to send: whole elements, oldest first */
-    struct chain wire; /* TLS records to send: handshake messages, alerts; otherwise empty between two turns */
+    struct chain wire; /* to send as it is: handshake messages, alerts, what is sealed; otherwise empty between two turns */
     struct chain held; /* plain XML received while held */
     struct timer timer;
     struct stream *next_dirty;
@@ -116,6 +116,9 @@ void stream_closed(struct stream *stream, int error);
 
 /* Sends what is in out, if no send is in flight. */
 void stream_flush(struct stream *stream);
+/* What was said so far goes out whatever comes: it is the negotiation's. From then on out holds what may be taken back
+ * when the stream ends (unsent.h). */
+void stream_seal(struct stream *stream);
 /* Notes that out has something new: it is flushed at the end of the turn. */
 void stream_touch(struct stream *stream);
 

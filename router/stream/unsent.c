@@ -50,14 +50,10 @@ void unsent_walk(struct shard *shard, const struct chain *out, enum xml_ns conte
     struct xml_reader reader;
     struct xml_stanza stanza;
     struct xml_limits limits = wide_limits(shard);
-    struct span bytes = chain_front(out);
     enum xml_event event;
     xml_reader_init(&reader, &limits);
-    /* A peer that did not wait for our answer to go on may have taken nothing since: then our own header is there. */
-    bool has_header = bytes.size > 5 && memcmp(bytes.ptr, "<?xml", 5) == 0;
-    bytes = content == NS_SERVER ? SPAN(HEADER("jabber:server")) : SPAN(HEADER("jabber:client"));
-    if (!has_header)
-        xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
+    struct span bytes = content == NS_SERVER ? SPAN(HEADER("jabber:server")) : SPAN(HEADER("jabber:client"));
+    xml_reader_next(&reader, shard->scratch, &bytes, &stanza);
     for (struct chunk *chunk = out->head; chunk; chunk = chunk->next) {
         bytes = span_of(chunk->bytes + chunk->start, chunk->end - chunk->start);
         while ((event = xml_reader_next(&reader, shard->scratch, &bytes, &stanza)) <= XML_STANZA && event != XML_MORE)

@@ -429,6 +429,44 @@ static void unsent__the_largest_or_behind_a_header__comes_back(void **state)
     }
 }
 
+/* A client that does not wait for our answers and takes none: <success/> itself stands before the messages when it goes
+ * (its header has gone out, and fills its window). */
+static void unsent__behind_success__comes_back(void **state)
+{
+    unsigned shards = *(const unsigned *)*state;
+    struct rig *rig = rig_new(13, shards, NULL, 2, NULL);
+    struct caller deaf, sender;
+    char text[1024];
+    caller_open(&sender, rig, 0);
+    assert_true(caller_login(&sender, 1) && caller_bind(&sender, "a"));
+    caller_open(&deaf, rig, 0);
+    peer_set_window(deaf.peer, 10);
+    deaf.is_deaf = true;
+    caller_say_text(&deaf, CALLER_HEADER);
+    caller_run(&deaf);
+    caller_say_text(&deaf, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>");
+    caller_run(&deaf);
+    caller_say_text(&deaf, CALLER_HEADER);
+    caller_bind(&deaf, "deaf");
+    assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 2);
+    const struct stream *stream = rig->shards[0].streams;
+    while (!stream->session || stream->session->parts[2] != 4)
+        stream = stream->next;
+    struct jid jid = session_jid(stream->session);
+    snprintf(text, sizeof text, "<message to='%.*s' id='1'><body>x</body></message>", SPAN_ARG(jid_full(&jid)));
+    caller_forget(&sender);
+    for (unsigned i = 0; i < 3; i++)
+        caller_say_text(&sender, text);
+    caller_run(&sender);
+    peer_reset(deaf.peer);
+    caller_run(&sender);
+    caller_wait(&sender, 10);
+    assert_int_equal(occurrences(&sender, "type='error'"), 3);
+    caller_close(&deaf);
+    caller_close(&sender);
+    finish(rig);
+}
+
 #define FLOODERS 40u
 
 /* Answers are larger than what they answer, and nobody is held for them: a flood to addresses that do not exist, from
@@ -619,6 +657,7 @@ int main(void)
         BOTH(full_queue__at_its_hard_limit__refuses_and_tells),
         cmocka_unit_test(flood__to_nobody_across_shards__piles_nothing_up),
         BOTH(unsent__the_largest_or_behind_a_header__comes_back),
+        BOTH(unsent__behind_success__comes_back),
         BOTH(drain__with_many_sessions__tells_each_and_stops),
         BOTH(removed_account__bound_or_about_to_bind__loses_its_streams),
         BOTH(account__withdrawn_in_the_exchange__lets_nobody_in),
