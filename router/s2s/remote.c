@@ -217,6 +217,8 @@ static void time_is_up(void *context, struct timer *timer)
 
 static bool connect_pair(struct pair *pair)
 {
+    if (pair->shard->drain_deadline_ms) /* nothing would come of it before the shard ends */
+        return false;
     if (!access_permits(pair->shard->policy->config, pair_remote(pair)))
         return false; /* since a reload */
     pair->contact = contact_begin(pair);
@@ -266,7 +268,7 @@ void remote_deliver(struct shard *shard, struct letter *letter)
     if (!pair)
         pair = remote_pair(shard, local, domain);
     bool is_taken = false;
-    enum stanza_error error = ERROR_RESOURCE_CONSTRAINT;
+    enum stanza_error error = shard->drain_deadline_ms ? ERROR_REMOTE_SERVER_TIMEOUT : ERROR_RESOURCE_CONSTRAINT;
     if (is_ready) {
         is_taken = deliver_to_stream(shard, pair->stream, letter);
         if (is_taken && pair->stream->is_acked)

@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "router/admin/control_priv.h"
 #include "router/admin/survey.h"
+#include "router/s2s/remote.h"
 #include "router/s2s/s2s.h"
 #include "tests/sim/actor.h"
 #include "tests/sim/witness.h"
@@ -262,12 +263,41 @@ static void asked__we_end_before_the_answer__what_follows_it_arrives(void **stat
     }
 }
 
+/* ------------------------------------------------------------------------------------------------ the end */
+
+/* What still comes for another domain when the router ends is answered, not queued for a connection that nobody will
+ * make. */
+static void drain__stanza_for_a_domain_without_a_stream__refused(void **state)
+{
+    (void)state;
+    for (unsigned shards = 1; shards <= 3; shards++) {
+        struct stage stage;
+        stage_open(&stage, shards, away_open);
+        drain(stage.home);
+        say(&stage, 5);
+        rig_run(stage.home, 50);
+        for (unsigned i = 0; i < shards; i++)
+            for (uint32_t position = 0;;) {
+                const struct remote *remote = table_next(&stage.home->shards[i].remotes, &position);
+                if (!remote)
+                    break;
+                for (const struct pair *pair = remote->first; pair; pair = pair->next)
+                    assert_true(chain_is_empty(&pair->queue) && !pair->contact);
+            }
+        run(&stage, 100);
+        assert_int_equal(stage.arrived, 0);
+        assert_int_equal(rig_counter(stage.home, COUNTER_S2S_DIALLED), 0);
+        stage_close(&stage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(held__stream_ends__what_was_read_arrives_in_order),
         cmocka_unit_test(held__another_stream_comes__what_was_read_goes_first),
         cmocka_unit_test(asked__we_end_before_the_answer__what_follows_it_arrives),
+        cmocka_unit_test(drain__stanza_for_a_domain_without_a_stream__refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
