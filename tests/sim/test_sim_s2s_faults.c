@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a fault of a stream between servers must not cost: one test for each way in which stanzas were once lost. */
+/* What a fault of a stream between servers must not cost where nothing is acknowledged (s2s.acks=false): one test for
+ * each way in which stanzas were once lost. */
 #include "core/base/check.h"
 #include "router/admin/control_priv.h"
 #include "router/admin/survey.h"
@@ -60,7 +61,7 @@ static void run(struct stage *stage, uint64_t ms)
         actor_poll(&stage->juliet);
 }
 
-#define OPEN "s2s.enabled=true", "s2s.tls_required=false", "s2s.rest_min=100ms", "s2s.rest_max=100ms"
+#define OPEN "s2s.enabled=true", "s2s.acks=false", "s2s.tls_required=false", "s2s.rest_min=100ms", "s2s.rest_max=100ms"
 static const char *const home_open[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5269", NULL};
 static const char *const away_open[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", "limits.queue_soft=4KiB", NULL};
 static const char *const away_one_way[] = {OPEN, "s2s.routes=example.com=127.0.0.1:5269", "limits.queue_soft=4KiB",
