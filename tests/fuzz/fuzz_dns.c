@@ -129,10 +129,13 @@ static void check_candidate(const struct resolver_candidate *candidate, const st
     check(candidate->is_secure || !candidate->tlsa_count, "TLSA where not all is secure");
     check(candidate->is_srv_secure || !candidate->is_secure, "secure, and its SRV records are not");
     check(server->asked || !candidate->is_secure, "secure, and nobody was asked");
+    union address literal; /* an address by its text is used whatever its family */
+    bool is_named = !address_parse(candidate->host, &literal);
     for (unsigned i = 0; i < candidate->address_count; i++) {
         const union address *address = &candidate->addresses[i];
         check(settings->policy.allow_private || !is_inside(address), "an address inside");
-        check(address->head.sa_family == AF_INET ? !settings->without_ipv4 : !settings->without_ipv6, "a family");
+        bool is_off = address->head.sa_family == AF_INET ? settings->without_ipv4 : settings->without_ipv6;
+        check(!is_named || !is_off, "a family");
     }
 }
 
