@@ -15,6 +15,7 @@
 #include "router/admin/control.h"
 #include "router/admin/survey.h"
 #include "router/route/shard.h"
+#include "router/certs/inspector.h"
 #include "router/s2s/resolver_config.h"
 #include "router/store/store.h"
 #include "router/version.h"
@@ -58,7 +59,8 @@ struct sluice {
     struct router *router;
     struct store *store;
     struct resolver_config resolver_config;
-    struct resolver *resolver; /* NULL: no other servers */
+    struct resolver *resolver;   /* NULL: no other servers */
+    struct inspector *inspector; /* NULL: nobody shows a certificate */
     struct control *control;
     struct worker *workers;
     struct counters **counters;
@@ -357,6 +359,16 @@ static unsigned count_shards(const struct config *config)
     return cores < 1 ? 1 : cores > ROUTER_SHARDS_MAX ? ROUTER_SHARDS_MAX : cores;
 }
 
+static struct inspector *open_inspector(const struct config *config, unsigned shard_count, struct err *err)
+{
+    struct inspector_settings settings = inspector_settings_default;
+    settings.interval_s = (int64_t)config->certs_interval_ms / 1000;
+    settings.timeout_ms = (uint32_t)config->certs_fetch_timeout_ms;
+    settings.addresses.allow_private = config->certs_allow_private;
+    settings.cache_file = config->certs_cache_file[0] ? config->certs_cache_file : NULL;
+    return inspector_open(&settings, shard_count, err);
+}
+
 static bool build(struct sluice *sluice, struct err *err)
 {
     const struct config *config = sluice->policy->config;
@@ -383,6 +395,9 @@ static bool build(struct sluice *sluice, struct err *err)
         if (!sluice->resolver)
             return false;
     }
+    if ((config->s2s_enabled || config->tls_client_certificates != CLIENT_CERTIFICATES_OFF) &&
+        !(sluice->inspector = open_inspector(config, sluice->shard_count, err)))
+        return false;
     sluice->workers = aligned_alloc(64, sluice->shard_count * sizeof(struct worker));
     sluice->counters = calloc(sluice->shard_count, sizeof(struct counters *));
     SL_CHECK(sluice->workers && sluice->counters);
@@ -398,6 +413,8 @@ static bool build(struct sluice *sluice, struct err *err)
         worker->shard.answered = answered;
         if (sluice->resolver)
             worker->shard.resolver = resolver_client(sluice->resolver, i, wake_shard, worker);
+        if (sluice->inspector)
+            worker->shard.inspector = inspector_client(sluice->inspector, i, wake_shard, worker);
     }
     return true;
 }
@@ -477,6 +494,7 @@ static void take_down(struct sluice *sluice)
         control_free(sluice->control);
     if (sluice->resolver)
         resolver_close(sluice->resolver);
+    inspector_close(sluice->inspector);
     resolver_config_fini(&sluice->resolver_config);
     if (sluice->store)
         store_close(sluice->store);

@@ -2,6 +2,7 @@
 #include "tls/credential_priv.h"
 
 #include "core/base/check.h"
+#include "core/base/hex.h"
 #include "tls/credential_pool_priv.h"
 #include "tls/digest.h"
 #include "tls/path_priv.h"
@@ -32,6 +33,14 @@ static const char *const texts[] = {
 const char *credential_text(enum credential_verdict verdict)
 {
     return texts[verdict];
+}
+
+const char *credential_short(const struct credential *credential, char out[CREDENTIAL_SHORT_SIZE])
+{
+    SL_CHECK(credential->count > 0);
+    hex_encode(span_of(credential->path[0].sha256, (CREDENTIAL_SHORT_SIZE - 1) / 2), out);
+    out[CREDENTIAL_SHORT_SIZE - 1] = '\0';
+    return out;
 }
 
 static struct credential *refuse(enum credential_verdict verdict, unsigned fault)

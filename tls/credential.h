@@ -69,6 +69,9 @@ struct credential {
 
 /* "expired"; for people and for the log. */
 const char *credential_text(enum credential_verdict verdict);
+/* The first 16 hexadecimal digits of the leaf's SHA-256, for the log; of one that has a path. */
+#define CREDENTIAL_SHORT_SIZE 17u
+const char *credential_short(const struct credential *credential, char out[CREDENTIAL_SHORT_SIZE]);
 /* One more reference to a shared one. */
 void credential_ref(struct credential *credential);
 /* Drops a reference; with the last one it is gone. */

@@ -615,6 +615,12 @@ const struct credential *engine_credential(const struct engine *engine)
     return engine->remote->credential == NULL ? &none : engine->remote->credential;
 }
 
+struct credential *engine_shared_credential(const struct engine *engine)
+{
+    struct credential *credential = engine_credential(engine) == NULL ? NULL : engine->remote->credential;
+    return credential != NULL && credential->is_shared ? credential : NULL;
+}
+
 struct credential *engine_take_credential(struct engine *engine)
 {
     if (engine_credential(engine) == NULL)

@@ -62,6 +62,8 @@ bool engine_is_resumed(const struct engine *engine);
  * to offer or to end: nothing but the handshake itself has been refused so far. After a take, which gives it away with
  * its certificates (NULL: none were presented), it is as if none had been presented. */
 const struct credential *engine_credential(const struct engine *engine);
+/* The same, if it is valid: it may be kept by credential_ref(). */
+struct credential *engine_shared_credential(const struct engine *engine);
 struct credential *engine_take_credential(struct engine *engine);
 
 /* Client, with anchors, before the server's certificates come: they are judged by these records too. Takes them. As

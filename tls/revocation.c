@@ -16,6 +16,7 @@ static const char *const texts[] = {
     [REVOCATION_EARLY] = "answer from the future",
     [REVOCATION_STALE] = "stale answer",
     [REVOCATION_UNSUPPORTED] = "answer of a kind that is not understood",
+    [REVOCATION_SILENCE] = "no answer",
 };
 
 const char *revocation_text(enum revocation_status status)
@@ -93,4 +94,10 @@ bool revocation_sources(struct span certificate, struct revocation_sources *out)
     read_information(read.information, out);
     read_points(read.crl_points, out);
     return true;
+}
+
+struct span revocation_serial(struct span certificate)
+{
+    struct certificate read;
+    return certificate_read(certificate, &read) ? read.serial : SPAN_NONE;
 }

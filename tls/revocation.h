@@ -39,6 +39,7 @@ enum revocation_status {
     REVOCATION_EARLY,        /* from the future */
     REVOCATION_STALE,        /* nextUpdate is over */
     REVOCATION_UNSUPPORTED,  /* says it in a way that is not understood here: a delta, an indirect CRL, weak hashes */
+    REVOCATION_SILENCE,      /* nothing came that could be judged: the asker's word, no judge's */
 };
 
 struct revocation_answer {
@@ -60,6 +61,9 @@ struct revocation_sources {
 
 /* False: it is no certificate. */
 bool revocation_sources(struct span certificate, struct revocation_sources *out);
+
+/* Its serial number, content of the INTEGER; with its issuer it names it. Empty: it is no certificate. */
+struct span revocation_serial(struct span certificate);
 
 /* An OCSPRequest for one certificate, of at most OCSP_REQUEST_MAX bytes; 0: one of the two is no certificate. SHA-1
  * names the issuer, as the profile for large scale wants it (RFC 5019 s2.1.1; it protects nothing). */

@@ -26,6 +26,8 @@
 /* Indices of the CHOICE keys, in the order of the row's choices. log.level is enum log_level of core/base/log.h. */
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_s2s_policy { S2S_PKIX, S2S_PKIX_OR_DIALBACK, S2S_DANE, S2S_DANE_OR_PKIX };
+enum config_certs_revocation { CERTS_OFF, CERTS_SOFT, CERTS_HARD };
+enum config_certs_unchecked { UNCHECKED_ALLOW, UNCHECKED_REFUSE };
 enum config_conflict { CONFLICT_REPLACE, CONFLICT_REFUSE, CONFLICT_RENAME };
 enum config_client_certificates { CLIENT_CERTIFICATES_OFF, CLIENT_CERTIFICATES_OPTIONAL, CLIENT_CERTIFICATES_REQUIRED };
 /* SASL mechanisms from the weakest on: passwords by their hash first, then by whether they bind to TLS; certificates.

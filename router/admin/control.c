@@ -331,6 +331,8 @@ static void describe_s2s_stream(struct answer *rows, const struct control_s2s *s
     describe_known(rows, "proof", s2s->proof);
     describe_known(rows, "certificate", s2s->certificate);
     describe_date(rows, "expires", s2s->expires);
+    describe_known(rows, "standing", s2s->standing);
+    describe_known(rows, "answer", s2s->answer);
     answer_number(rows, "pairs", s2s->pairs);
 }
 

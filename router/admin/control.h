@@ -79,6 +79,8 @@ struct control_s2s {
     const char *cipher;
     const char *proof;       /* "pkix", "dane", ..: how they proved their domain (trust.h) */
     const char *certificate; /* "valid", or what is wrong with theirs */
+    const char *standing;    /* "good", "unanswered", ..: what its issuers say now; NULL: nobody is asked */
+    const char *answer;      /* why it is not good; NULL: it is */
     int64_t expires;         /* it does: seconds since 1970; 0: none was judged */
     unsigned pairs;          /* proven on this stream */
     uint64_t queued;         /* bytes */

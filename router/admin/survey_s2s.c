@@ -61,6 +61,12 @@ static bool add_stream(struct shard *shard, struct control_ask *ask, const struc
         .left_ms = -1,
     };
     name_domains(s2s, &row);
+    if (stream->is_watched && stream->shard->inspector) {
+        enum revocation_status answer;
+        enum standing standing = watch_standing(stream, &answer);
+        row.standing = standing_text(standing);
+        row.answer = standing == STANDING_UNANSWERED ? revocation_text(answer) : NULL;
+    }
     if (s2s->is_out && s2s->is_ready && !s2s->names)
         row.pairs = 1;
     return control_ask_s2s(ask, &row);

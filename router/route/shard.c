@@ -6,6 +6,7 @@
 #include "router/route/session.h"
 #include "router/s2s/contact.h"
 #include "router/s2s/remote.h"
+#include "router/certs/inspector.h"
 #include "router/s2s/resolver.h"
 #include "router/stream/reset.h"
 #include "router/stream/sasl.h"
@@ -28,6 +29,7 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
 {
     *shard = (struct shard){.index = index, .router = router, .counters = counters, .store = store};
     table_init(&shard->users, &router->hash_key, user_key);
+    watch_init(&shard->watches, &router->hash_key);
     remote_init(shard);
     shard->verify_end = &shard->verify_first;
     shard->overflow = mail_overflow_new(router->shard_count);
@@ -70,8 +72,10 @@ void shard_set_policy(struct shard *shard, struct policy *policy)
     shard->limits_unauthenticated = policy->limits_unauthenticated;
     struct policy *before = shard->policy;
     shard->policy = policy;
-    if (before)
+    if (before) {
         reset_streams(shard, before);
+        watch_policy(shard);
+    }
     policy_unref(before);
 }
 
@@ -84,6 +88,7 @@ void shard_fini(struct shard *shard)
     mail_discard(shard);
     mail_overflow_free(shard);
     free(shard->wake_mask);
+    watch_fini(&shard->watches);
     table_fini(&shard->users);
     wheel_free(shard->wheel);
     xml_scratch_free(shard->scratch);
@@ -206,6 +211,8 @@ static uint64_t turn(void *context)
     store_poll(shard->store, store_reply, shard);
     if (shard->resolver)
         resolver_poll(shard->resolver, shard_now_ms(shard), contact_resolved, shard);
+    if (shard->inspector)
+        inspector_poll(shard->inspector, watch_found, shard);
     wheel_advance(shard->wheel, shard_now_ms(shard), shard);
     more |= verify_run(shard);
     more |= stream_run_all(shard);
@@ -217,6 +224,8 @@ static uint64_t turn(void *context)
     store_flush(shard->store);
     if (shard->resolver)
         resolver_flush(shard->resolver, shard_now_ms(shard));
+    if (shard->inspector)
+        inspector_flush(shard->inspector);
     if (more || shard->runnable || shard->dirty)
         return 0;
     uint64_t next = wheel_next_ms(shard->wheel);

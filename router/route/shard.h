@@ -16,10 +16,12 @@
 #include "io/io.h"
 #include "router/route/mail.h"
 #include "router/route/router.h"
+#include "router/certs/watch.h"
 #include "router/s2s/budget.h"
 #include "router/store/store.h"
 
 struct overflow;
+struct inspector_client;
 struct resolver_client;
 struct s2s;
 struct slab;
@@ -34,18 +36,20 @@ struct shard {
     struct wheel *wheel;
     struct xml_scratch *scratch;
     struct store_client *store;
-    struct table users;               /* struct user by bare JID: router/route/session.h */
-    unsigned handshakes;              /* TLS handshake steps of this turn */
-    struct table remotes;             /* struct remote by their domain: router/s2s/remote.h */
-    uint32_t pair_count;              /* in them */
-    size_t ack_bytes;                 /* under way to other servers: router/s2s/ack.h */
-    struct resolver_client *resolver; /* NULL: no other server is looked for */
-    struct s2s *servers;              /* streams with other servers, newest first: router/s2s/s2s.h */
+    struct table users;                 /* struct user by bare JID: router/route/session.h */
+    unsigned handshakes;                /* TLS handshake steps of this turn */
+    struct table remotes;               /* struct remote by their domain: router/s2s/remote.h */
+    uint32_t pair_count;                /* in them */
+    size_t ack_bytes;                   /* under way to other servers: router/s2s/ack.h */
+    struct resolver_client *resolver;   /* NULL: no other server is looked for */
+    struct inspector_client *inspector; /* NULL: nobody is asked about certificates */
+    struct watch_list watches;
+    struct s2s *servers; /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;
-    struct slab *contacts; /* under way: router/s2s/contact.h */
+    struct slab *contacts;                  /* under way: router/s2s/contact.h */
     struct budget user_dials, domain_dials; /* router/s2s/budget.h */
-    struct chain work;           /* the payload being routed; empty between two stanzas */
-    struct verify *verify_first; /* passwords to judge: router/stream/verify.h */
+    struct chain work;                      /* the payload being routed; empty between two stanzas */
+    struct verify *verify_first;            /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;
     struct stream *dirty;     /* streams with something to flush, each once */
     struct stream *runnable;  /* streams whose holds are gone, each once */

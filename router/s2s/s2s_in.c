@@ -243,6 +243,8 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
               log_quoted(ours).text, stream_address(stream, address), trust_proof_name((enum proof)first->proof),
               s2s->may_bidi ? "yes" : "no");
     s2s_begin(s2s);
+    if (by_certificate(stream))
+        (void)watch_enter(stream);
     stream->reader.limits = &stream->shard->limits;
     idle_begin(s2s);
     stream_header_write(stream); /* after a restart */

@@ -83,6 +83,8 @@ static void become_session(struct stream *stream, struct session *session)
     struct jid jid = session_jid(session);
     stream->session = session;
     stream->was_bound = true;
+    if (stream->tls)
+        (void)watch_enter(stream); /* where the client's certificate still counts for something */
     session->lang = stream->nego->lang;
     stream->nego->lang = NULL;
     stream_set_deadline(stream, stream->shard->policy->config->timeouts_idle_ms);

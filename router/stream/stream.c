@@ -251,6 +251,8 @@ static void stream_clear(struct stream *stream)
     chain_clear(&stream->held, pool);
     xml_reader_fini(&stream->reader);
     nego_free(stream);
+    if (stream->is_watched)
+        watch_leave(stream);
     if (stream->tls)
         engine_free(stream->tls);
     if (stream->is_s2s)

@@ -86,6 +86,7 @@ struct stream {
     bool is_shut : 1;         /* our FIN is out */
     bool is_s2s : 1;          /* the head of a struct s2s: router/s2s/s2s.h */
     bool is_acked : 1;        /* s2s: what is sent is kept until it is acknowledged: router/s2s/ack.h */
+    bool is_watched : 1;      /* by its certificate: router/certs/watch.h */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
     uint16_t move_to;
     uint8_t mechanism;   /* that authenticated it: mechanism_name() */

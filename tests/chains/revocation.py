@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Makes answers about revocation, good and bad in one way each, in the folder given: NAME.answer, the certificate that
-it is about and its issuer (NAME.leaf, NAME.issuer), all in DER, and answers.txt: name, kind, the exact status. See
-README.md."""
+it is about and its issuer (NAME.leaf, NAME.issuer), all in DER, and answers.txt: name, kind, the exact status, at the
+time that is in the file "now". See README.md."""
 
 import datetime
 import os
@@ -286,6 +286,32 @@ def sources():
         (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)])
 
 
+def watched():
+    """Leaves below a root of their own that can be asked for, and what their sources answer: file name to content."""
+    top = authority("Watched root", None)
+
+    def http(name):
+        return x509.UniformResourceIdentifier(name)
+
+    asked = (x509.AuthorityInformationAccess(
+        [x509.AccessDescription(x509.AuthorityInformationAccessOID.OCSP, http("http://ocsp.example/1"))]), False)
+    listed = (x509.CRLDistributionPoints([x509.DistributionPoint([http("http://crl.example/1")], None, None, None)]),
+              False)
+    leaves = {"ocsp": leaf(top, extra=[asked]), "both": leaf(top, extra=[asked, listed]), "plain": leaf(top),
+              "crl": leaf(top, extra=[listed]), "crl2": leaf(top, extra=[listed])}
+    files = {"watched.root": top.der, "watched.pem": generate.pem(top.der).encode("ascii"),
+             "watched.list_good": crl(by=top), "watched.list_revoked": crl(by=top, revoked=[leaves["crl"]])}
+    for name, party in leaves.items():
+        files[f"watched_{name}.leaf"] = party.der
+    for name in ("ocsp", "both", "plain"):
+        files[f"watched_{name}.good"] = answer(certificate=leaves[name], by=top)
+        files[f"watched_{name}.revoked"] = answer(certificate=leaves[name], by=top, status=REVOKED)
+        files[f"watched_{name}.hold"] = answer(certificate=leaves[name], by=top, status=REVOKED,
+                                               reason=x509.ReasonFlags.certificate_hold)
+        files[f"watched_{name}.unknown"] = answer(certificate=leaves[name], by=top, status=UNKNOWN)
+    return files
+
+
 def rsa_crl():
     by = authority("RSA issuer", root, key=generate.rsa_key(2048))
     return crl(by=by), leaf(by), by
@@ -302,8 +328,10 @@ def main():
             for suffix, content in (("answer", told), ("leaf", certificate), ("issuer", by)):
                 with open(f"{folder}/{name}.{suffix}", "wb") as file:
                     file.write(content)
-    with open(f"{folder}/sources.leaf", "wb") as file:
-        file.write(sources().der)
+    now = int(NOW.replace(tzinfo=datetime.timezone.utc).timestamp())
+    for name, content in {"now": b"%d\n" % now, "sources.leaf": sources().der, **watched()}.items():
+        with open(f"{folder}/{name}", "wb") as file:
+            file.write(content)
     with open(os.path.join(os.path.dirname(os.path.abspath(folder)), "revocation_stamp"), "w") as file:
         file.write("made\n")
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Inspector: asks for as long as a certificate is in use whether its issuer took it back (RFC 6120 s13.7.2.3). One
+ * thread of its own fetches and judges; shards tell what they watch and hear what its standing is, whenever that
+ * changes.
+ *
+ * For each certificate of a path but its anchor: a stapled answer, one that is remembered, OCSP (RFC 6960), CRLs (RFC
+ * 5280), in this order, the first that answers counts. It is asked again near nextUpdate and at least every interval;
+ * who does not answer is asked again after a pause that grows. What was learned outlives a restart.
+ *
+ * Thread:  a client belongs to its thread (a shard's); open, close, distrust and check are the control thread's.
+ * Owns:    a reference to each credential that is watched.
+ * Bounds:  fetches_max at a time, each by REVOCATION_OCSP_MAX or REVOCATION_CRL_MAX bytes and timeout_ms.
+ */
+#include "core/base/err.h"
+#include "router/s2s/address.h"
+#include "tls/credential.h"
+#include "tls/revocation.h"
+
+enum standing {
+    STANDING_PENDING,    /* nothing is known yet */
+    STANDING_GOOD,       /* all of the path that can be asked for */
+    STANDING_UNCHECKED,  /* some certificate names no source, the others are good */
+    STANDING_UNANSWERED, /* no source of some certificate has answered so that it counts */
+    STANDING_REVOKED,
+    STANDING_DISTRUSTED, /* by the operator */
+};
+
+#define INSPECTOR_CLOCK_TAG 0u /* of no watch: the wall clock was set, and deadlines by it are to be counted anew */
+
+struct inspector_finding {
+    uint64_t tag; /* of the watch; not 0 */
+    enum standing standing;
+    unsigned fault;                /* of which certificate, counted from the leaf, when it is not good */
+    enum revocation_status status; /* the last answer about that one */
+    uint8_t reason;                /* CRLReason of a revoked one */
+};
+
+struct inspector_settings {
+    int64_t interval_s;  /* asked again after that at the latest; 24 h */
+    int64_t retry_min_s; /* after the first failure; doubled by each further one */
+    int64_t retry_max_s;
+    uint32_t timeout_ms; /* of one fetch */
+    unsigned fetches_max;
+    struct address_policy addresses; /* where it may fetch from */
+    const char *cache_file;          /* NULL: nothing is remembered over a restart */
+    uint64_t dice_seed;              /* 0: from the system's entropy */
+};
+extern const struct inspector_settings inspector_settings_default;
+
+struct inspector;
+struct inspector_client;
+
+typedef void (*inspector_finding_fn)(void *context, const struct inspector_finding *finding);
+/* Called on the worker when a client has new findings: wakes the client's thread. */
+typedef void (*inspector_wake_fn)(void *context);
+
+/* All clients are made before the first watch. */
+struct inspector *inspector_open(const struct inspector_settings *settings, unsigned client_count, struct err *err);
+/* No client's thread may use its client any more. */
+void inspector_close(struct inspector *inspector);
+struct inspector_client *inspector_client(struct inspector *inspector, unsigned index, inspector_wake_fn wake,
+                                          void *wake_context);
+
+/* A certificate by its serial number (the octets as they stand in it) or its SHA-256: not trusted from now on, also
+ * after a restart. Returns how many credentials in use contain it. */
+unsigned inspector_distrust(struct inspector *inspector, struct span name);
+/* Asks now for all certificates of credentials in use that are the domain's; how many credentials. */
+unsigned inspector_check(struct inspector *inspector, struct span domain);
+
+/* From now on findings about the credential, which is valid and shared, come with this tag, one at least. staple: the
+ * OCSP answer that came in its handshake, or empty; copied. False: no memory or room; ask again later. */
+bool inspector_watch(struct inspector_client *client, uint64_t tag, struct credential *credential, struct span staple)
+    __attribute__((warn_unused_result));
+/* A finding that is under way may still come. False: no room; again later. */
+bool inspector_unwatch(struct inspector_client *client, uint64_t tag) __attribute__((warn_unused_result));
+/* Publishes what was posted: once per turn. */
+void inspector_flush(struct inspector_client *client);
+/* Hands out the findings that are there; the function may watch and unwatch. */
+void inspector_poll(struct inspector_client *client, inspector_finding_fn finding, void *context);
+
+/* "unanswered"; for people, logs and metrics. */
+const char *standing_text(enum standing standing);

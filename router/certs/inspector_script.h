@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Inspector, scripted: a client of which the test says what is found; nothing is fetched. inspector_open() of
+ * the real one has no counterpart: a test makes its clients by hand.
+ */
+#include "router/certs/inspector.h"
+
+struct inspector_client *inspector_script_new(void);
+void inspector_script_free(struct inspector_client *client);
+/* What is watched now. */
+unsigned inspector_script_count(const struct inspector_client *client);
+/* Found about the credential with this leaf (SHA-256), or about all when it is NULL; handed out by the next poll. Also
+ * for those that will be watched later. */
+void inspector_script_find(struct inspector_client *client, const uint8_t *sha256, enum standing standing);
+/* The wall clock was set. */
+void inspector_script_clock(struct inspector_client *client);

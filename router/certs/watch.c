@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/certs/watch.h"
+
+#include "core/base/check.h"
+#include "core/base/log.h"
+#include "io/io.h"
+#include "router/route/shard.h"
+#include "router/stream/stream.h"
+#include "tls/engine.h"
+
+#include <stdlib.h>
+
+#define SPREAD_MS 1000u /* streams of one entry are closed within that */
+/* Until its streams are gone an entry whose end has come looks again in that time. */
+#define AGAIN_MS 1000u
+
+struct watched {
+    struct credential *credential; /* a reference */
+    struct shard *shard;
+    uint64_t tag;
+    struct timer timer; /* expiry */
+    uint32_t live;      /* streams */
+    uint32_t count;     /* references in the array: also of streams that have left */
+    uint32_t room;
+    uint64_t *streams; /* io_ref() */
+    enum standing standing;
+    enum revocation_status answer;
+    bool is_posted; /* the inspector watches */
+};
+
+static struct span chain_key(const void *object)
+{
+    const struct watched *watched = object;
+    return span_of(watched->credential->fingerprint, sizeof watched->credential->fingerprint);
+}
+
+static struct span tag_key(const void *object)
+{
+    const struct watched *watched = object;
+    return span_of(&watched->tag, sizeof watched->tag);
+}
+
+const char *standing_text(enum standing standing)
+{
+    static const char *const texts[] = {
+        [STANDING_PENDING] = "pending",       [STANDING_GOOD] = "good",       [STANDING_UNCHECKED] = "unchecked",
+        [STANDING_UNANSWERED] = "unanswered", [STANDING_REVOKED] = "revoked", [STANDING_DISTRUSTED] = "distrusted",
+    };
+    return texts[standing];
+}
+
+void watch_init(struct watch_list *list, const struct hash_key *key)
+{
+    table_init(&list->by_chain, key, chain_key);
+    table_init(&list->by_tag, key, tag_key);
+    list->last_tag = INSPECTOR_CLOCK_TAG;
+}
+
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
+
+static struct stream *stream_of(const struct watched *watched, uint64_t ref)
+{
+    struct io_conn *conn = io_find(watched->shard->io, ref);
+    struct stream *stream = conn ? conn->owner : NULL;
+    return stream && stream->is_watched ? stream : NULL;
+}
+
+/* Each within the time that is left. */
+static void reset_all(const struct watched *watched, const char *text, uint64_t within_ms)
+{
+    for (uint32_t i = 0; i < watched->count; i++) {
+        struct stream *stream = stream_of(watched, watched->streams[i]);
+        uint32_t dice;
+        if (!stream || stream->state == STREAM_CLOSING || stream->ending)
+            continue;
+        io_random(watched->shard->io, &dice, sizeof dice);
+        shard_count(watched->shard, COUNTER_RESETS, 1);
+        stream_end_later(stream, STREAM_RESET_ERROR, text, within_ms ? dice % within_ms : 0);
+    }
+}
+
+/* What the operator holds to be good enough. */
+static bool is_good_enough(const struct watched *watched)
+{
+    const struct config *config = watched->shard->policy->config;
+    switch (watched->standing) {
+    case STANDING_DISTRUSTED:
+        return false;
+    case STANDING_REVOKED:
+        return config->certs_revocation == CERTS_OFF;
+    case STANDING_UNANSWERED:
+        return config->certs_revocation != CERTS_HARD;
+    case STANDING_UNCHECKED:
+        return config->certs_unchecked == UNCHECKED_ALLOW || config->certs_revocation == CERTS_OFF;
+    case STANDING_PENDING:
+    case STANDING_GOOD:
+        break;
+    }
+    return true;
+}
+
+static void act(const struct watched *watched)
+{
+    if (!is_good_enough(watched))
+        reset_all(watched, "the certificate of this stream is no longer good", SPREAD_MS);
+}
+
+static void watched_free(struct watched *watched)
+{
+    wheel_cancel(watched->shard->wheel, &watched->timer);
+    credential_free(watched->credential);
+    free(watched->streams);
+    free(watched);
+}
+
+static void drop(struct watched *watched)
+{
+    struct shard *shard = watched->shard;
+    if (watched->is_posted && !inspector_unwatch(shard->inspector, watched->tag)) {
+        wheel_set(shard->wheel, &watched->timer, shard_now_ms(shard) + AGAIN_MS); /* there is no room now */
+        return;
+    }
+    table_remove(&shard->watches.by_chain, watched);
+    table_remove(&shard->watches.by_tag, watched);
+    watched_free(watched);
+}
+
+/* ---- expiry ------------------------------------------------------------------------------------------------------ */
+
+static int64_t left_ms(const struct watched *watched)
+{
+    return watched->credential->not_after * 1000 - io_wall_ms(watched->shard->io);
+}
+
+/* The timer fires a spread before the end, so that many can go one after the other and none is late. */
+static uint64_t spread_ms(const struct watched *watched)
+{
+    return watched->live > 1 ? (watched->live < SPREAD_MS ? watched->live : SPREAD_MS) : 0;
+}
+
+static void arm(struct watched *watched)
+{
+    int64_t left = left_ms(watched) - (int64_t)SPREAD_MS;
+    wheel_set(watched->shard->wheel, &watched->timer, shard_now_ms(watched->shard) + (left > 0 ? (uint64_t)left : 0));
+}
+
+static void expire(void *context, struct timer *timer)
+{
+    (void)context;
+    struct watched *watched = (struct watched *)((char *)timer - offsetof(struct watched, timer));
+    if (!watched->live) {
+        drop(watched);
+        return;
+    }
+    int64_t left = left_ms(watched);
+    uint64_t spread = spread_ms(watched), now = shard_now_ms(watched->shard);
+    if (left > (int64_t)SPREAD_MS) { /* the wall clock went another way */
+        arm(watched);
+        return;
+    }
+    if (left > (int64_t)spread) {
+        wheel_set(watched->shard->wheel, timer, now + (uint64_t)left - spread);
+        return;
+    }
+    char hash[17];
+    log_event(LOG_INFO, "certs.expired", "certificate=%s streams=%u", credential_short(watched->credential, hash),
+              watched->live);
+    shard_count(watched->shard, COUNTER_CERTS_EXPIRED, watched->live);
+    reset_all(watched, "the certificate of this stream has expired", left > 0 ? (uint64_t)left : 0);
+    wheel_set(watched->shard->wheel, timer, now + AGAIN_MS); /* whoever came meanwhile */
+}
+
+/* ---- entries ----------------------------------------------------------------------------------------------------- */
+
+void watch_fini(struct watch_list *list)
+{
+    struct watched *watched;
+    uint32_t position = 0;
+    while ((watched = table_next(&list->by_chain, &position))) { /* those that wait to be unwatched */
+        SL_CHECK(watched->live == 0);
+        table_remove(&list->by_chain, watched);
+        watched_free(watched);
+    }
+    table_fini(&list->by_chain);
+    table_fini(&list->by_tag);
+}
+
+static struct watched *watched_new(struct shard *shard, struct credential *credential)
+{
+    struct watch_list *list = &shard->watches;
+    struct watched *watched = calloc(1, sizeof *watched);
+    if (!watched)
+        return NULL;
+    credential_ref(credential);
+    *watched = (struct watched){.credential = credential,
+                                .shard = shard,
+                                .tag = ++list->last_tag,
+                                .timer.fire = expire,
+                                .standing = STANDING_PENDING};
+    bool is_added = table_add(&list->by_chain, watched);
+    if (is_added && table_add(&list->by_tag, watched)) {
+        arm(watched);
+        return watched;
+    }
+    if (is_added)
+        table_remove(&list->by_chain, watched);
+    watched_free(watched);
+    return NULL;
+}
+
+/* The inspector's link may be full of such posts: then the entry's next stream posts it. */
+static void post(struct watched *watched)
+{
+    if (!watched->is_posted && watched->shard->inspector)
+        watched->is_posted = inspector_watch(watched->shard->inspector, watched->tag, watched->credential, SPAN(""));
+}
+
+/* References of streams that have left go when they are more than the others. */
+static void compact(struct watched *watched)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < watched->count; i++)
+        if (stream_of(watched, watched->streams[i]))
+            watched->streams[kept++] = watched->streams[i];
+    watched->count = kept;
+}
+
+static bool add(struct watched *watched, uint64_t ref)
+{
+    if (watched->count == watched->room && watched->count > 2 * watched->live + 8)
+        compact(watched);
+    if (watched->count == watched->room) {
+        uint32_t room = watched->room ? watched->room * 2 : 1; /* most servers have one stream */
+        uint64_t *streams = realloc(watched->streams, room * sizeof *streams);
+        if (!streams)
+            return false;
+        watched->streams = streams;
+        watched->room = room;
+    }
+    watched->streams[watched->count++] = ref;
+    watched->live++;
+    return true;
+}
+
+static struct watched *watched_of(const struct stream *stream)
+{
+    const struct credential *credential = engine_credential(stream->tls);
+    return table_find(&stream->shard->watches.by_chain,
+                      span_of(credential->fingerprint, sizeof credential->fingerprint));
+}
+
+bool watch_enter(struct stream *stream)
+{
+    struct credential *credential = engine_shared_credential(stream->tls);
+    if (!credential || stream->is_watched)
+        return credential != NULL;
+    struct watched *watched = watched_of(stream);
+    if (!watched)
+        watched = watched_new(stream->shard, credential);
+    if (!watched)
+        return false;
+    if (!add(watched, io_ref(stream->conn))) {
+        if (!watched->live)
+            drop(watched);
+        return false;
+    }
+    stream->is_watched = true;
+    post(watched);
+    act(watched); /* what is known of the others holds for it */
+    return true;
+}
+
+void watch_leave(struct stream *stream)
+{
+    struct watched *watched = watched_of(stream);
+    SL_CHECK(watched && watched->live);
+    stream->is_watched = false;
+    if (--watched->live == 0)
+        drop(watched);
+}
+
+enum standing watch_standing(const struct stream *stream, enum revocation_status *answer)
+{
+    const struct watched *watched = watched_of(stream);
+    *answer = watched->answer;
+    return watched->standing;
+}
+
+/* ---- what comes from outside ------------------------------------------------------------------------------------- */
+
+static enum counter counter_of(enum standing standing)
+{
+    static const enum counter counters[] = {
+        [STANDING_PENDING] = COUNTER_CERTS_UNANSWERED,  [STANDING_GOOD] = COUNTER_CERTS_GOOD,
+        [STANDING_UNCHECKED] = COUNTER_CERTS_UNCHECKED, [STANDING_UNANSWERED] = COUNTER_CERTS_UNANSWERED,
+        [STANDING_REVOKED] = COUNTER_CERTS_REVOKED,     [STANDING_DISTRUSTED] = COUNTER_CERTS_DISTRUSTED,
+    };
+    return counters[standing];
+}
+
+void watch_found(void *context, const struct inspector_finding *finding)
+{
+    struct shard *shard = context;
+    if (finding->tag == INSPECTOR_CLOCK_TAG) {
+        watch_clock(shard);
+        return;
+    }
+    struct watched *watched = table_find(&shard->watches.by_tag, span_of(&finding->tag, sizeof finding->tag));
+    if (!watched)
+        return; /* its last stream has left */
+    char hash[17];
+    watched->standing = finding->standing;
+    watched->answer = finding->status;
+    shard_count(shard, counter_of(finding->standing), 1);
+    log_event(finding->standing > STANDING_UNCHECKED ? LOG_WARN : LOG_DEBUG, "certs.standing",
+              "certificate=%s standing=%s fault=%u answer=\"%s\" streams=%u",
+              credential_short(watched->credential, hash), standing_text(finding->standing), finding->fault,
+              finding->standing == STANDING_GOOD ? "good" : revocation_text(finding->status), watched->live);
+    act(watched);
+}
+
+void watch_clock(struct shard *shard)
+{
+    struct watched *watched;
+    uint32_t position = 0;
+    while ((watched = table_next(&shard->watches.by_chain, &position)))
+        arm(watched);
+}
+
+void watch_policy(struct shard *shard)
+{
+    struct watched *watched;
+    uint32_t position = 0;
+    while ((watched = table_next(&shard->watches.by_chain, &position)))
+        act(watched);
+}

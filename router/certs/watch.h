@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/*
+ * Watch: the streams of a shard that were authenticated by a certificate, for as long as they live (RFC 6120
+ * s13.7.2.3). Streams with the same chain are one entry: one timer at the earliest notAfter of the chain, its anchor
+ * included, and one watch of the inspector. A stream costs its entry eight bytes, and nothing while nothing is due.
+ *
+ *   expiry        <reset/>, never after notAfter; many of one entry within the second before it
+ *   revoked, distrusted, or not good enough for certs.revocation
+ *                 <reset/> to all of the entry within a second
+ *   clock set     the timers, which are monotonic, are counted anew from the wall clock
+ *
+ * Thread:  the shard's.
+ */
+#include "core/base/table.h"
+#include "router/certs/inspector.h"
+
+struct shard;
+struct stream;
+
+struct watch_list {
+    struct table by_chain; /* struct watched by fingerprint */
+    struct table by_tag;
+    uint64_t last_tag;
+};
+
+void watch_init(struct watch_list *list, const struct hash_key *key);
+/* All streams have left. */
+void watch_fini(struct watch_list *list);
+
+/* Bound, by the certificate that its engine tells of. False: no memory; then it is not watched. */
+bool watch_enter(struct stream *stream);
+/* Of one that entered; before its engine goes. */
+void watch_leave(struct stream *stream);
+
+/* What was found about the chain of a stream that entered; answer: the last one when it is not good. */
+enum standing watch_standing(const struct stream *stream, enum revocation_status *answer);
+
+/* An inspector_finding_fn; context is the shard. */
+void watch_found(void *context, const struct inspector_finding *finding);
+/* The wall clock was set. */
+void watch_clock(struct shard *shard);
+/* The policy was exchanged: what is good enough may be another thing now. */
+void watch_policy(struct shard *shard);

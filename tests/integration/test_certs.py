@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Certificates for as long as a stream lives (RFC 6120 s13.7.2.3): streams to a server of many domains, each with a
+certificate whose issuer answers otherwise when it is asked; one that expires; one that is revoked while it is used."""
+import datetime
+import time
+
+import pytest
+
+import bed as bed_module
+import responder as responder_module
+import throwaway
+import wire
+from nameserver import NameServer
+from person import TLS13, Person, run
+from responder import REVOKED, UNKNOWN, Authority, Responder, generate, revocation, sleep_then, write_certificate
+
+HOUR, DAY = revocation.HOUR, revocation.DAY
+LIFE = 8  # seconds, of the certificate that expires
+LATER = ("turncoat", "short-lived")  # each has its own test
+
+
+def cells(authority):
+    """name: (certificate, what its sources say, standing, answer). The answer is as the log tells it."""
+    ca = authority.party
+    twin = generate.authority("Watched authority", None)
+    made = {}
+
+    def cell(name, told, standing, why, **options):
+        certificate = authority.issue(f"{name}.peers.example", ocsp=f"/{name}", **options)
+        authority.responder.answers[f"/{name}"] = told(certificate)
+        made[name] = (certificate, standing, why)
+
+    def says(**options):
+        return lambda certificate: authority.answer(certificate, **options)
+
+    def delegated(delegate, **options):
+        return lambda certificate: authority.answer(certificate, signer=delegate, certificates=[delegate], **options)
+
+    def constant(told):
+        return lambda certificate: told
+
+    def delegate(by=ca, **options):
+        return revocation.delegate(by=by, **options)
+
+    cell("good", says(), "good", "good")
+    cell("good-sha256", says(algorithm=revocation.hashes.SHA256()), "good", "good")
+    cell("good-delegate", delegated(delegate()), "good", "good")
+    cell("good-redirect", constant((302, b"", {"Location": authority.responder.url + "/good-moved"})), "good", "good")
+    authority.responder.answers["/good-moved"] = authority.answer(made["good-redirect"][0])
+    cell("revoked", says(status=REVOKED), "revoked", "revoked")
+    cell("revoked-delegate", delegated(delegate(), status=REVOKED), "revoked", "revoked")
+    unanswered = "unanswered"
+    cell("unknown", says(status=UNKNOWN), unanswered, "unknown to the responder")
+    cell("closed", constant(None), unanswered, "no answer")
+    cell("slow", lambda certificate: sleep_then(30, b""), unanswered, "no answer")
+    cell("error", constant((500, b"", {})), unanswered, "no answer")
+    cell("missing", constant((404, b"", {})), unanswered, "no answer")
+    cell("garbage", constant(b"<html>"), unanswered, "malformed answer")
+    cell("too-large", constant(b"x" * 70000), unanswered, "no answer")
+    cell("redirect-loop", constant((302, b"", {"Location": authority.responder.url + "/redirect-loop"})), unanswered, "no answer")
+    cell("redirect-file", constant((302, b"", {"Location": "file:///etc/passwd"})), unanswered, "no answer")
+    later = revocation.ocsp.OCSPResponseBuilder.build_unsuccessful(revocation.ocsp.OCSPResponseStatus.TRY_LATER)
+    cell("try-later", constant(later.public_bytes(revocation.DER)), unanswered, "the responder has no answer")
+    cell("stale", says(this=-3 * DAY, until=-2 * DAY), unanswered, "stale answer")
+    cell("early", says(this=1 * HOUR), unanswered, "answer from the future")
+    cell("forged", lambda certificate: revocation.spoilt(authority.answer(certificate)), unanswered,
+         "answer with a wrong signature")
+    cell("unsigned", lambda certificate: unsigned(authority.answer(certificate)), unanswered, "malformed answer")
+    cell("wrong-issuer", lambda certificate: revocation.answer(certificate=generate.leaf(twin), by=twin), unanswered,
+         "answer about another certificate")
+    cell("other-serial", lambda certificate: revocation.answer(certificate=generate.leaf(ca), by=ca), unanswered,
+         "answer about another certificate")
+    cell("stranger", says(signer=generate.authority("Stranger", None)), unanswered, "answer by somebody who may not")
+    cell("delegate-purpose", delegated(delegate(purposes=[revocation.EKU.SERVER_AUTH])), unanswered,
+         "answer by somebody who may not")
+    cell("delegate-expired", delegated(delegate(start=-20, end=-1)), unanswered, "answer by somebody who may not")
+    cell("delegate-of-another", delegated(delegate(by=twin)), unanswered, "answer by somebody who may not")
+    cell("list-after-ocsp", constant(None), "good", "good", crl="/list")
+    made["unchecked"] = (authority.issue("unchecked.peers.example"), "unchecked", None)
+    made["list-good"] = (authority.issue("list-good.peers.example", crl="/list"), "good", "good")
+    made["list-revoked"] = (authority.issue("list-revoked.peers.example", crl="/list"), "revoked", "revoked")
+    authority.responder.answers["/list"] = revocation.crl(by=ca, revoked=[made["list-revoked"][0]])
+    made["list-stale"] = (authority.issue("list-stale.peers.example", crl="/list-stale"), unanswered, "stale answer")
+    authority.responder.answers["/list-stale"] = revocation.crl(by=ca, this=-3 * DAY, until=-2 * DAY)
+    made["list-forged"] = (authority.issue("list-forged.peers.example", crl="/list-forged"), unanswered,
+                           "answer with a wrong signature")
+    authority.responder.answers["/list-forged"] = revocation.spoilt(revocation.crl(by=ca))
+    made["turncoat"] = (authority.issue("turncoat.peers.example", ocsp="/turncoat"), "good", "good")
+    authority.responder.answers["/turncoat"] = lambda: authority.answer(made["turncoat"][0])
+    made["short-lived"] = (authority.issue("short-lived.peers.example"), None, None)
+    return made
+
+
+def unsigned(answer):
+    status, kind, fields = revocation.basic_of(answer)
+    return revocation.response_of(status, kind, [fields[0], fields[1], revocation.tlv(3, b"\0")])
+
+
+class Field:
+    """The watcher, whose streams lead to the peers: one router of many domains."""
+
+    def __init__(self, folder):
+        self.responder, self.names = Responder(), NameServer()
+        self.authority = Authority(self.responder)
+        self.authority.write(folder / "ca")
+        self.cells = cells(self.authority)
+        domains = [f"{name}.peers.example" for name in self.cells]
+        self.names.add_address("host.example")
+        self.peers = self.start(folder / "peers", domains, [cell[0] for cell in self.cells.values()], 1)
+        self.watcher = self.start(folder / "watcher", ["watcher.example"], [self.authority.issue("watcher.example")], 2, [
+            "certs.interval=1s", "certs.fetch_timeout=1s", "certs.allow_private=true", "log.level=debug"])
+
+    def start(self, folder, domains, parties, shards, settings=()):
+        folder.mkdir()
+        port = throwaway.free_port()
+        for domain, party in zip(domains, parties):
+            write_certificate(folder, domain, party)
+            self.names.add_service("xmpp-server", domain, "host.example", port)
+        return bed_module.Bed(folder, shards=shards, domains=domains, users=1, s2s_port=port,
+                              authority=folder.parent / "ca", settings=[
+                                  f"s2s.nameservers=127.0.0.1@{self.names.port}", "s2s.policy=pkix",
+                                  "timeouts.reset=0s", *settings])
+
+    def streams(self):
+        """Remote domains that the watcher has a stream with."""
+        return {row["theirs"] for row in self.watcher.json("show s2s") if row["state"] == "ready"}
+
+    def finding(self, name):
+        """standing and answer, as show s2s tells them; None: there is no stream."""
+        rows = [row for row in self.watcher.json("show s2s") if row["theirs"] == domain(name) and row["state"] == "ready"]
+        return (rows[0]["standing"], rows[0].get("answer")) if rows else (None, None)
+
+    def stop(self):
+        self.watcher.stop()
+        self.peers.stop()
+        self.names.close()
+        self.responder.close()
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    made = Field(tmp_path_factory.mktemp("certs"))
+    yield made
+    made.stop()
+
+
+def domain(name):
+    return f"{name}.peers.example"
+
+
+async def write_to(field, names):
+    person = Person(field.watcher, "user0", version=TLS13, mechanism="PLAIN", domain="watcher.example")
+    assert await person.log_in() is None
+    for name in names:
+        person.send_message(mto=domain(name), mbody="hello", mtype="chat")
+    await person["xep_0199"].ping(person.boundjid.domain, timeout=wire.WAIT)  # they have left
+    return person
+
+
+def test_every_answer__has_its_standing(field):
+    async def scene():
+        person = await write_to(field, [name for name in field.cells if name not in LATER])
+        expected = {name: cell[1:] if cell[1] == "unanswered" else (None, None) if cell[1] == "revoked" else (cell[1], None)
+                    for name, cell in field.cells.items() if name not in LATER}
+        found = {}
+        bed_module.wait_until(lambda: found.update({name: field.finding(name) for name in expected}) or found == expected, 30)
+        assert found == expected
+        assert field.watcher.stats()["certs_revoked"] == sum(cell[1] == "revoked" for cell in field.cells.values())
+        await person.log_out()
+    run(scene())
+
+
+def test_expired__is_reset_at_that_moment_and_no_other_stream(field):
+    async def scene():
+        party = field.authority.issue(domain("short-lived"), seconds=LIFE)
+        end = party.certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc).timestamp()
+        write_certificate(field.peers.folder, domain("short-lived"), party)
+        field.peers.ask("reload")
+        person = await write_to(field, ["short-lived"])
+        assert bed_module.wait_until(lambda: domain("short-lived") in field.streams(), LIFE)
+        others = field.streams() - {domain("short-lived")}
+        gone = wait_for_end(field, "short-lived", end + wire.WAIT)
+        assert end - 1 <= gone <= end + 1, gone - end
+        assert others <= field.streams()
+        assert field.watcher.stats()["certs_expired"] == 1
+        await person.log_out()
+    run(scene())
+
+
+def wait_for_end(field, name, until):
+    while time.time() < until:
+        if domain(name) not in field.streams():
+            return time.time()
+        time.sleep(0.05)
+    raise AssertionError(f"{name} has a stream still")
+
+
+def test_revoked_while_used__is_reset_within_one_asking(field):
+    async def scene():
+        person = await write_to(field, ["turncoat"])
+        assert bed_module.wait_until(lambda: field.finding("turncoat")[0] == "good")
+        assert domain("turncoat") in field.streams()
+        others = field.streams() - {domain("turncoat")}
+        certificate = field.cells["turncoat"][0]
+        field.responder.answers["/turncoat"] = lambda: field.authority.answer(certificate, status=REVOKED)
+        begin = time.time()
+        gone = wait_for_end(field, "turncoat", begin + wire.WAIT)
+        assert gone - begin < 5
+        assert others <= field.streams()
+        await person.log_out()
+    run(scene())
+
+
+def test_hard__lets_go_of_those_that_nobody_answers_for(field):
+    unanswered = {domain(name) for name, cell in field.cells.items() if cell[1] == "unanswered"}
+    good = {domain(name) for name, cell in field.cells.items() if cell[1] == "good" and name not in LATER}
+    assert unanswered <= field.streams()
+    path = field.watcher.folder / "sluice.conf"
+    path.write_text(path.read_text() + "certs.revocation = hard;\n")
+    field.watcher.ask("reload")
+    assert bed_module.wait_until(lambda: not unanswered & field.streams())
+    assert good <= field.streams()
