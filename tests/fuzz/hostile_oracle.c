@@ -97,7 +97,8 @@ static bool is_let_in(const struct hostile *bed, unsigned number, enum hostile_d
     bool is_asked = false;
     if (is_of(line, line->domain) && has(said(line), "<success"))
         return true;
-    if (bed->is_pkix || (bed->requires_tls && !line->is_secure))
+    /* Under pkix too a server that its certificate has proven may want our key, to let us in. */
+    if ((bed->is_pkix && !is_of(line, line->domain)) || (bed->requires_tls && !line->is_secure))
         return false;
     for (unsigned i = 0; i < bed->result_count; i++)
         is_asked |= bed->results[i].line == number && bed->results[i].ours == ours;
@@ -182,7 +183,7 @@ static void see_question(struct hostile *bed, unsigned number, struct span tag, 
         wrong("asks who is not that domain's server", number, tag);
     if (note.ours != COM && note.ours != ORG)
         wrong("asks for a domain that is not its own", number, tag);
-    if (bed->is_pkix)
+    if (bed->is_pkix && !(is_result && is_of(line, line->domain)))
         wrong("dialback under policy pkix", number, tag);
     if (*count < HOSTILE_NOTES_MAX)
         notes[(*count)++] = note;
