@@ -14,6 +14,7 @@
 #include "router/admin/config.h"
 #include "router/admin/control.h"
 #include "router/admin/survey.h"
+#include "router/admin/survey_certs.h"
 #include "router/route/shard.h"
 #include "router/certs/inspector.h"
 #include "router/s2s/resolver_config.h"
@@ -431,6 +432,7 @@ static bool start_control(struct sluice *sluice, struct err *err)
         .store_client = sluice->shard_count,
         .facts = sluice->facts,
         .fact_count = sluice->fact_count,
+        .certs = survey_certs(sluice->inspector),
         .takes_signals = true,
         .hooks = {hook_ask, hook_reload, hook_stop, hook_account_changed, hook_config},
         .context = sluice,

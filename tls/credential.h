@@ -13,7 +13,7 @@
  * every handshake that we speak needs. A leaf that may sign certificates is refused (RFC 6120 s13.7.1.1); one with an
  * empty subject is not, as they are issued today.
  *
- * Thread:  immutable but for its count of references, which any thread may change.
+ * Thread:  immutable but for its count of references and of uses, which any thread may change.
  * Bounds:  the library takes CREDENTIAL_SENT_MAX certificates, about 18 KiB together; a chain beyond that ends the
  * handshake.
  */
@@ -57,6 +57,7 @@ struct credential_certificate {
 struct credential {
     enum credential_verdict verdict;
     uint32_t references;      /* the pool's */
+    _Atomic uint32_t uses;    /* of whoever counts them: router/certs/watch.c its streams, relaxed */
     bool is_shared;           /* by all with the same path: valid ones that came by a handshake */
     unsigned fault;           /* when refused: of which certificate, counted from the leaf, 0 */
     int64_t not_after;        /* of the whole path, its anchor included: the earliest (RFC 6120 s13.7.2.3) */

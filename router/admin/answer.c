@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define ROOM_FIRST 512u
 
@@ -190,4 +191,14 @@ void answer_integer(struct answer *answer, const char *name, int64_t value)
 void answer_bool(struct answer *answer, const char *name, bool value)
 {
     answer_verbatim(answer, name, value ? SPAN("true") : SPAN("false"));
+}
+
+void answer_date(struct answer *answer, const char *name, int64_t seconds)
+{
+    char text[32];
+    struct tm parts;
+    time_t time = (time_t)seconds;
+    if (seconds != 0 && gmtime_r(&time, &parts) != NULL &&
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
+        answer_string(answer, name, text);
 }

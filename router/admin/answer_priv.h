@@ -46,5 +46,7 @@ void answer_string(struct answer *answer, const char *name, const char *value);
 void answer_number(struct answer *answer, const char *name, uint64_t value);
 void answer_integer(struct answer *answer, const char *name, int64_t value);
 void answer_bool(struct answer *answer, const char *name, bool value);
+/* Seconds since 1970 as "2030-01-01T00:00:00Z"; nothing when they are 0. */
+void answer_date(struct answer *answer, const char *name, int64_t seconds);
 /* A value that is already spelled (valid JSON). */
 void answer_verbatim(struct answer *answer, const char *name, struct span value);

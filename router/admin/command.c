@@ -2,6 +2,7 @@
 #include "router/admin/command_priv.h"
 
 #include "core/base/log.h"
+#include "core/jid/jid.h"
 #include "router/admin/control_priv.h"
 
 #include <stdio.h>
@@ -24,6 +25,10 @@ const struct command commands[] = {
      "Up to N (100) streams with other servers whose domain begins with PREFIX; and the pairs of domains that have "
      "none, "
      "with the error and when it is tried again."},
+    {"show certs peers", "[N] [DOMAIN]", 0, 2, command_show_certs_peers,
+     "Up to N (100) chains of certificates that streams were authenticated by, those of DOMAIN; with what their "
+     "issuers "
+     "say of them."},
     {"show limits", "", 0, 0, command_show_limits, "The limits and time-outs in force."},
     {"show config", "", 0, 0, command_show_config, "The configuration in force, and where each value came from."},
     {"account add", "JID", 1, 1, command_account_add, "New account; the next line sent is its password."},
@@ -45,6 +50,11 @@ const struct command commands[] = {
      "Closes all streams with that domain; what they have not sent goes out on the next one or is answered with an "
      "error. "
      "Ends the rest after failures: the next stanza is tried at once."},
+    {"certs check", "DOMAIN", 1, 1, command_certs_check,
+     "Asks the issuers of that domain's certificates in use now whether they took them back."},
+    {"certs distrust", "SERIAL|SHA256", 1, 1, command_certs_distrust,
+     "Ends the streams of all chains with that certificate and trusts it no more. In hex, as show certs peers has "
+     "them."},
     {"reload", "", 0, 0, command_reload,
      "Reads the configuration file again; if anything in it is wrong, nothing changes."},
     {"drain", "", 0, 0, command_drain, "Ends all streams in order (system-shutdown), then the process."},
@@ -158,6 +168,15 @@ bool command_number(struct span word, uint64_t max, uint64_t *out)
     }
     *out = number;
     return number <= max;
+}
+
+bool command_domain(struct console *console, struct span word)
+{
+    struct console_state *state = &console->state;
+    enum jid_status status = jid_prepare_domain(word, state->jid, &state->jid_size);
+    if (status != JID_OK)
+        console_fail(console, "not a domain: %s", jid_status_text(status));
+    return status == JID_OK;
 }
 
 static bool begins_with(const struct command *command, const struct span *words, unsigned count)

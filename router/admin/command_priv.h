@@ -25,6 +25,8 @@ extern const unsigned command_count;
 void command_run(struct console *console, struct span line);
 /* A number from a word; false if it is none or above max. */
 bool command_number(struct span word, uint64_t max, uint64_t *out);
+/* The word as it stands in addresses, into state.jid; false: told why not. */
+bool command_domain(struct console *console, struct span word);
 
 /* command_show.c */
 void command_show_info(struct console *console, const struct span *words, unsigned count);
@@ -48,6 +50,10 @@ void command_account_import(struct console *console, const struct span *words, u
 /* command_s2s.c */
 void command_s2s_test(struct console *console, const struct span *words, unsigned count);
 void command_s2s_close(struct console *console, const struct span *words, unsigned count);
+/* command_certs.c */
+void command_show_certs_peers(struct console *console, const struct span *words, unsigned count);
+void command_certs_check(struct console *console, const struct span *words, unsigned count);
+void command_certs_distrust(struct console *console, const struct span *words, unsigned count);
 /* command_process.c */
 void command_reload(struct console *console, const struct span *words, unsigned count);
 void command_drain(struct console *console, const struct span *words, unsigned count);

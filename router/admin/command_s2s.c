@@ -5,16 +5,6 @@
 #include "router/admin/config.h"
 #include "router/admin/control_priv.h"
 
-/* The word as it stands in addresses, into state.jid; false: told why not. */
-static bool take_domain(struct console *console, struct span word)
-{
-    struct console_state *state = &console->state;
-    enum jid_status status = jid_prepare_domain(word, state->jid, &state->jid_size);
-    if (status != JID_OK)
-        console_fail(console, "not a domain: %s", jid_status_text(status));
-    return status == JID_OK;
-}
-
 /* ---- close: one shard after the other ---- */
 
 static void close_next(struct console *console)
@@ -51,7 +41,7 @@ static const struct console_task close_task = {.answered = close_answered, .drai
 void command_s2s_close(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
-    if (!take_domain(console, words[0]))
+    if (!command_domain(console, words[0]))
         return;
     console->task = &close_task;
     close_next(console);
@@ -108,7 +98,7 @@ static bool take_ours(struct console *console, const struct span *word)
 
 void command_s2s_test(struct console *console, const struct span *words, unsigned count)
 {
-    if (!take_domain(console, words[0]) || !take_ours(console, count > 1 ? &words[1] : NULL))
+    if (!command_domain(console, words[0]) || !take_ours(console, count > 1 ? &words[1] : NULL))
         return;
     if (config_domain_find(control_configuration(console->control),
                            span_of(console->state.jid, console->state.jid_size)) != NULL) {

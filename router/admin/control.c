@@ -311,16 +311,6 @@ static void describe_known(struct answer *rows, const char *name, const char *va
         answer_string(rows, name, value);
 }
 
-static void describe_date(struct answer *rows, const char *name, int64_t seconds)
-{
-    char text[32];
-    struct tm parts;
-    time_t time = (time_t)seconds;
-    if (seconds != 0 && gmtime_r(&time, &parts) != NULL &&
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
-        answer_string(rows, name, text);
-}
-
 static void describe_s2s_stream(struct answer *rows, const struct control_s2s *s2s)
 {
     answer_string(rows, "direction", s2s->is_out ? "out" : "in");
@@ -330,7 +320,7 @@ static void describe_s2s_stream(struct answer *rows, const struct control_s2s *s
     describe_known(rows, "cipher", s2s->cipher);
     describe_known(rows, "proof", s2s->proof);
     describe_known(rows, "certificate", s2s->certificate);
-    describe_date(rows, "expires", s2s->expires);
+    answer_date(rows, "expires", s2s->expires);
     describe_known(rows, "standing", s2s->standing);
     describe_known(rows, "answer", s2s->answer);
     answer_number(rows, "pairs", s2s->pairs);

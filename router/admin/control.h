@@ -116,6 +116,36 @@ struct control_hooks {
     const struct config *(*config)(void *context);
 };
 
+/* A chain of certificates that streams were authenticated by. Empty strings, NULL and dates of 0 are left out of the
+ * answer. */
+struct control_chain {
+    const char *certificate; /* the leaf: the beginning of its SHA-256, as elsewhere */
+    const char *sha256;
+    const char *serial; /* in hex, as is the last */
+    struct span names;  /* apart by commas; those that do not fit are left out */
+    uint32_t streams;
+    int64_t expires;
+    const char *source; /* "ocsp", "crl", "both", "none" */
+    struct span url;    /* the first */
+    const char *standing;
+    const char *answer; /* the last one */
+    int64_t checked;
+    int64_t next;
+    bool is_asking;
+};
+typedef void (*control_chain_fn)(void *listing, const struct control_chain *chain);
+
+/* What is known of other people's certificates (survey_certs.h); called on control's thread. */
+struct control_certs {
+    void *context;
+    /* Those of a domain, or all when it is empty. */
+    void (*list)(void *context, struct span domain, control_chain_fn tell, void *listing);
+    /* Their issuers are asked now; how many chains. */
+    unsigned (*check)(void *context, struct span domain);
+    /* By a SHA-256, or the octets of a serial number as it stands in certificates; in how many chains. */
+    unsigned (*distrust)(void *context, struct span name);
+};
+
 /* A line of `show info` that the router knows: version, listeners. */
 struct control_fact {
     const char *name;
@@ -131,7 +161,8 @@ struct control_config {
     unsigned store_client;            /* the index of control's client */
     const struct control_fact *facts;
     unsigned fact_count;
-    bool takes_signals; /* control_block_signals() was called */
+    struct control_certs certs; /* NULLs: nobody watches over certificates */
+    bool takes_signals;         /* control_block_signals() was called */
     struct control_hooks hooks;
     void *context;
 };

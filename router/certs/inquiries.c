@@ -6,6 +6,8 @@
 #include "router/certs/evidence_priv.h"
 #include "router/certs/inquiry_priv.h"
 
+#include <stdatomic.h>
+
 /* A credential that is watched. */
 struct dossier {
     struct credential *credential;
@@ -529,6 +531,46 @@ unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_
         }
     }
     return count;
+}
+
+static void describe_inquiry(const struct inquiry *inquiry, struct inspector_chain *chain)
+{
+    const struct revocation_sources *sources = &inquiry->sources;
+    if (!chain->source.size && sources->ocsp_count)
+        chain->source = sources->ocsp[0];
+    else if (!chain->source.size && sources->crl_count)
+        chain->source = sources->crl[0];
+    chain->has_ocsp |= sources->ocsp_count > 0;
+    chain->has_crl |= sources->crl_count > 0;
+    chain->is_asking |= inquiry->fetch != 0;
+    if (inquiry->checked > chain->checked)
+        chain->checked = inquiry->checked;
+    bool is_due = inquiry->due != INT64_MAX && inquiry->due != INT64_MIN;
+    if (is_due && (!chain->due || inquiry->due < chain->due))
+        chain->due = inquiry->due;
+}
+
+void inquiries_list(const struct inquiries *inquiries, struct span domain, inspector_chain_fn fn, void *context)
+{
+    const struct dossier *dossier;
+    uint32_t position = 0;
+    while ((dossier = table_next(&inquiries->dossiers, &position))) {
+        const struct credential *credential = dossier->credential;
+        uint32_t streams = atomic_load_explicit(&credential->uses, memory_order_relaxed);
+        if (!streams || (domain.size && !identity_matches(&credential->identity, domain, "xmpp-server")))
+            continue;
+        const struct inspector_finding finding = assess(dossier);
+        struct inspector_chain chain = {
+            .credential = credential,
+            .serial = revocation_serial(credential->path[0].der),
+            .streams = streams,
+            .standing = finding.standing,
+            .status = finding.status,
+        };
+        for (unsigned i = 0; i < dossier->count; i++)
+            describe_inquiry(dossier->inquiries[i], &chain);
+        fn(context, &chain);
+    }
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */

@@ -44,6 +44,9 @@ unsigned inquiries_distrust(struct inquiries *inquiries, struct span name);
 /* All certificates of credentials with this leaf identity are asked for at once; how many. */
 unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_t now);
 
+/* As inspector_list(). */
+void inquiries_list(const struct inquiries *inquiries, struct span domain, inspector_chain_fn fn, void *context);
+
 /* What is remembered, for the file: one answer or list after the other; *position begins at 0. kind 'a': name is the
  * inquiry's key; 'l': a URL; 'd': what is distrusted, without content. */
 struct inquiries_memory {

@@ -341,6 +341,7 @@ unsigned inspector_distrust(struct inspector *inspector, struct span name)
 {
     pthread_mutex_lock(&inspector->mutex);
     unsigned count = inquiries_distrust(inspector->inquiries, name);
+    inspector->saved_at = 0; /* the operator's word outlives a crash too: written at the next turn */
     pthread_mutex_unlock(&inspector->mutex);
     ring(inspector);
     return count;
@@ -353,6 +354,13 @@ unsigned inspector_check(struct inspector *inspector, struct span domain)
     pthread_mutex_unlock(&inspector->mutex);
     ring(inspector);
     return count;
+}
+
+void inspector_list(struct inspector *inspector, struct span domain, inspector_chain_fn fn, void *context)
+{
+    pthread_mutex_lock(&inspector->mutex);
+    inquiries_list(inspector->inquiries, domain, fn, context);
+    pthread_mutex_unlock(&inspector->mutex);
 }
 
 /* ---- clients ----------------------------------------------------------------------------------------------------- */

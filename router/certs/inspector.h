@@ -9,7 +9,8 @@
  * 5280), in this order, the first that answers counts. It is asked again near nextUpdate and at least every interval;
  * who does not answer is asked again after a pause that grows. What was learned outlives a restart.
  *
- * Thread:  a client belongs to its thread (a shard's); open, close, distrust and check are the control thread's.
+ * Thread:  a client belongs to its thread (a shard's); open, close, distrust, check and list
+ *          are the control thread's.
  * Owns:    a reference to each credential that is watched.
  * Bounds:  fetches_max at a time, each by REVOCATION_OCSP_MAX or REVOCATION_CRL_MAX bytes and timeout_ms.
  */
@@ -26,6 +27,21 @@ enum standing {
     STANDING_REVOKED,
     STANDING_DISTRUSTED, /* by the operator */
 };
+
+/* A chain that streams were authenticated by, while the function that is told of it runs. */
+struct inspector_chain {
+    const struct credential *credential;
+    struct span serial; /* of the leaf, the octets as they stand in it */
+    uint32_t streams;   /* of all shards */
+    enum standing standing;
+    enum revocation_status status; /* the last answer about the certificate that is worst off */
+    bool has_ocsp, has_crl;        /* some certificate of the chain names such sources */
+    struct span source;            /* the address of the first one */
+    int64_t checked;               /* when an asking has ended last; 0: none has */
+    int64_t due;                   /* the next one; 0: none */
+    bool is_asking;                /* one is under way */
+};
+typedef void (*inspector_chain_fn)(void *context, const struct inspector_chain *chain);
 
 #define INSPECTOR_CLOCK_TAG 0u /* of no watch: the wall clock was set, and deadlines by it are to be counted anew */
 
@@ -68,6 +84,9 @@ struct inspector_client *inspector_client(struct inspector *inspector, unsigned 
 unsigned inspector_distrust(struct inspector *inspector, struct span name);
 /* Asks now for all certificates of credentials in use that are the domain's; how many credentials. */
 unsigned inspector_check(struct inspector *inspector, struct span domain);
+/* Tells of each chain that streams use, in no order; of those of a domain, unless it is empty. Meanwhile the inspector
+ * rests. */
+void inspector_list(struct inspector *inspector, struct span domain, inspector_chain_fn fn, void *context);
 
 /* From now on findings about the credential, which is valid and shared, come with this tag, one at least. staple: the
  * OCSP answer that came in its handshake, or empty; copied. False: no memory or room; ask again later. */

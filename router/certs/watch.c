@@ -8,6 +8,7 @@
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define SPREAD_MS 1000u /* streams of one entry are closed within that */
@@ -239,6 +240,7 @@ static bool add(struct watched *watched, uint64_t ref)
     }
     watched->streams[watched->count++] = ref;
     watched->live++;
+    atomic_fetch_add_explicit(&watched->credential->uses, 1, memory_order_relaxed); /* for show certs peers */
     return true;
 }
 
@@ -275,6 +277,7 @@ void watch_leave(struct stream *stream)
     struct watched *watched = watched_of(stream);
     SL_CHECK(watched && watched->live);
     stream->is_watched = false;
+    atomic_fetch_sub_explicit(&watched->credential->uses, 1, memory_order_relaxed);
     if (--watched->live == 0)
         drop(watched);
 }

@@ -81,7 +81,7 @@ class Authority:
         (folder / "ca.pem").write_text(generate.pem(self.party.der))
         (folder / "ca.key").write_bytes(key_of(self.party))
 
-    def issue(self, domain, ocsp=None, crl=None, seconds=None):
+    def issue(self, *domains, ocsp=None, crl=None, seconds=None):
         """ocsp, crl: paths; seconds: of its life, from now."""
         extra = []
         if ocsp:
@@ -93,7 +93,7 @@ class Authority:
         now = datetime.datetime.utcnow().replace(microsecond=0)
         generate.NOW = revocation.NOW = now
         end = 3650 if seconds is None else seconds / 86400
-        return generate.leaf(self.party, names=[generate.dns(domain)], extra=extra, end=end)
+        return generate.leaf(self.party, names=[generate.dns(domain) for domain in domains], extra=extra, end=end)
 
     def address(self, path):
         return x509.UniformResourceIdentifier(path if path.startswith("http") else self.responder.url + path)

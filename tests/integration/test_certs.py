@@ -2,6 +2,7 @@
 """Certificates for as long as a stream lives (RFC 6120 s13.7.2.3): streams to a server of many domains, each with a
 certificate whose issuer answers otherwise when it is asked; one that expires; one that is revoked while it is used."""
 import datetime
+import hashlib
 import time
 
 import pytest
@@ -12,11 +13,11 @@ import throwaway
 import wire
 from nameserver import NameServer
 from person import TLS13, Person, run
-from responder import REVOKED, UNKNOWN, Authority, Responder, generate, revocation, sleep_then, write_certificate
+from responder import REVOKED, UNKNOWN, Authority, Responder, generate, revocation, sha256, sleep_then, write_certificate
 
 HOUR, DAY = revocation.HOUR, revocation.DAY
 LIFE = 8  # seconds, of the certificate that expires
-LATER = ("turncoat", "short-lived")  # each has its own test
+LATER = ("turncoat", "short-lived", "convert", "twin-a", "twin-b", "named")  # each has its own test
 
 
 def cells(authority):
@@ -88,6 +89,11 @@ def cells(authority):
     made["turncoat"] = (authority.issue("turncoat.peers.example", ocsp="/turncoat"), "good", "good")
     authority.responder.answers["/turncoat"] = lambda: authority.answer(made["turncoat"][0])
     made["short-lived"] = (authority.issue("short-lived.peers.example"), None, None)
+    made["convert"] = (authority.issue("convert.peers.example", ocsp="/convert"), "good", "good")
+    authority.responder.answers["/convert"] = (404, b"", {})
+    twins = authority.issue("twin-a.peers.example", "twin-b.peers.example")
+    made["twin-a"] = made["twin-b"] = (twins, "unchecked", None)
+    made["named"] = (authority.issue("named.peers.example"), "unchecked", None)
     return made
 
 
@@ -207,6 +213,83 @@ def test_revoked_while_used__is_reset_within_one_asking(field):
         gone = wait_for_end(field, "turncoat", begin + wire.WAIT)
         assert gone - begin < 5
         assert others <= field.streams()
+        await person.log_out()
+    run(scene())
+
+
+def chain(field, name):
+    """Its row of show certs peers; None: it is not in use."""
+    rows = field.watcher.json(f"show certs peers 9 {domain(name)}")
+    assert len(rows) <= 1
+    return rows[0] if rows else None
+
+
+def test_peers__are_listed_with_what_is_known_of_them(field):
+    async def scene():
+        def counts():
+            streams = [row for row in field.watcher.json("show s2s") if row["theirs"] in (domain("twin-a"), domain("twin-b"))]
+            row = chain(field, "twin-a")
+            return len(streams) >= 2 and row and row["streams"] == len(streams) and row["standing"] == "unchecked"
+        person = await write_to(field, ["twin-a", "twin-b", "good", "list-after-ocsp", "list-good"])
+        assert bed_module.wait_until(counts)
+        twins, row = field.cells["twin-a"][0], chain(field, "twin-a")
+        assert row == chain(field, "twin-b")
+        assert row["sha256"] == hashlib.sha256(twins.der).hexdigest() and row["certificate"] == sha256(twins)
+        assert int(row["serial"], 16) == twins.certificate.serial_number
+        assert row["names"] == f"{domain('twin-a')},{domain('twin-b')}"
+        end = min(party.certificate.not_valid_after for party in (twins, field.authority.party))
+        assert row["expires"] == f"{end:%Y-%m-%dT%H:%M:%SZ}"
+        assert (row["source"], row["asking"]) == ("none", False)
+        assert not {"url", "answer", "next"} & row.keys()
+        assert bed_module.wait_until(lambda: [chain(field, name)["standing"] for name in (
+            "good", "list-after-ocsp", "list-good")] == 3 * ["good"])
+        good, both, listed = (chain(field, name) for name in ("good", "list-after-ocsp", "list-good"))
+        assert (good["source"], good["url"], good["answer"]) == ("ocsp", field.responder.url + "/good", "good")
+        assert good["checked"] and good["next"] >= good["checked"]
+        assert (both["source"], both["url"]) == ("both", field.responder.url + "/list-after-ocsp")
+        assert (listed["source"], listed["url"]) == ("crl", field.responder.url + "/list")
+        everybody = field.watcher.json("show certs peers")
+        assert len({row["sha256"] for row in everybody}) == len(everybody) >= 4
+        assert len(field.watcher.json("show certs peers 2")) == 2
+        assert field.watcher.ask(f"show certs peers {domain('good')}")[0].startswith(good["certificate"] + " sha256=")
+        await person.log_out()
+    run(scene())
+
+
+def test_check__asks_now(field):
+    async def scene():
+        person = await write_to(field, ["convert"])
+        assert bed_module.wait_until(lambda: field.finding("convert") == ("unanswered", "no answer"))
+        certificate = field.cells["convert"][0]
+        field.responder.answers["/convert"] = lambda: field.authority.answer(certificate)
+        assert field.watcher.json(f"certs check {domain('convert')}") == {"chains": 1}  # by itself: after 27 seconds or more
+        assert bed_module.wait_until(lambda: field.finding("convert")[0] == "good")
+        assert field.watcher.json("certs check nobody.example") == {"chains": 0}
+        await person.log_out()
+    run(scene())
+
+
+def test_distrust__ends_exactly_those_streams(field):
+    async def scene():
+        def streams_of(*names):
+            return field.streams() & {domain(name) for name in names}
+        person = await write_to(field, ["twin-a", "twin-b", "named"])
+        assert bed_module.wait_until(lambda: len(streams_of("twin-a", "twin-b", "named")) == 3)
+        others = field.streams() - {domain("twin-a"), domain("twin-b")}
+        count = field.watcher.stats()["certs_distrusted"]
+        twins, named = (hashlib.sha256(field.cells["twin-a"][0].der).hexdigest(), chain(field, "named")["serial"])
+        assert field.watcher.json(f"certs distrust {twins}") == {"chains": 1}
+        assert bed_module.wait_until(lambda: not streams_of("twin-a", "twin-b"))
+        assert others <= field.streams()
+        assert field.watcher.json(f"certs distrust {named}") == {"chains": 1}
+        assert bed_module.wait_until(lambda: not streams_of("named"))
+        assert others - {domain("named")} <= field.streams()
+        assert field.watcher.json(f"certs distrust {named}") == {"chains": 0}  # none is in use
+        assert field.watcher.stats()["certs_distrusted"] >= count + 2
+        await person.log_out()
+        person = await write_to(field, ["named"])  # a new stream ends as well
+        assert bed_module.wait_until(lambda: field.watcher.stats()["certs_distrusted"] >= count + 3)
+        assert bed_module.wait_until(lambda: not streams_of("named"))
         await person.log_out()
     run(scene())
 

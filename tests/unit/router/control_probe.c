@@ -142,6 +142,46 @@ static void answer_ask(const struct probe *probe, struct control_ask *ask)
     }
 }
 
+/* Two chains; the second is of nobody's domain. */
+static void list_chains(void *context, struct span domain, control_chain_fn tell, void *listing)
+{
+    static const struct control_chain chains[] = {
+        {.certificate = "aa00000000000000",
+         .sha256 = "aa00",
+         .serial = "0f",
+         .names = {"there.example,..", 16},
+         .streams = 5000,
+         .expires = 1893456000,
+         .source = "both",
+         .url = {"http://ocsp.example/ x", 22},
+         .standing = "unanswered",
+         .answer = "stale answer",
+         .checked = 1577836800,
+         .next = 1577836830,
+         .is_asking = true},
+        {.certificate = "bb", .sha256 = "bb00", .serial = "00ff", .source = "none", .standing = "unchecked"},
+    };
+    (void)context;
+    tell(listing, &chains[0]);
+    if (domain.size == 0)
+        tell(listing, &chains[1]);
+}
+
+static unsigned check_chains(void *context, struct span domain)
+{
+    (void)context;
+    return span_is(domain, "there.example") ? 2 : 0;
+}
+
+static unsigned distrust_chains(void *context, struct span name)
+{
+    struct probe *probe = context;
+    assert_true(name.size <= sizeof(probe->distrusted));
+    memcpy(probe->distrusted, name.ptr, name.size);
+    probe->distrusted_size = name.size;
+    return 3;
+}
+
 static void *shard_main(void *context)
 {
     struct probe *probe = context;
@@ -207,6 +247,7 @@ void probe_start(struct probe *probe)
         .store = probe->store,
         .facts = facts,
         .fact_count = 2,
+        .certs = {probe, list_chains, check_chains, distrust_chains},
         .hooks = {.ask = ask, .reload = reload, .stop = stop, .account_changed = account_changed, .config = config},
         .context = probe,
     };

@@ -27,6 +27,8 @@ struct probe {
     atomic_uint drains, stops, reloads, changes;
     atomic_bool reload_fails, asks_are_refused;
     char changed[256];
+    char distrusted[32];
+    size_t distrusted_size;
     /* The fake shards. */
     unsigned sessions; /* of each shard: s<shard>u<index>@localhost/r */
     unsigned scan;     /* looked at for one ask */

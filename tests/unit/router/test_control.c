@@ -811,6 +811,23 @@ static void console__whose_answer_nobody_reads__is_closed_in_its_time(void **sta
     lone_end(&lone);
 }
 
+static void certificates__without_an_inspector__are_refused(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"show certs peers\n", "certs check a.example\n", "certs distrust 0f\n"};
+    struct lone lone;
+    lone_start(&lone);
+    for (unsigned i = 0; i < 3; i++) {
+        lone_say(&lone, lines[i]);
+        char *answer = probe_answer(lone.fd);
+        assert_string_equal(answer,
+                            "ERROR nobody shows certificates: s2s.enabled and tls.client_certificates were off at "
+                            "the start\n\n");
+        free(answer);
+    }
+    lone_end(&lone);
+}
+
 static void accounts__without_a_store__are_refused(void **state)
 {
     (void)state;
@@ -954,6 +971,99 @@ static void s2s_close__of_a_domain__asks_every_shard(void **state)
     close(fd);
 }
 
+/* ---- certificates of others ---- */
+
+#define CHAIN_FIRST                                                                                                    \
+    "aa00000000000000 sha256=aa00 serial=0f names=there.example,.. streams=5000 expires=2030-01-01T00:00:00Z "         \
+    "source=both url=\"http://ocsp.example/ x\" standing=unanswered answer=\"stale answer\" "                          \
+    "checked=2020-01-01T00:00:00Z next=2020-01-01T00:00:30Z asking=true\n"
+#define CHAIN_SECOND "bb sha256=bb00 serial=00ff streams=0 source=none standing=unchecked asking=false\n"
+
+static void show_certs_peers__of_chains__tells_each(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "show certs peers", CHAIN_FIRST CHAIN_SECOND "OK\n\n");
+    probe_expect(&probe, "show certs peers 1", CHAIN_FIRST "OK\n\n");
+    probe_expect(&probe, "show certs peers 0", "OK\n\n");
+    probe_expect(&probe, "show certs peers 9 There.Example", CHAIN_FIRST "OK\n\n");
+    probe_expect(&probe, "show certs peers there.example", CHAIN_FIRST "OK\n\n");
+    probe_expect(&probe, "show certs peers a b", "ERROR the first word is not a number up to 4000\n\n");
+    probe_expect(
+        &probe, "json show certs peers",
+        "[{\"certificate\":\"aa00000000000000\",\"sha256\":\"aa00\",\"serial\":\"0f\",\"names\":\"there.example,..\","
+        "\"streams\":5000,\"expires\":\"2030-01-01T00:00:00Z\",\"source\":\"both\",\"url\":\"http://ocsp.example/ x\","
+        "\"standing\":\"unanswered\",\"answer\":\"stale answer\",\"checked\":\"2020-01-01T00:00:00Z\","
+        "\"next\":\"2020-01-01T00:00:30Z\",\"asking\":true},"
+        "{\"certificate\":\"bb\",\"sha256\":\"bb00\",\"serial\":\"00ff\",\"streams\":0,\"source\":\"none\","
+        "\"standing\":\"unchecked\",\"asking\":false}]\nOK\n\n");
+}
+
+static void certs_check__of_a_domain__tells_how_many_chains(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "certs check There.Example", "chains: 2\nOK\n\n");
+    probe_expect(&probe, "json certs check other.example", "{\"chains\":0}\nOK\n\n");
+    probe_expect(&probe, "certs check", "ERROR usage: certs check DOMAIN\n\n");
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "certs check a@b");
+    assert_memory_equal(answer, "ERROR not a domain: ", 20);
+    free(answer);
+    close(fd);
+}
+
+#define DIGITS_62 "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcd"
+#define NEITHER   "ERROR neither a serial number of up to 20 octets nor a SHA-256, in pairs of hex digits\n\n"
+
+static void expect_distrusted(const char *line, const void *octets, size_t size)
+{
+    probe_expect(&probe, line, "chains: 3\nOK\n\n");
+    assert_int_equal(probe.distrusted_size, size);
+    assert_memory_equal(probe.distrusted, octets, size);
+}
+
+static void certs_distrust__of_hex__hits_what_it_names(void **state)
+{
+    (void)state;
+    expect_distrusted("certs distrust 0f", "\x0f", 1);
+    expect_distrusted("certs distrust 12:34:Ab", "\x12\x34\xab", 3);
+    expect_distrusted("certs distrust 00", "\x00", 1);
+    expect_distrusted("certs distrust 00000f", "\x0f", 1);
+    expect_distrusted("certs distrust 00ff", "\x00\xff", 2); /* as DER and show certs peers have it */
+    expect_distrusted("certs distrust FF", "\x00\xff", 2);   /* as openssl prints it */
+    expect_distrusted("certs distrust ff00112233445566778899aabbccddeeff001122",
+                      "\x00\xff\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff\x00\x11\x22", 21);
+    expect_distrusted("certs distrust " DIGITS_62 "Ef",
+                      "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef"
+                      "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef",
+                      32);
+}
+
+static void certs_distrust__of_what_is_no_name__is_refused(void **state)
+{
+    static const char *const words[] = {"0",
+                                        "123",
+                                        "0g",
+                                        "0x0f",
+                                        ":0f",
+                                        "0f:",
+                                        "0f::0f",
+                                        "there.example",
+                                        DIGITS_62,
+                                        DIGITS_62 "efef",
+                                        "ff00112233445566778899aabbccddeeff00112233",
+                                        "\"0f 0f\""};
+    (void)state;
+    probe.distrusted_size = 0;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        char line[128];
+        snprintf(line, sizeof(line), "certs distrust %s", words[i]);
+        probe_expect(&probe, line, NEITHER);
+    }
+    probe_expect(&probe, "certs distrust \"\"", NEITHER);
+    probe_expect(&probe, "certs distrust", "ERROR usage: certs distrust SERIAL|SHA256\n\n");
+    assert_int_equal(probe.distrusted_size, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest alone[] = {
@@ -961,12 +1071,17 @@ int main(void)
         cmocka_unit_test(console__that_says_nothing__is_closed_in_its_time),
         cmocka_unit_test(console__whose_answer_nobody_reads__is_closed_in_its_time),
         cmocka_unit_test(accounts__without_a_store__are_refused),
+        cmocka_unit_test(certificates__without_an_inspector__are_refused),
         cmocka_unit_test(admin_page__of_docs__names_every_command),
     };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(show_s2s__of_streams_and_pairs__tells_each),
         cmocka_unit_test(s2s_test__of_a_domain__tells_steps_and_verdict),
         cmocka_unit_test(s2s_close__of_a_domain__asks_every_shard),
+        cmocka_unit_test(show_certs_peers__of_chains__tells_each),
+        cmocka_unit_test(certs_check__of_a_domain__tells_how_many_chains),
+        cmocka_unit_test(certs_distrust__of_hex__hits_what_it_names),
+        cmocka_unit_test(certs_distrust__of_what_is_no_name__is_refused),
         cmocka_unit_test(command__that_is_unknown__is_an_error),
         cmocka_unit_test(command__with_wrong_arguments__tells_its_usage),
         cmocka_unit_test(commands__sent_at_once__are_answered_in_order),

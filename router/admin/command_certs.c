@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "router/admin/command_priv.h"
+
+#include "router/admin/control_priv.h"
+
+#define CHAINS_DEFAULT 100u
+#define CHAINS_MAX     4000u /* in one answer of CONSOLE_OUT_MAX */
+
+static const struct control_certs *take_certs(struct console *console)
+{
+    const struct control_certs *certs = &console->control->config.certs;
+    if (certs->list)
+        return certs;
+    console_fail(console, "nobody shows certificates: s2s.enabled and tls.client_certificates were off at the start");
+    return NULL;
+}
+
+/* ---- show certs peers ---- */
+
+struct listing {
+    struct answer *out;
+    uint64_t left;
+};
+
+static void text_if_known(struct answer *out, const char *name, struct span value)
+{
+    if (value.size > 0)
+        answer_text(out, name, value);
+}
+
+static void add_chain(void *context, const struct control_chain *chain)
+{
+    struct listing *listing = context;
+    struct answer *out = listing->out;
+    if (listing->left == 0)
+        return;
+    listing->left--;
+    answer_row(out);
+    answer_string(out, "certificate", chain->certificate);
+    answer_string(out, "sha256", chain->sha256);
+    answer_string(out, "serial", chain->serial);
+    text_if_known(out, "names", chain->names);
+    answer_number(out, "streams", chain->streams);
+    answer_date(out, "expires", chain->expires);
+    answer_string(out, "source", chain->source);
+    text_if_known(out, "url", chain->url);
+    answer_string(out, "standing", chain->standing);
+    if (chain->answer != NULL)
+        answer_string(out, "answer", chain->answer);
+    answer_date(out, "checked", chain->checked);
+    answer_date(out, "next", chain->next);
+    answer_bool(out, "asking", chain->is_asking);
+    answer_row_end(out);
+}
+
+void command_show_certs_peers(struct console *console, const struct span *words, unsigned count)
+{
+    struct listing listing = {&console->out, CHAINS_DEFAULT};
+    const struct control_certs *certs = take_certs(console);
+    if (certs == NULL)
+        return;
+    bool has_number = count > 0 && command_number(words[0], CHAINS_MAX, &listing.left);
+    if (!has_number)
+        listing.left = CHAINS_DEFAULT;
+    if (count > 1 && !has_number) {
+        console_fail(console, "the first word is not a number up to %u", CHAINS_MAX);
+        return;
+    }
+    if (count > (has_number ? 1u : 0u) && !command_domain(console, words[has_number ? 1 : 0]))
+        return;
+    answer_rows(&console->out);
+    certs->list(certs->context, span_of(console->state.jid, console->state.jid_size), add_chain, &listing);
+    answer_rows_end(&console->out);
+    console_finish(console);
+}
+
+/* ---- certs check, certs distrust ---- */
+
+static void answer_chains(struct console *console, unsigned chains)
+{
+    answer_record(&console->out);
+    answer_number(&console->out, "chains", chains);
+    answer_record_end(&console->out);
+    console_finish(console);
+}
+
+void command_certs_check(struct console *console, const struct span *words, unsigned count)
+{
+    (void)count;
+    const struct control_certs *certs = take_certs(console);
+    if (certs != NULL && command_domain(console, words[0]))
+        answer_chains(console, certs->check(certs->context, span_of(console->state.jid, console->state.jid_size)));
+}
+
+#define HASH_SIZE   32u
+#define SERIAL_SIZE 20u /* of the number itself (RFC 5280 s4.1.2.2); an octet more where its first bit is set */
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char lower = (char)(c | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Hex, pairs of digits with or without colons between them, into at most size octets. */
+static bool take_octets(struct span word, uint8_t *out, size_t size, size_t *used)
+{
+    *used = 0;
+    while (word.size > 0) {
+        if (*used > 0 && word.ptr[0] == ':')
+            word = span_skip(word, 1);
+        int high = word.size > 1 ? digit(word.ptr[0]) : -1, low = word.size > 1 ? digit(word.ptr[1]) : -1;
+        if (high < 0 || low < 0 || *used == size)
+            return false;
+        out[(*used)++] = (uint8_t)(high << 4 | low);
+        word = span_skip(word, 2);
+    }
+    return *used > 0;
+}
+
+/* A serial number as DER has it: positive, in its shortest form (X.690 s8.3.2), where people and other programs leave
+ * out the octet for the sign or write more zeros. octets has one to spare in front. False: too long. */
+static bool take_serial(uint8_t *octets, size_t used, struct span *name)
+{
+    uint8_t *first = octets + 1;
+    while (used > 1 && *first == 0) {
+        first++;
+        used--;
+    }
+    if (used > SERIAL_SIZE)
+        return false;
+    if (*first & 0x80) {
+        *--first = 0;
+        used++;
+    }
+    *name = span_of(first, used);
+    return true;
+}
+
+void command_certs_distrust(struct console *console, const struct span *words, unsigned count)
+{
+    (void)count;
+    uint8_t octets[1 + HASH_SIZE] = {0};
+    size_t used;
+    struct span name = span_of(octets + 1, HASH_SIZE);
+    const struct control_certs *certs = take_certs(console);
+    if (certs == NULL)
+        return;
+    if (!take_octets(words[0], octets + 1, HASH_SIZE, &used) ||
+        (used != HASH_SIZE && !take_serial(octets, used, &name))) {
+        console_fail(console, "neither a serial number of up to %u octets nor a SHA-256, in pairs of hex digits",
+                     SERIAL_SIZE);
+        return;
+    }
+    answer_chains(console, certs->distrust(certs->context, name));
+}
