@@ -509,9 +509,13 @@ static void sunshine(struct storm *storm)
                 lives(&storm->players[j]))
                 say(storm, &storm->players[i], &storm->players[j]);
     run(storm, 60, 100);
-    for (unsigned i = first; i < storm->item_count; i++)
-        if (!storm->items[i].arrived && !(storm->hands_fail && storm->items[i].back))
+    for (unsigned i = first; i < storm->item_count; i++) {
+        const struct item *item = &storm->items[i];
+        /* A hand-over that fails ends a connection in calm too; presence then goes without a word. */
+        bool may_fail = storm->hands_fail && (item->back || item->kind == PRESENCE);
+        if (!item->arrived && !may_fail)
             broken(storm, "calm", i);
+    }
 }
 
 static void drain(struct rig *rig)
