@@ -9,6 +9,7 @@
  *   log writer       inside core/base/log
  */
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/admin/config.h"
@@ -63,6 +64,7 @@ struct sluice {
     struct resolver *resolver;   /* NULL: no other servers */
     struct inspector *inspector; /* NULL: nobody shows a certificate */
     struct control *control;
+    int64_t warned_s; /* when our certificates were last looked at; 0: the ones in force were not */
     struct worker *workers;
     struct counters **counters;
     struct control_fact facts[FACTS_MAX];
@@ -170,6 +172,20 @@ static bool hook_ask(void *context, struct control_ask *ask)
     return post(context, ask->shard, NOTICE_ASK, ask);
 }
 
+static void hook_own(void *context, control_own_fn tell, void *listing)
+{
+    const struct sluice *sluice = context;
+    survey_own(sluice->policy->tls, clock_wall_ms() / 1000, tell, listing);
+}
+
+static void hook_daily(void *context)
+{
+    struct sluice *sluice = context;
+    int64_t now = clock_wall_ms() / 1000;
+    survey_own_warn(sluice->policy->tls, now, sluice->warned_s);
+    sluice->warned_s = now;
+}
+
 struct restart_keys {
     struct err *notice;
 };
@@ -207,6 +223,8 @@ static bool hook_reload(void *context, struct err *notice, struct err *err)
             policy_unref(policy);
     policy_unref(sluice->policy);
     sluice->policy = policy;
+    sluice->warned_s = 0;
+    hook_daily(sluice);
     log_event(LOG_INFO, "control.reloaded", "domains=%u", policy->config->domain_count);
     return true;
 }
@@ -434,7 +452,7 @@ static bool start_control(struct sluice *sluice, struct err *err)
         .fact_count = sluice->fact_count,
         .certs = survey_certs(sluice->inspector),
         .takes_signals = true,
-        .hooks = {hook_ask, hook_reload, hook_stop, hook_account_changed, hook_config},
+        .hooks = {hook_ask, hook_reload, hook_stop, hook_account_changed, hook_config, hook_own, hook_daily},
         .context = sluice,
     };
     sluice->control = control_new(&control, err);

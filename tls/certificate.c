@@ -210,6 +210,23 @@ bool certificate_read(struct span der, struct certificate *out)
     return read_signed(tbs, out);
 }
 
+struct span certificate_name_text(struct span name)
+{
+    /* RFC 5280 appendix A.1: id-at-commonName and id-at-organizationName. */
+    static const struct span common_name = {"\x55\x04\x03", 3}, organisation = {"\x55\x04\x0a", 3};
+    struct span set, attribute, type, value, found = SPAN_NONE;
+    unsigned tag;
+    while (der_take_tag(&name, DER_SET, &set)) {
+        bool is_read = der_take_tag(&set, DER_SEQUENCE, &attribute) && der_take_tag(&attribute, DER_OID, &type) &&
+                       der_take(&attribute, &tag, &value);
+        if (is_read && span_equal(type, common_name))
+            return value;
+        if (is_read && span_equal(type, organisation))
+            found = value;
+    }
+    return found;
+}
+
 bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE])
 {
     struct certificate certificate;

@@ -59,6 +59,9 @@ static inline bool certificate_is_self_issued(const struct certificate *certific
     return span_equal(certificate->issuer, certificate->subject);
 }
 
+/* For people, of a Name's content: its common name, or else its organisation, as it stands there; SPAN_NONE: neither.
+ */
+struct span certificate_name_text(struct span name);
 /* SHA-256 over issuer and subjectAltName: equal for a certificate and its renewals. */
 #define CERTIFICATE_IDENTITY_SIZE 32u
 bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE]);

@@ -179,6 +179,7 @@ static void judge_leaf(struct party *party, const char *file, struct span leaf, 
     int64_t now = (int64_t)time(NULL);
     party->end_point_size = (uint8_t)certificate_hash(leaf, party->end_point);
     certificate_identity(leaf, party->identity);
+    party->leaf = span_copy(leaf);
     if (warning == NULL || warning->text[0] != '\0')
         return;
     if (!certificate_read(leaf, &certificate))
@@ -449,6 +450,21 @@ bool context_trusts(const struct context *context, const struct credential *cred
     return context->anchors != NULL && anchors_have(context->anchors, credential->path[credential->count - 1].der);
 }
 
+bool context_certificate(const struct context *context, unsigned index, struct context_certificate *out)
+{
+    struct certificate certificate;
+    if (index >= context->party_count || context->parties[index].name == NULL)
+        return false;
+    const struct party *party = &context->parties[index];
+    *out = (struct context_certificate){.domain = party->name, .der = party->leaf};
+    if (!party->leaf.ptr || !certificate_read(party->leaf, &certificate))
+        return true;
+    out->serial = certificate.serial;
+    out->issuer = certificate_name_text(certificate.issuer);
+    out->not_after = certificate.not_after;
+    return true;
+}
+
 bool context_is_renewal(const struct context *before, const struct context *after, struct span domain)
 {
     char *a_label = identity_a_label(domain);
@@ -474,6 +490,7 @@ void context_unref(struct context *context)
         wolfSSL_CTX_free(party->library);
         free(party->name);
         free(party->a_label);
+        span_free(&party->leaf);
     }
     anchors_unref(context->anchors);
     free(context->alpn);

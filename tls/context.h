@@ -75,6 +75,16 @@ struct context *context_ref(struct context *context);
 void context_unref(struct context *context);
 /* Does the path of a valid credential end at one of the anchors that there are now? No: a reload took it away. */
 bool context_trusts(const struct context *context, const struct credential *credential);
+/* A domain's certificate that is shown, the leaf. The spans are the context's. */
+struct context_certificate {
+    const char *domain;
+    struct span der;
+    struct span serial; /* the octets as they stand in it */
+    struct span issuer; /* its common name, or else its organisation, as it stands there; may be empty */
+    int64_t not_after;  /* 0: the certificate breaks the syntax, and nothing of it was read */
+};
+/* Of the domain at index, as in the configuration; false: there are no more. */
+bool context_certificate(const struct context *context, unsigned index, struct context_certificate *out);
 /* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, with the same
  * issuer and the same names (a new key and new dates make no other certificate of it)? True too when neither has the
  * domain; NULL stands for a context without domains. */

@@ -19,6 +19,7 @@ struct party {
     struct WOLFSSL_CTX *library;
     struct ticket_keys *ticket_keys;
     uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
+    struct span leaf; /* the certificate in DER; owned */
     uint8_t end_point_size;
     uint8_t end_point[CERTIFICATE_HASH_MAX]; /* tls-server-end-point of the certificate */
 };

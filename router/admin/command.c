@@ -29,6 +29,7 @@ const struct command commands[] = {
      "Up to N (100) chains of certificates that streams were authenticated by, those of DOMAIN; with what their "
      "issuers "
      "say of them."},
+    {"show certs", "", 0, 0, command_show_certs, "Our certificate for each domain: names, issuer, end, days left."},
     {"show limits", "", 0, 0, command_show_limits, "The limits and time-outs in force."},
     {"show config", "", 0, 0, command_show_config, "The configuration in force, and where each value came from."},
     {"account add", "JID", 1, 1, command_account_add, "New account; the next line sent is its password."},

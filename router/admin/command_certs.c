@@ -74,6 +74,35 @@ void command_show_certs_peers(struct console *console, const struct span *words,
     console_finish(console);
 }
 
+/* ---- show certs: ours ---- */
+
+static void add_own(void *context, const struct control_own *own)
+{
+    struct answer *out = context;
+    answer_row(out);
+    answer_string(out, "domain", own->domain);
+    text_if_known(out, "names", own->names);
+    text_if_known(out, "issuer", own->issuer);
+    answer_string(out, "sha256", own->sha256);
+    answer_string(out, "serial", own->serial);
+    answer_date(out, "expires", own->expires);
+    if (own->expires != 0)
+        answer_integer(out, "days_left", own->days_left);
+    answer_row_end(out);
+}
+
+void command_show_certs(struct console *console, const struct span *words, unsigned count)
+{
+    (void)words;
+    (void)count;
+    const struct control_hooks *hooks = &console->control->config.hooks;
+    answer_rows(&console->out);
+    if (hooks->own != NULL)
+        hooks->own(console->control->config.context, add_own, &console->out);
+    answer_rows_end(&console->out);
+    console_finish(console);
+}
+
 /* ---- certs check, certs distrust ---- */
 
 static void answer_chains(struct console *console, unsigned chains)

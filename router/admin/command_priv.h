@@ -51,6 +51,7 @@ void command_account_import(struct console *console, const struct span *words, u
 void command_s2s_test(struct console *console, const struct span *words, unsigned count);
 void command_s2s_close(struct console *console, const struct span *words, unsigned count);
 /* command_certs.c */
+void command_show_certs(struct console *console, const struct span *words, unsigned count);
 void command_show_certs_peers(struct console *console, const struct span *words, unsigned count);
 void command_certs_check(struct console *console, const struct span *words, unsigned count);
 void command_certs_distrust(struct console *console, const struct span *words, unsigned count);

@@ -101,6 +101,14 @@ void command_show_stats_manual(struct console *console, const struct span *words
     console_finish(console);
 }
 
+/* Domains were prepared: none has a quote or a backslash. */
+static void add_expiry(void *context, const struct control_own *own)
+{
+    if (own->expires != 0)
+        answer_format(context, "sluice_certificate_expires_seconds{domain=\"%s\"} %lld\n", own->domain,
+                      (long long)own->expires);
+}
+
 void command_show_metrics(struct console *console, const struct span *words, unsigned count)
 {
     (void)words;
@@ -119,6 +127,12 @@ void command_show_metrics(struct console *console, const struct span *words, uns
         for (unsigned i = 0; i < control->config.shard_count; i++)
             answer_format(out, "sluice_%s%s{shard=\"%u\"} %llu\n", info->name, suffix, i,
                           (unsigned long long)counter_read(control->config.counters[i], (enum counter)c));
+    }
+    if (control->config.hooks.own != NULL) {
+        answer_append(out,
+                      SPAN("# HELP sluice_certificate_expires_seconds When our certificate of the domain ends, since "
+                           "1970.\n# TYPE sluice_certificate_expires_seconds gauge\n"));
+        control->config.hooks.own(control->config.context, add_expiry, out);
     }
     console_finish(console);
 }

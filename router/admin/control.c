@@ -24,7 +24,8 @@
 #include <unistd.h>
 
 #define TICK_MS    1000 /* deadlines of consoles are looked at this often */
-#define RETRY_MS   5    /* while an ask could not be posted */
+#define DAY_MS     86400000u
+#define RETRY_MS   5 /* while an ask could not be posted */
 #define EVENTS_MAX 16
 #define ASKS_MAX   (2u * CONTROL_CONSOLES) /* a closed console's ask may still be out */
 
@@ -556,6 +557,17 @@ static bool turn(struct control *control)
     return again;
 }
 
+static int until_daily(struct control *control)
+{
+    if (control->config.hooks.daily == NULL)
+        return -1;
+    if (control->now_ms >= control->daily_ms) {
+        control->config.hooks.daily(control->config.context);
+        control->daily_ms = control->now_ms + DAY_MS;
+    }
+    return (int)(control->daily_ms - control->now_ms);
+}
+
 void control_run(struct control *control)
 {
     struct epoll_event events[EVENTS_MAX];
@@ -568,7 +580,8 @@ void control_run(struct control *control)
             take_event(control, &events[i]);
         if (count == 0 && control->is_deaf)
             watch_listener(control, false);
-        wait_ms = turn(control) ? RETRY_MS : control->console_count > 0 || control->is_deaf ? TICK_MS : -1;
+        int daily_ms = until_daily(control);
+        wait_ms = turn(control) ? RETRY_MS : control->console_count > 0 || control->is_deaf ? TICK_MS : daily_ms;
     }
 }
 

@@ -102,6 +102,18 @@ void control_answered(struct control *control, struct control_ask *ask);
 
 enum control_account_change { ACCOUNT_DELETED, ACCOUNT_PASSWORD, ACCOUNT_DISABLED, ACCOUNT_ENABLED };
 
+/* Our certificate for a domain. Empty spans and dates of 0 are left out. */
+struct control_own {
+    const char *domain;
+    struct span names;
+    struct span issuer;
+    const char *sha256;
+    const char *serial;
+    int64_t expires;
+    int64_t days_left; /* whole ones; below 0: it is over */
+};
+typedef void (*control_own_fn)(void *listing, const struct control_own *own);
+
 struct control_hooks {
     /* Posts the ask to its shard; false when that is not possible now (a full link): it is tried again soon. */
     bool (*ask)(void *context, struct control_ask *ask);
@@ -114,6 +126,10 @@ struct control_hooks {
     void (*account_changed)(void *context, struct span jid, enum control_account_change change);
     /* The configuration in force; valid until the next call of reload. */
     const struct config *(*config)(void *context);
+    /* Our certificates in force, one for each domain that has one. May be NULL. */
+    void (*own)(void *context, control_own_fn tell, void *listing);
+    /* When control_run() begins, and then every day. May be NULL. */
+    void (*daily)(void *context);
 };
 
 /* A chain of certificates that streams were authenticated by. Empty strings, NULL and dates of 0 are left out of the

@@ -18,6 +18,7 @@ struct control {
     uint64_t account_writes; /* posted so far, by all consoles */
     uint64_t started_ms;     /* monotonic */
     uint64_t now_ms;
+    uint64_t daily_ms;     /* when hooks.daily is called next */
     unsigned signal_count; /* SIGTERM and SIGINT: the second one is meant */
     bool is_deaf;          /* no descriptor was free: the listener is not watched until the next turn */
     unsigned console_count;

@@ -2,7 +2,10 @@
 #include "router/admin/survey_certs.h"
 
 #include "core/base/hex.h"
+#include "core/base/log.h"
 #include "router/certs/inspector.h"
+#include "tls/context.h"
+#include "tls/digest.h"
 
 #define NAMES_SIZE 256u
 #define SERIAL_MAX 32u /* octets; 20 are allowed (RFC 5280 s4.1.2.2), and more have been seen */
@@ -38,24 +41,30 @@ static const char *source_text(const struct inspector_chain *chain)
     return chain->has_crl ? "crl" : "none";
 }
 
+/* As many octets as fit. */
+static const char *spell_serial(struct span serial, char out[2 * SERIAL_MAX + 1])
+{
+    size_t octets = serial.size < SERIAL_MAX ? serial.size : SERIAL_MAX;
+    hex_encode(span_of(serial.ptr, octets), out);
+    out[2 * octets] = '\0';
+    return out;
+}
+
 static void tell(void *context, const struct inspector_chain *chain)
 {
     const struct listing *listing = context;
     const struct credential *credential = chain->credential;
     char hash[2 * CREDENTIAL_SHA256 + 1], beginning[17], names[NAMES_SIZE], serial[2 * SERIAL_MAX + 1];
-    size_t octets = chain->serial.size < SERIAL_MAX ? chain->serial.size : SERIAL_MAX;
     hex_encode(span_of(credential->path[0].sha256, CREDENTIAL_SHA256), hash);
     hash[2 * CREDENTIAL_SHA256] = '\0';
     memcpy(beginning, hash, 16);
     beginning[16] = '\0';
-    hex_encode(span_of(chain->serial.ptr, octets), serial);
-    serial[2 * octets] = '\0';
     bool is_answered = chain->standing != STANDING_PENDING && chain->standing != STANDING_DISTRUSTED &&
                        chain->standing != STANDING_UNCHECKED;
     const struct control_chain row = {
         .certificate = beginning,
         .sha256 = hash,
-        .serial = serial,
+        .serial = spell_serial(chain->serial, serial),
         .names = join_names(&credential->identity, names),
         .streams = chain->streams,
         .expires = credential->not_after,
@@ -91,4 +100,66 @@ struct control_certs survey_certs(struct inspector *inspector)
     if (!inspector)
         return (struct control_certs){0};
     return (struct control_certs){inspector, list, check, distrust};
+}
+
+/* ---- ours -------------------------------------------------------------------------------------------------------- */
+
+#define DAY_S 86400
+
+/* Whole days, rounded down. */
+static int64_t days_left(int64_t not_after, int64_t now)
+{
+    int64_t left = not_after - now;
+    return left >= 0 ? left / DAY_S : -((-left + DAY_S - 1) / DAY_S);
+}
+
+static void tell_own(const struct context_certificate *own, int64_t now, control_own_fn fn, void *listing)
+{
+    char hash[2 * CREDENTIAL_SHA256 + 1], names[NAMES_SIZE], serial[2 * SERIAL_MAX + 1];
+    uint8_t sha256[CREDENTIAL_SHA256];
+    struct identity identity;
+    digest_hash(DIGEST_SHA256, own->der, sha256);
+    hex_encode(span_of(sha256, sizeof sha256), hash);
+    hash[2 * CREDENTIAL_SHA256] = '\0';
+    (void)identity_read(own->der, &identity);
+    const struct control_own row = {
+        .domain = own->domain,
+        .names = join_names(&identity, names),
+        .issuer = own->issuer,
+        .sha256 = hash,
+        .serial = spell_serial(own->serial, serial),
+        .expires = own->not_after,
+        .days_left = days_left(own->not_after, now),
+    };
+    fn(listing, &row);
+    identity_free(&identity);
+}
+
+void survey_own(const struct context *tls, int64_t now, control_own_fn fn, void *listing)
+{
+    struct context_certificate own;
+    for (unsigned i = 0; tls && context_certificate(tls, i, &own); i++)
+        if (own.der.ptr)
+            tell_own(&own, now, fn, listing);
+}
+
+/* How many of the bounds it has come below. */
+static unsigned bounds_passed(int64_t left_s)
+{
+    static const int64_t days[] = {30, 14, 7, 1, 0};
+    unsigned passed = 0;
+    while (passed < sizeof days / sizeof days[0] && left_s <= days[passed] * DAY_S)
+        passed++;
+    return passed;
+}
+
+void survey_own_warn(const struct context *tls, int64_t now, int64_t before)
+{
+    struct context_certificate own;
+    for (unsigned i = 0; tls && context_certificate(tls, i, &own); i++) {
+        unsigned was = before ? bounds_passed(own.not_after - before) : 0;
+        if (own.not_after && bounds_passed(own.not_after - now) > was)
+            log_event(LOG_WARN, "certs.own_ends", "domain=%s days=%lld", own.domain,
+                      (long long)days_left(own.not_after, now));
+    }
 }

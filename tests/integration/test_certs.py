@@ -294,6 +294,25 @@ def test_distrust__ends_exactly_those_streams(field):
     run(scene())
 
 
+def test_own__are_listed_and_their_end_is_foretold(field):
+    def warnings():
+        return [line for line in field.watcher.log() if "certs.own_ends" in line]
+    row = field.watcher.json("show certs")[0]
+    assert (row["domain"], row["names"], row["issuer"]) == ("watcher.example", "watcher.example", "Watched authority")
+    assert row["days_left"] >= 3648 and not warnings()
+    for seconds, days in ((31 * 86400 + 600, None), (14 * 86400 - 600, 13)):
+        party = field.authority.issue("watcher.example", seconds=seconds)
+        write_certificate(field.watcher.folder, "watcher.example", party)
+        field.watcher.ask("reload")
+        row = field.watcher.json("show certs")[0]
+        assert row["sha256"] == hashlib.sha256(party.der).hexdigest()
+        assert int(row["serial"], 16) == party.certificate.serial_number
+        assert row["expires"] == f"{party.certificate.not_valid_after:%Y-%m-%dT%H:%M:%SZ}"
+        assert row["days_left"] == (seconds - 60) // 86400
+        assert bed_module.wait_until(lambda: len(warnings()) == (days is not None))
+        assert days is None or f"domain=watcher.example days={days}" in warnings()[0]
+
+
 def test_hard__lets_go_of_those_that_nobody_answers_for(field):
     unanswered = {domain(name) for name, cell in field.cells.items() if cell[1] == "unanswered"}
     good = {domain(name) for name, cell in field.cells.items() if cell[1] == "good" and name not in LATER}

@@ -182,6 +182,29 @@ static unsigned distrust_chains(void *context, struct span name)
     return 3;
 }
 
+static void list_own(void *context, control_own_fn tell, void *listing)
+{
+    static const struct control_own own[] = {
+        {.domain = "localhost",
+         .names = {"localhost", 9},
+         .issuer = {"An authority", 12},
+         .sha256 = "aa00",
+         .serial = "0f",
+         .expires = 1893456000,
+         .days_left = -1},
+        {.domain = "broken.example", .sha256 = "bb00", .serial = ""},
+    };
+    (void)context;
+    tell(listing, &own[0]);
+    tell(listing, &own[1]);
+}
+
+static void daily(void *context)
+{
+    struct probe *probe = context;
+    atomic_fetch_add(&probe->days, 1);
+}
+
 static void *shard_main(void *context)
 {
     struct probe *probe = context;
@@ -248,7 +271,13 @@ void probe_start(struct probe *probe)
         .facts = facts,
         .fact_count = 2,
         .certs = {probe, list_chains, check_chains, distrust_chains},
-        .hooks = {.ask = ask, .reload = reload, .stop = stop, .account_changed = account_changed, .config = config},
+        .hooks = {.ask = ask,
+                  .reload = reload,
+                  .stop = stop,
+                  .account_changed = account_changed,
+                  .config = config,
+                  .own = list_own,
+                  .daily = daily},
         .context = probe,
     };
     probe->control = control_new(&control_config, &err);

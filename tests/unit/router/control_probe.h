@@ -24,7 +24,7 @@ struct probe {
     struct control *control;
     pthread_t thread, shard;
     /* What the hooks saw. */
-    atomic_uint drains, stops, reloads, changes;
+    atomic_uint drains, stops, reloads, changes, days;
     atomic_bool reload_fails, asks_are_refused;
     char changed[256];
     char distrusted[32];

@@ -998,6 +998,25 @@ static void show_certs_peers__of_chains__tells_each(void **state)
         "\"standing\":\"unchecked\",\"asking\":false}]\nOK\n\n");
 }
 
+static void show_certs__of_ours__tells_each(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "show certs",
+                 "localhost names=localhost issuer=\"An authority\" sha256=aa00 serial=0f expires=2030-01-01T00:00:00Z "
+                 "days_left=-1\nbroken.example sha256=bb00 serial=\"\"\nOK\n\n");
+    probe_expect(&probe, "json show certs",
+                 "[{\"domain\":\"localhost\",\"names\":\"localhost\",\"issuer\":\"An authority\",\"sha256\":\"aa00\","
+                 "\"serial\":\"0f\",\"expires\":\"2030-01-01T00:00:00Z\",\"days_left\":-1},"
+                 "{\"domain\":\"broken.example\",\"sha256\":\"bb00\",\"serial\":\"\"}]\nOK\n\n");
+    int fd = probe_connect(&probe);
+    char *answer = probe_ask(fd, "show metrics");
+    assert_non_null(strstr(answer, "# TYPE sluice_certificate_expires_seconds gauge\n"
+                                   "sluice_certificate_expires_seconds{domain=\"localhost\"} 1893456000\nOK\n"));
+    free(answer);
+    close(fd);
+    assert_int_equal(atomic_load(&probe.days), 1); /* at the start; not again today */
+}
+
 static void certs_check__of_a_domain__tells_how_many_chains(void **state)
 {
     (void)state;
@@ -1079,6 +1098,7 @@ int main(void)
         cmocka_unit_test(s2s_test__of_a_domain__tells_steps_and_verdict),
         cmocka_unit_test(s2s_close__of_a_domain__asks_every_shard),
         cmocka_unit_test(show_certs_peers__of_chains__tells_each),
+        cmocka_unit_test(show_certs__of_ours__tells_each),
         cmocka_unit_test(certs_check__of_a_domain__tells_how_many_chains),
         cmocka_unit_test(certs_distrust__of_hex__hits_what_it_names),
         cmocka_unit_test(certs_distrust__of_what_is_no_name__is_refused),

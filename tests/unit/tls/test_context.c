@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <setjmp.h>
 
@@ -246,10 +247,8 @@ static void is_renewal__of_certificates__by_issuer_and_names(void **state)
         const char *key_before, *key_after;
         bool is_renewal;
     } rows[] = {
-        {"a.pem", "a.pem", "a.key", "a.key", true},
-        {"old.pem", "a.pem", "a.key", "a.key", true},
-        {"a.pem", "fresh.pem", "a.key", "fresh.key", true},
-        {"a.pem", "foreign.pem", "a.key", "a.key", false},
+        {"a.pem", "a.pem", "a.key", "a.key", true},         {"old.pem", "a.pem", "a.key", "a.key", true},
+        {"a.pem", "fresh.pem", "a.key", "fresh.key", true}, {"a.pem", "foreign.pem", "a.key", "a.key", false},
         {"a.pem", "b.pem", "a.key", "b.key", false},
     };
     (void)state;
@@ -268,6 +267,27 @@ static void is_renewal__of_certificates__by_issuer_and_names(void **state)
     assert_true(context_is_renewal(NULL, NULL, SPAN("a.example")));
 }
 
+static void certificate__of_a_domain__tells_its_facts(void **state)
+{
+    struct err err;
+    struct context_certificate own;
+    struct context *context = load("a.example", "a.pem", "a.key", &err, NULL);
+    (void)state;
+    assert_non_null(context);
+    assert_true(context_certificate(context, 0, &own));
+    assert_string_equal(own.domain, "a.example");
+    assert_true(span_is(own.issuer, "Sluice test authority"));
+    assert_true(own.serial.size > 0 && own.der.size > own.serial.size);
+    assert_true(own.not_after > (int64_t)time(NULL));
+    assert_false(context_certificate(context, 1, &own));
+    context_unref(context);
+    context = load("a.example", "old.pem", "a.key", &err, NULL);
+    assert_non_null(context);
+    assert_true(context_certificate(context, 0, &own));
+    assert_true(own.not_after > 0 && own.not_after < (int64_t)time(NULL));
+    context_unref(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +299,7 @@ int main(void)
         cmocka_unit_test(alpn__lists__are_agreed_or_refused),
         cmocka_unit_test(reload__while_engines_live__leaves_them_alone),
         cmocka_unit_test(is_renewal__of_certificates__by_issuer_and_names),
+        cmocka_unit_test(certificate__of_a_domain__tells_its_facts),
         cmocka_unit_test(library__version__is_told),
     };
     struct err err;
