@@ -117,7 +117,9 @@ def tapped_simulations(name, options):
     programs = sorted(path for path in (BUILD / name / 'tests' / 'sim').glob('test_sim_*') if path.is_file())
     good, bad, seen = 0, [], []
     memory = '/dev/shm' if os.path.isdir('/dev/shm') else None  # 100 MB in 16,000 files, which no disk has to see
-    env = {'SL_TEST_DATA': str(ROOT / 'tests' / 'data'), 'SL_TEST_CERTS': str(BUILD / name / 'tests/unit/tls/certs')}
+    made = BUILD / name / 'tests'
+    env = {'SL_TEST_DATA': str(ROOT / 'tests' / 'data'), 'SL_TEST_CERTS': str(made / 'unit/tls/certs'),
+           'SL_TEST_PEOPLE': str(made / 'chains/people'), 'SL_TEST_ANSWERS': str(made / 'chains/answers')}
     if options.long:
         env['SL_SEEDS'] = '300'  # storms; 60 of them otherwise
     for program in programs:
