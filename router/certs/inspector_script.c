@@ -26,6 +26,8 @@ struct inspector_client {
     struct rule rules[RULES_MAX]; /* the last one that fits counts */
     unsigned rule_count;
     bool clock_was_set;
+    inspector_wake_fn wake; /* NULL: nobody is woken */
+    void *wake_context;
 };
 
 struct inspector_client *inspector_script_new(void)
@@ -40,6 +42,12 @@ void inspector_script_free(struct inspector_client *client)
     for (unsigned i = 0; i < client->count; i++)
         credential_free(client->watches[i].credential);
     free(client);
+}
+
+void inspector_script_wake(struct inspector_client *client, inspector_wake_fn wake, void *wake_context)
+{
+    client->wake = wake;
+    client->wake_context = wake_context;
 }
 
 unsigned inspector_script_count(const struct inspector_client *client)
@@ -106,7 +114,11 @@ bool inspector_unwatch(struct inspector_client *client, uint64_t tag)
 
 void inspector_flush(struct inspector_client *client)
 {
-    (void)client;
+    bool has_news = false;
+    for (unsigned i = 0; i < client->count; i++)
+        has_news |= client->watches[i].has_news;
+    if (has_news && client->wake)
+        client->wake(client->wake_context);
 }
 
 void inspector_poll(struct inspector_client *client, inspector_finding_fn finding, void *context)

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
+#include "router/stream/nego.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
@@ -20,6 +21,9 @@ struct watched {
     struct shard *shard;
     uint64_t tag;
     struct timer timer; /* expiry */
+    struct timer wait;  /* runs while streams wait to be admitted */
+    uint64_t wait_ms;   /* they do not wait longer than to then for the first finding */
+    uint32_t waiting;   /* streams of those that live */
     uint32_t live;      /* streams */
     uint32_t count;     /* references in the array: also of streams that have left */
     uint32_t room;
@@ -72,7 +76,7 @@ static void reset_all(const struct watched *watched, const char *text, uint64_t 
     for (uint32_t i = 0; i < watched->count; i++) {
         struct stream *stream = stream_of(watched, watched->streams[i]);
         uint32_t dice;
-        if (!stream || stream->state == STREAM_CLOSING || stream->ending)
+        if (!stream || stream->state == STREAM_CLOSING || stream->ending || stream->awaits_finding)
             continue;
         io_random(watched->shard->io, &dice, sizeof dice);
         shard_count(watched->shard, COUNTER_RESETS, 1);
@@ -109,6 +113,7 @@ static void act(const struct watched *watched)
 static void watched_free(struct watched *watched)
 {
     wheel_cancel(watched->shard->wheel, &watched->timer);
+    wheel_cancel(watched->shard->wheel, &watched->wait);
     credential_free(watched->credential);
     free(watched->streams);
     free(watched);
@@ -171,6 +176,72 @@ static void expire(void *context, struct timer *timer)
     wheel_set(watched->shard->wheel, timer, now + AGAIN_MS); /* whoever came meanwhile */
 }
 
+/* ---- admission --------------------------------------------------------------------------------------------------- */
+
+/* That nothing is known is good enough for those who are in, and not for who comes: for a time it is waited for. */
+static enum admission judge(const struct watched *watched)
+{
+    const struct shard *shard = watched->shard;
+    enum config_certs_revocation policy = (enum config_certs_revocation)shard->policy->config->certs_revocation;
+    if (!is_good_enough(watched))
+        return ADMISSION_REFUSED;
+    if (watched->standing != STANDING_PENDING || policy == CERTS_OFF || !shard->inspector)
+        return ADMISSION_GRANTED;
+    if (shard_now_ms(shard) < watched->wait_ms)
+        return ADMISSION_WAITS;
+    return policy == CERTS_HARD ? ADMISSION_REFUSED : ADMISSION_GRANTED;
+}
+
+static void wait(struct watched *watched, struct stream *stream)
+{
+    if (!watched->waiting++)
+        wheel_set(watched->shard->wheel, &watched->wait, watched->wait_ms);
+    stream->awaits_finding = true;
+    stream_hold(stream);
+}
+
+static void no_longer_waits(struct watched *watched, struct stream *stream)
+{
+    stream->awaits_finding = false;
+    if (!--watched->waiting)
+        wheel_cancel(watched->shard->wheel, &watched->wait);
+}
+
+/* Those that wait go on, each as it is judged. */
+static void settle(struct watched *watched)
+{
+    watched->live++; /* the entry stays while it is walked */
+    for (uint32_t i = 0; i < watched->count && watched->waiting; i++) {
+        struct stream *stream = stream_of(watched, watched->streams[i]);
+        if (!stream || !stream->awaits_finding)
+            continue;
+        no_longer_waits(watched, stream);
+        if (stream->state == STREAM_CLOSING)
+            continue;
+        nego_event(stream, EV_INSPECTED, NULL);
+        stream_release(stream);
+    }
+    if (--watched->live == 0)
+        drop(watched);
+}
+
+static void wait_is_over(void *context, struct timer *timer)
+{
+    (void)context;
+    struct watched *watched = (struct watched *)((char *)timer - offsetof(struct watched, wait));
+    if (judge(watched) == ADMISSION_WAITS) {
+        wheel_set(watched->shard->wheel, timer, watched->wait_ms);
+        return;
+    }
+    char hash[17];
+    if (watched->standing == STANDING_PENDING) {
+        log_event(LOG_WARN, "certs.late", "certificate=%s streams=%u", credential_short(watched->credential, hash),
+                  watched->waiting);
+        shard_count(watched->shard, COUNTER_CERTS_LATE, watched->waiting);
+    }
+    settle(watched);
+}
+
 /* ---- entries ----------------------------------------------------------------------------------------------------- */
 
 void watch_fini(struct watch_list *list)
@@ -197,6 +268,8 @@ static struct watched *watched_new(struct shard *shard, struct credential *crede
                                 .shard = shard,
                                 .tag = ++list->last_tag,
                                 .timer.fire = expire,
+                                .wait.fire = wait_is_over,
+                                .wait_ms = shard_now_ms(shard) + shard->policy->config->certs_wait_ms,
                                 .standing = STANDING_PENDING};
     bool is_added = table_add(&list->by_chain, watched);
     if (is_added && table_add(&list->by_tag, watched)) {
@@ -251,25 +324,59 @@ static struct watched *watched_of(const struct stream *stream)
                       span_of(credential->fingerprint, sizeof credential->fingerprint));
 }
 
+/* NULL: no memory. */
+static struct watched *enter(struct stream *stream, struct credential *credential)
+{
+    struct watched *watched = watched_of(stream);
+    if (stream->is_watched)
+        return watched;
+    if (!watched)
+        watched = watched_new(stream->shard, credential);
+    if (!watched)
+        return NULL;
+    if (!add(watched, io_ref(stream->conn))) {
+        if (!watched->live)
+            drop(watched);
+        return NULL;
+    }
+    stream->is_watched = true;
+    post(watched);
+    return watched;
+}
+
 bool watch_enter(struct stream *stream)
 {
     struct credential *credential = engine_shared_credential(stream->tls);
     if (!credential || stream->is_watched)
         return credential != NULL;
-    struct watched *watched = watched_of(stream);
-    if (!watched)
-        watched = watched_new(stream->shard, credential);
-    if (!watched)
-        return false;
-    if (!add(watched, io_ref(stream->conn))) {
-        if (!watched->live)
-            drop(watched);
-        return false;
-    }
-    stream->is_watched = true;
-    post(watched);
-    act(watched); /* what is known of the others holds for it */
-    return true;
+    const struct watched *watched = enter(stream, credential);
+    if (watched)
+        act(watched); /* what is known of the others holds for it */
+    return watched != NULL;
+}
+
+enum admission watch_admit(struct stream *stream, enum standing *standing)
+{
+    const struct shard *shard = stream->shard;
+    struct credential *credential = stream->tls ? engine_shared_credential(stream->tls) : NULL;
+    *standing = STANDING_UNANSWERED;
+    if (!credential || !shard->inspector)
+        return ADMISSION_GRANTED;
+    if (shard->policy->config->certs_revocation == CERTS_OFF && !watched_of(stream))
+        return ADMISSION_GRANTED; /* it enters when it is bound: nothing waits for its finding */
+    struct watched *watched = enter(stream, credential);
+    if (!watched) /* no memory: nobody answers */
+        return shard->policy->config->certs_revocation == CERTS_HARD ? ADMISSION_REFUSED : ADMISSION_GRANTED;
+    enum admission admission = judge(watched);
+    if (admission == ADMISSION_WAITS)
+        wait(watched, stream);
+    if (admission != ADMISSION_REFUSED)
+        return admission;
+    if (watched->standing != STANDING_PENDING)
+        *standing = watched->standing;
+    shard_count(watched->shard, COUNTER_CERTS_REFUSED, 1);
+    watch_leave(stream);
+    return admission;
 }
 
 void watch_leave(struct stream *stream)
@@ -278,6 +385,8 @@ void watch_leave(struct stream *stream)
     SL_CHECK(watched && watched->live);
     stream->is_watched = false;
     atomic_fetch_sub_explicit(&watched->credential->uses, 1, memory_order_relaxed);
+    if (stream->awaits_finding)
+        no_longer_waits(watched, stream);
     if (--watched->live == 0)
         drop(watched);
 }
@@ -320,6 +429,8 @@ void watch_found(void *context, const struct inspector_finding *finding)
               credential_short(watched->credential, hash), standing_text(finding->standing), finding->fault,
               finding->standing == STANDING_GOOD ? "good" : revocation_text(finding->status), watched->live);
     act(watched);
+    if (watched->waiting && judge(watched) != ADMISSION_WAITS)
+        settle(watched);
 }
 
 void watch_clock(struct shard *shard)
@@ -334,6 +445,9 @@ void watch_policy(struct shard *shard)
 {
     struct watched *watched;
     uint32_t position = 0;
-    while ((watched = table_next(&shard->watches.by_chain, &position)))
+    while ((watched = table_next(&shard->watches.by_chain, &position))) {
         act(watched);
+        if (watched->waiting) /* judged in the next turn */
+            wheel_set(shard->wheel, &watched->wait, shard_now_ms(shard));
+    }
 }

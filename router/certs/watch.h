@@ -8,6 +8,8 @@
  *   expiry        <reset/>, never after notAfter; many of one entry within the second before it
  *   revoked, distrusted, or not good enough for certs.revocation
  *                 <reset/> to all of the entry within a second
+ *   authentication
+ *                 waits for what is found first, at most certs.wait
  *   clock set     the timers, which are monotonic, are counted anew from the wall clock
  *
  * Thread:  the shard's.
@@ -28,9 +30,17 @@ void watch_init(struct watch_list *list, const struct hash_key *key);
 /* All streams have left. */
 void watch_fini(struct watch_list *list);
 
+enum admission {
+    ADMISSION_GRANTED,
+    ADMISSION_REFUSED,
+    ADMISSION_WAITS, /* the stream is held; EV_INSPECTED comes, and then it is to be asked for again */
+};
+/* May a stream authenticate by the certificate that its engine tells of, by what its issuers say? It has entered from
+ * then on, unless it is refused: then *standing is why. At once and without a question where none is asked. */
+enum admission watch_admit(struct stream *stream, enum standing *standing) __attribute__((warn_unused_result));
 /* Bound, by the certificate that its engine tells of. False: no memory; then it is not watched. */
 bool watch_enter(struct stream *stream);
-/* Of one that entered; before its engine goes. */
+/* Of one that entered; before its certificate goes, or itself to another shard. */
 void watch_leave(struct stream *stream);
 
 /* What was found about the chain of a stream that entered; answer: the last one when it is not good. */

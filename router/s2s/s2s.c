@@ -148,7 +148,10 @@ const char *s2s_certificate_fault(const struct stream *stream, struct span domai
     const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
     if (!credential || credential->verdict != CREDENTIAL_VALID)
         return credential_text(credential ? credential->verdict : CREDENTIAL_NONE);
-    return identity_matches(&credential->identity, domain, "xmpp-server") ? "nothing" : "not of this domain";
+    if (!identity_matches(&credential->identity, domain, "xmpp-server"))
+        return "not of this domain";
+    const struct s2s *s2s = (const struct s2s *)stream;
+    return s2s->disowned ? standing_text((enum standing)s2s->disowned) : "nothing";
 }
 
 void s2s_end_elders(const struct s2s *s2s, struct span theirs, struct span ours)

@@ -40,7 +40,7 @@ struct s2s {
     bool is_out : 1;
     bool is_bidi : 1;    /* asked for and granted */
     bool may_bidi : 1;   /* in: asked for; out: offered */
-    bool is_mutual : 1;  /* out: may_bidi is by EXTERNAL alone (s2s.mutual) */
+    bool is_mutual : 1;  /* may_bidi is, or will be, by EXTERNAL alone (s2s.mutual) */
     bool is_ready : 1;   /* in: at least one pair is proven; out: we were let in */
     bool is_counted : 1; /* in the gauges */
     bool hears_late : 1; /* closed by us in order: border_late() */
@@ -49,6 +49,7 @@ struct s2s {
     uint8_t evidence;    /* out: enum evidence, once there is TLS */
     bool needs_tls;      /* out: there are TLSA records */
     uint8_t offers;      /* out: enum s2s_offer, of the last features */
+    uint8_t disowned;    /* enum standing for which its certificate does not count; 0: none */
     uint8_t failure;     /* enum counter: why it will never be proven, as far as that is known; 0: unknown */
     uint16_t name_count;
     uint16_t checks;         /* in: dialback keys that are being verified */

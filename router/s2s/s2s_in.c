@@ -185,15 +185,49 @@ static enum nego_event take_external(struct stream *stream, const struct xml_sta
         return sasl_fail(stream, error);
     if (!authzid_is_from(stream, authzid))
         return sasl_fail(stream, SASL_INVALID_AUTHZID);
+    s2s_of(stream)->is_mutual = is_mutual(stream, stanza);
+    return EV_INSPECTED;
+}
+
+static enum nego_event succeed(struct stream *stream)
+{
     if (!s2s_prove(s2s_of(stream), span_str(stream->nego->from), stream->nego->domain, PROOF_PKIX))
         return sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
-    s2s_of(stream)->may_bidi |= is_mutual(stream, stanza);
+    s2s_of(stream)->may_bidi |= s2s_of(stream)->is_mutual;
     struct xml_writer w = stream_writer(stream, stream->shard->pool);
     xml_empty(&w, "success", "urn:ietf:params:xml:ns:xmpp-sasl");
     stream_touch(stream);
     stream->has_sent_header = false;
     xml_reader_restart(&stream->reader);
     return EV_SUCCESS;
+}
+
+/* s6.5.10: a certificate that was taken back proves nothing. Dialback is open to them where the policy believes it of
+ * anybody: it does not look at certificates. */
+static enum nego_event disown(struct stream *stream, enum standing standing)
+{
+    struct span from = span_str(stream->nego->from);
+    s2s_of(stream)->disowned = (uint8_t)standing;
+    log_event(LOG_INFO, "s2s.unproven", "from=%s to=%s certificate=%s", log_quoted(from).text,
+              log_quoted(stream->nego->domain).text, standing_text(standing));
+    s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);
+    return sasl_fail(stream, SASL_NOT_AUTHORIZED);
+}
+
+/* What their issuers say about their certificate, before it counts (s13.7.2.3). */
+static enum nego_event inspect(struct stream *stream, const struct xml_stanza *stanza)
+{
+    enum standing standing;
+    (void)stanza;
+    switch (watch_admit(stream, &standing)) {
+    case ADMISSION_WAITS:
+        return EV_NONE;
+    case ADMISSION_REFUSED:
+        return disown(stream, standing);
+    case ADMISSION_GRANTED:
+        break;
+    }
+    return may_external(stream) ? succeed(stream) : sasl_fail(stream, SASL_NOT_AUTHORIZED); /* after a reload */
 }
 
 /* XEP-0198 s3: not before authentication. It may be tried again, but not for ever. */
@@ -287,8 +321,13 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_ACKS, NULL, refuse_acks, STREAM_OPEN, "XEP-0198 3"},
     {STREAM_OPEN, EV_DIALBACK, NULL, take_dialback, STREAM_OPEN, "XEP-0220 2.2"},
     {STREAM_OPEN, EV_SUCCESS, NULL, proven, STREAM_OPEN, "XEP-0220 2.2.1"},
-    {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_OPEN, "RFC6120 6.4.2, XEP-0178 3"},
-    {STREAM_OPEN, EV_VERIFIED, restarts_here, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_OPEN, EV_AUTH, NULL, take_external, STREAM_LOOKUP, "RFC6120 6.4.2, XEP-0178 3"},
+    {STREAM_LOOKUP, EV_INSPECTED, NULL, inspect, STREAM_LOOKUP, "RFC6120 13.7.2.3"},
+    {STREAM_LOOKUP, EV_SUCCESS, NULL, proven, STREAM_LOOKUP, "RFC6120 6.4.6"},
+    {STREAM_LOOKUP, EV_VERIFIED, restarts_here, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},
+    {STREAM_LOOKUP, EV_VERIFIED, NULL, go_home, STREAM_MOVE, "RFC6120 6.4.6"},
+    {STREAM_LOOKUP, EV_FAILURE, nego_has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_FAILURE, NULL, nego_nothing, STREAM_OPEN, "RFC6120 6.4.5"},
     {STREAM_OPEN, EV_VERIFIED, stays_here, ready, STREAM_BOUND, "XEP-0220 2.2.1"},
     {STREAM_OPEN, EV_VERIFIED, NULL, go_home, STREAM_MOVE, "XEP-0220 2.2.1"},
     {STREAM_MOVE, EV_ARRIVED, by_certificate, nego_nothing, STREAM_RESTART, "RFC6120 6.4.6"},

@@ -203,6 +203,29 @@ static enum nego_event ask_external(struct stream *stream, const struct xml_stan
     return EV_NONE;
 }
 
+/* It is by their certificate that we would know them. */
+static bool is_by_certificate(const struct stream *stream)
+{
+    return proof_of(stream) == PROOF_PKIX;
+}
+
+/* What their issuers say about it (RFC 6120 s13.7.2.3), before we tell who we are. */
+static enum nego_event inspect(struct stream *stream, const struct xml_stanza *stanza)
+{
+    enum standing standing;
+    struct s2s *s2s = s2s_of(stream);
+    (void)stanza;
+    enum admission admission = watch_admit(stream, &standing);
+    if (admission == ADMISSION_WAITS)
+        return EV_NONE;
+    if (admission == ADMISSION_REFUSED) {
+        s2s->evidence &= (uint8_t)~EVIDENCE_PKIX;
+        s2s->disowned = (uint8_t)standing;
+        trial_say(trial_of(s2s), "certificate", false, "%s", standing_text(standing));
+    }
+    return EV_VERIFIED;
+}
+
 static enum nego_event restart(struct stream *stream, const struct xml_stanza *stanza)
 {
     s2s_of(stream)->proof = (uint8_t)proof_of(stream);
@@ -315,6 +338,11 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_FEATURES, is_refuted, no_way, STREAM_CLOSING, "RFC7673 4.2"},
     {STREAM_OPEN, EV_FEATURES, may_check, ask_check, STREAM_DIALBACK, "XEP-0220 2.1.2"},
     {STREAM_OPEN, EV_FEATURES, is_check, no_way, STREAM_CLOSING, "RFC7712 4.3"},
+    {STREAM_OPEN, EV_FEATURES, is_by_certificate, inspect, STREAM_LOOKUP, "RFC6120 13.7.2.3"},
+    {STREAM_LOOKUP, EV_INSPECTED, NULL, inspect, STREAM_LOOKUP, "RFC6120 13.7.2.3"},
+    {STREAM_LOOKUP, EV_VERIFIED, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},
+    {STREAM_LOOKUP, EV_VERIFIED, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0220 2.1.1"},
+    {STREAM_LOOKUP, EV_VERIFIED, NULL, no_way, STREAM_CLOSING, "RFC6120 13.7.2"},
     {STREAM_OPEN, EV_FEATURES, may_external, ask_external, STREAM_SASL, "RFC6120 6.4.2, XEP-0178 3"},
     {STREAM_SASL, EV_SUCCESS, NULL, restart, STREAM_RESTART, "RFC6120 6.4.6"},
     {STREAM_SASL, EV_FAILURE, may_dialback, ask_dialback, STREAM_DIALBACK, "XEP-0178 3"},

@@ -120,6 +120,8 @@ void bearer_seen(const struct stream *stream)
 void bearer_forget(struct stream *stream)
 {
     bool is_kept = stream->shard->policy->config->tls_client_certificates == CLIENT_CERTIFICATES_REQUIRED;
+    if (stream->is_watched && !is_kept) /* EXTERNAL was tried before */
+        watch_leave(stream);
     if (stream->tls && !is_kept)
         credential_free(engine_take_credential(stream->tls));
 }

@@ -254,6 +254,7 @@ static const struct nego_row rows[] = {
     {STREAM_OPEN, EV_ABORT, NULL, sasl_abort, STREAM_OPEN, "RFC6120 6.4.4"},
     {STREAM_OPEN, EV_FAILURE, nego_has_failed_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.5"},
     {STREAM_OPEN, EV_FAILURE, NULL, nego_nothing, STREAM_OPEN, "RFC6120 6.4.5"},
+    {STREAM_LOOKUP, EV_INSPECTED, NULL, sasl_inspected, STREAM_LOOKUP, "RFC6120 6.4.2, 13.7.2.3"},
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
     {STREAM_LOOKUP, EV_CHALLENGE, NULL, nego_nothing, STREAM_SASL, "RFC6120 6.4.3"},

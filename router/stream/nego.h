@@ -33,6 +33,7 @@ enum nego_event {
     EV_OTHER,    /* any other top-level element */
     EV_TLS_READY,
     EV_ACCOUNT,   /* the store answered */
+    EV_INSPECTED, /* something is known about the certificate, or the time to wait for it is over */
     EV_VERIFIED,  /* a password is judged */
     EV_CHALLENGE, /* raised by a SASL step: more to come */
     EV_SUCCESS,

@@ -53,7 +53,23 @@ enum nego_event sasl_external_step(struct stream *stream, struct span message)
     if (finding != BEARER_FOUND)
         return refuse(stream, finding);
     stream->nego->sasl->bare = span_copy(account);
-    return stream->nego->sasl->bare.ptr ? sasl_fetch_account(stream) : sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+    return stream->nego->sasl->bare.ptr ? sasl_inspected(stream, NULL) : sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
+}
+
+enum nego_event sasl_inspected(struct stream *stream, const struct xml_stanza *stanza)
+{
+    enum standing standing;
+    (void)stanza;
+    switch (watch_admit(stream, &standing)) {
+    case ADMISSION_WAITS:
+        return EV_NONE;
+    case ADMISSION_REFUSED:
+        say_why(stream, standing_text(standing));
+        return sasl_fail(stream, SASL_NOT_AUTHORIZED); /* s6.5.10 */
+    case ADMISSION_GRANTED:
+        break;
+    }
+    return sasl_fetch_account(stream);
 }
 
 /* While the store was asked a reload may have taken the ground away. */

@@ -558,6 +558,8 @@ void stream_move(struct stream *stream, unsigned shard)
 void stream_departing(struct stream *stream)
 {
     struct shard *shard = stream->shard;
+    if (stream->is_watched) /* it enters again over there when it is bound */
+        watch_leave(stream);
     /* The timer's due time stays in the struct: the deadline goes on over there. */
     wheel_cancel(shard->wheel, &stream->timer);
     list_remove(stream);

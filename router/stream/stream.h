@@ -33,7 +33,7 @@ enum stream_state {
     STREAM_HEADER,   /* waits for the peer's first stream header */
     STREAM_OPEN,     /* features sent, nothing authenticated */
     STREAM_TLS,      /* TLS handshake */
-    STREAM_LOOKUP,   /* SASL: the account is being fetched; held */
+    STREAM_LOOKUP,   /* the account is being fetched, or the issuers are asked about the certificate; held */
     STREAM_SASL,     /* a challenge is out */
     STREAM_MOVE,     /* authenticated: on its way to its owner shard; held */
     STREAM_RESTART,  /* waits for the header behind authentication */
@@ -86,6 +86,7 @@ struct stream {
     bool is_shut : 1;         /* our FIN is out */
     bool is_s2s : 1;          /* the head of a struct s2s: router/s2s/s2s.h */
     bool is_acked : 1;        /* s2s: what is sent is kept until it is acknowledged: router/s2s/ack.h */
+    bool awaits_finding : 1;  /* held until something is known about its certificate */
     bool is_watched : 1;      /* by its certificate: router/certs/watch.h */
     bool was_bound : 1;       /* what is unsent at the end are stanzas: they go back to their senders */
     uint16_t move_to;

@@ -58,6 +58,14 @@ static void also_of(const char *const *overrides, const char *also[9])
     also[count] = NULL;
 }
 
+static bool has_override(const char *const *overrides, const char *text)
+{
+    for (; overrides && *overrides; overrides++)
+        if (strcmp(*overrides, text) == 0)
+            return true;
+    return false;
+}
+
 static struct config *load(const char *domain, const char *const *overrides)
 {
     const char *all[64], *also[9];
@@ -72,7 +80,7 @@ static struct config *load(const char *domain, const char *const *overrides)
             certificate = *overrides + 16;
         else if (strncmp(*overrides, "rig.domain=", 11) == 0)
             domain = *overrides + 11;
-        else if (strncmp(*overrides, "rig.also=", 9) != 0)
+        else if (strncmp(*overrides, "rig.also=", 9) != 0 && strncmp(*overrides, "rig.inspector=", 14) != 0)
             all[count++] = *overrides;
     }
     char path[] = "/tmp/sluice-rig-XXXXXX";
@@ -115,6 +123,10 @@ static void make_shards(struct rig *rig)
         shard_start(&rig->shards[i], io);
         if (rig->resolver)
             rig->shards[i].resolver = resolver_client(rig->resolver, i, wake, &rig->shards[i]);
+        if (!rig->is_inspected)
+            continue;
+        rig->shards[i].inspector = inspector_script_new();
+        inspector_script_wake(rig->shards[i].inspector, wake, &rig->shards[i]);
     }
 }
 
@@ -148,6 +160,7 @@ static struct rig *rig_make(struct world *world, uint64_t seed, const char *doma
     listen_at(rig->group, address, 0, LISTEN_C2S_TLS);
     listen_at(rig->group, address, 5269, LISTEN_S2S);
     listen_at(rig->group, address, 5270, LISTEN_S2S_TLS);
+    rig->is_inspected = has_override(overrides, "rig.inspector=yes");
     make_shards(rig);
     struct store_client *client = store_client(rig->store, shard_count, wake, NULL);
     make_accounts(client, rig->domain, accounts);
@@ -188,6 +201,23 @@ void rig_reload(struct rig *rig, const char *const *overrides)
     }
     policy_unref(rig->policy);
     rig->policy = policy;
+}
+
+void rig_find(struct rig *rig, const uint8_t *sha256, enum standing standing)
+{
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        inspector_script_find(rig->shards[i].inspector, sha256, standing);
+        io_notify(rig->shards[i].io);
+    }
+}
+
+void rig_jump_wall(struct rig *rig, int64_t ms)
+{
+    world_jump_wall(rig->world, ms);
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        inspector_script_clock(rig->shards[i].inspector);
+        io_notify(rig->shards[i].io);
+    }
 }
 
 uint64_t rig_counter(const struct rig *rig, enum counter counter)
@@ -236,7 +266,10 @@ void rig_free(struct rig *rig)
     for (unsigned i = 0; i < rig->shard_count; i++) {
         SL_CHECK(!rig->shards[i].streams && rig->shards[i].users.count == 0 && mail_waiting(&rig->shards[i]) == 0);
         struct io *io = rig->shards[i].io;
+        SL_CHECK(!rig->is_inspected || inspector_script_count(rig->shards[i].inspector) == 0);
         shard_fini(&rig->shards[i]);
+        if (rig->is_inspected)
+            inspector_script_free(rig->shards[i].inspector);
         io_free(io);
     }
     if (!rig->host)
