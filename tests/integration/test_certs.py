@@ -171,7 +171,16 @@ def test_every_answer__has_its_standing(field):
         found = {}
         bed_module.wait_until(lambda: found.update({name: field.finding(name) for name in expected}) or found == expected, 30)
         assert found == expected
-        assert field.watcher.stats()["certs_revoked"] == sum(cell[1] == "revoked" for cell in field.cells.values())
+        revoked = [name for name, cell in field.cells.items() if cell[1] == "revoked"]
+        stats = field.watcher.stats()
+        assert stats["certs_revoked"] >= len(revoked) and stats["certs_refused"] >= len(revoked)
+        for name in revoked:  # never let in: no stream was ready, and none had to be reset
+            told = f'to="{domain(name)}" proof='
+            assert not any(told in line for line in field.watcher.log()), name
+            assert not any(f'to="{domain(name)}" ' in line and " s2s.in " in line for line in field.peers.log()), name
+        assert any('to="good.peers.example" proof=' in line for line in field.watcher.log())
+        assert any('to="good.peers.example" ' in line and " s2s.in " in line for line in field.peers.log())
+        assert stats["streams_reset"] == 0
         await person.log_out()
     run(scene())
 

@@ -442,7 +442,8 @@ static void clock__set_each_way__no_early_and_no_late_close(void **state)
         rig_jump_wall(rig, left_ms(rig) - 10000);
         caller_wait(&caller, 8900);
         assert_false(caller_is_over(&caller));
-        caller_wait(&caller, 1100);
+        caller_wait(&caller,
+                    1110); /* notAfter is a whole second, the last one in which it is valid (RFC 5280 s4.1.2.5) */
         assert_true(caller_has_heard(&caller, "<reset "));
         leave(&caller);
         finish(rig);

@@ -302,6 +302,37 @@ static void failures__in_the_end__close_the_stream(void **state)
     assert_int_equal(count, 3);
 }
 
+/* Wherever an identity may rest on a certificate, what its issuers say comes first (RFC 6120 s13.7.2.3). */
+static void findings__in_each_table__stand_before_external(void **state)
+{
+    (void)state;
+    static const struct nego_table *const tables[] = {&nego_c2s_table, &s2s_in_table, &s2s_out_table};
+    for (unsigned t = 0; t < 3; t++) {
+        unsigned count = 0;
+        for (unsigned i = 0; i < tables[t]->count; i++) {
+            const struct nego_row *row = &tables[t]->rows[i];
+            if (row->event != EV_INSPECTED)
+                continue;
+            assert_true(row->state == STREAM_LOOKUP && row->next == STREAM_LOOKUP && !row->guard);
+            count++;
+        }
+        assert_int_equal(count, 1);
+    }
+    for (unsigned i = 0; i < s2s_in_table.count; i++) {
+        const struct nego_row *row = &s2s_in_table.rows[i];
+        if (row->event == EV_AUTH)
+            assert_int_equal(row->next, STREAM_LOOKUP);
+        if (row->next == STREAM_RESTART)
+            assert_true(row->state == STREAM_LOOKUP || row->state == STREAM_MOVE);
+    }
+    for (unsigned i = 0; i < s2s_out_table.count; i++) {
+        if (s2s_out_table.rows[i].next != STREAM_SASL)
+            continue;
+        assert_int_equal(s2s_out_table.rows[i].state, STREAM_LOOKUP); /* the first one: later ones are not by PKIX */
+        break;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +355,7 @@ int main(void)
         cmocka_unit_test(starttls__behind_tls__ends_the_stream),
         cmocka_unit_test(other_from__always__ends_the_stream),
         cmocka_unit_test(failures__in_the_end__close_the_stream),
+        cmocka_unit_test(findings__in_each_table__stand_before_external),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
