@@ -156,15 +156,9 @@ static void check_outcome(struct lookup *lookup, const struct server *server, st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const domains[] = {"a.example",
-                                          "b\xc3\xbc"
-                                          "cher.example",
-                                          "192.0.2.1",
-                                          "[2001:db8::1]",
-                                          "127.0.0.1",
-                                          "[::1]",
-                                          "xn--bcher-kva.example",
-                                          "_.example"};
+    static const char *const domains[] = {
+        "a.example", "b\303\274cher.example", "192.0.2.1", "[2001:db8::1]", "127.0.0.1",
+        "[::1]",     "xn--bcher-kva.example", "_.example"};
     if (size < 2 || size > 8192)
         return 0;
     struct resolver_settings settings = resolver_settings_default;
