@@ -325,6 +325,10 @@ static void describe_s2s_stream(struct answer *rows, const struct control_s2s *s
     describe_known(rows, "standing", s2s->standing);
     describe_known(rows, "answer", s2s->answer);
     answer_number(rows, "pairs", s2s->pairs);
+    answer_number(rows, "stanzas_in", s2s->stanzas_in);
+    answer_number(rows, "bytes_in", s2s->bytes_in);
+    answer_number(rows, "stanzas_out", s2s->stanzas_out);
+    answer_number(rows, "bytes_out", s2s->bytes_out);
 }
 
 static void describe_s2s(struct answer *rows, const struct control_ask *ask, const void *row)

@@ -83,7 +83,8 @@ struct control_s2s {
     const char *answer;      /* why it is not good; NULL: it is */
     int64_t expires;         /* it does: seconds since 1970; 0: none was judged */
     unsigned pairs;          /* proven on this stream */
-    uint64_t queued;         /* bytes */
+    uint64_t stanzas_in, bytes_in, stanzas_out, bytes_out;
+    uint64_t queued; /* bytes */
     int64_t age_ms;
     const char *error; /* RESTING: what every stanza is answered */
     unsigned failures; /* in a row */

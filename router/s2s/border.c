@@ -107,6 +107,12 @@ static enum stream_error fault_of(const struct s2s *s2s, const struct stanza_hea
     return s2s_has_name(s2s, jid_domain(&head->from)) ? STREAM_HOST_UNKNOWN_ERROR : STREAM_INVALID_FROM_ERROR;
 }
 
+static void note_heard(struct s2s *s2s, const struct xml_stanza *stanza)
+{
+    s2s->heard.stanzas++;
+    s2s->heard.bytes += stanza->size;
+}
+
 void border_late(struct stream *stream, const struct xml_stanza *stanza)
 {
     struct s2s *s2s = s2s_of(stream);
@@ -127,6 +133,7 @@ void border_late(struct stream *stream, const struct xml_stanza *stanza)
         return;
     }
     shard_count(stream->shard, COUNTER_STANZAS_IN, 1);
+    note_heard(s2s, stanza);
     if (fault != STANZA_FINE)
         refuse(stream, &head, ERROR_BAD_REQUEST);
     else
@@ -142,6 +149,7 @@ static bool is_answerable(struct stream *stream, const struct xml_stanza *stanza
     enum stream_error error = fault_of(s2s_of(stream), head, *fault);
     shard_count(shard, COUNTER_STANZAS_IN, 1);
     if (error == STREAM_NO_ERROR) {
+        note_heard(s2s_of(stream), stanza);
         ack_heard(s2s_of(stream));
         return true;
     }

@@ -251,6 +251,12 @@ static bool may_dial(struct shard *shard, const struct letter *letter)
     return !letter->sender.ref || budget_take_user(shard, jid_bare(&letter->from));
 }
 
+static void note_said(struct s2s *s2s, uint32_t stanzas, size_t bytes)
+{
+    s2s->said.stanzas += stanzas;
+    s2s->said.bytes += bytes;
+}
+
 void remote_deliver(struct shard *shard, struct letter *letter)
 {
     struct span local = jid_domain(&letter->from), domain = jid_domain(&letter->to);
@@ -270,7 +276,10 @@ void remote_deliver(struct shard *shard, struct letter *letter)
     bool is_taken = false;
     enum stanza_error error = shard->drain_deadline_ms ? ERROR_REMOTE_SERVER_TIMEOUT : ERROR_RESOURCE_CONSTRAINT;
     if (is_ready) {
+        size_t before = pair->stream->out.size;
         is_taken = deliver_to_stream(shard, pair->stream, letter);
+        if (is_taken)
+            note_said(s2s_of(pair->stream), 1, pair->stream->out.size - before);
         if (is_taken && pair->stream->is_acked)
             ack_wrote(s2s_of(pair->stream), 1);
         if (letter->from.local_size)
@@ -367,6 +376,7 @@ void remote_ready(struct pair *pair, struct stream *stream)
         counter_sub(shard->counters, COUNTER_S2S_WAITING, pair->queued);
         shard_count(shard, COUNTER_DELIVERED, pair->queued);
     }
+    note_said(s2s_of(stream), pair->queued, pair->queue.size);
     pair->queued = 0;
     chain_splice(&stream->out, &pair->queue);
     stream_touch(stream);

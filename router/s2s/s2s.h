@@ -33,6 +33,12 @@ struct s2s_name {
     char bytes[];
 };
 
+/* What went over a stream in one direction, of pairs of domains: no negotiation, no pings of ours. */
+struct s2s_traffic {
+    uint64_t stanzas;
+    uint64_t bytes; /* of XML */
+};
+
 struct s2s {
     struct stream stream;        /* first */
     struct s2s *next, *previous; /* of the shard's, newest first */
@@ -59,8 +65,9 @@ struct s2s {
     struct contact *contact; /* out: whose attempt this is, until it is over */
     struct s2s_name *names;
     struct span remote; /* out: who was dialled (prepared), allocated */
-    uint64_t used_ms;   /* the last stanza of a user: idle.h */
-    char *peer_id;      /* out: the id of their header, for dialback keys; allocated */
+    struct s2s_traffic heard, said;
+    uint64_t used_ms; /* the last stanza of a user: idle.h */
+    char *peer_id;    /* out: the id of their header, for dialback keys; allocated */
 };
 
 static inline struct s2s *s2s_of(struct stream *stream)

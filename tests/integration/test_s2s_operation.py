@@ -35,6 +35,8 @@ def test_operators__of_two_routers__show_test_and_close_streams(routers):
     ready = [row for row in a.json("show s2s") if row["state"] == "ready"]
     assert [(row["theirs"], row["ours"], row["direction"], row["bidi"], row["proof"]) for row in ready] == [
         ("b.example", "a.example", "out", True, "dialback")]
+    assert (ready[0]["stanzas_in"], ready[0]["stanzas_out"]) == (1, 1)
+    assert min(ready[0]["bytes_in"], ready[0]["bytes_out"]) > len("<message><body>ay me</body></message>")
     assert a.stats()["s2s_streams_out"] == 1 and b.stats()["s2s_streams_in"] == 1
 
     done = a.ctl("s2s", "close", "b.example")

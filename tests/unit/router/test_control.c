@@ -920,7 +920,8 @@ static void admin_page__of_docs__names_every_command(void **state)
 
 #define S2S_STREAM                                                                                                     \
     "there.example ours=localhost state=ready shard=0 direction=out bidi=true address=192.0.2.1 tls=TLSv1.3 cipher=C " \
-    "proof=pkix certificate=valid expires=2030-01-01T00:00:00Z pairs=1 queued=7 age_s=61\n"
+    "proof=pkix certificate=valid expires=2030-01-01T00:00:00Z pairs=1 stanzas_in=3 bytes_in=300 stanzas_out=4 "       \
+    "bytes_out=400 queued=7 age_s=61\n"
 #define S2S_SLOW "slow.example ours=localhost state=connecting shard=1 queued=0 gives_up_s=1\n"
 #define S2S_DOWN                                                                                                       \
     "down.example ours=localhost state=resting shard=1 queued=0 error=remote-server-timeout failures=3 next_s=8\n"
