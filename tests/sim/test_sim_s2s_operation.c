@@ -141,7 +141,9 @@ static void show__of_one_stream__each_side_its_own_view(void **state)
         expect_rows(stage.home, 0, "", "");
         ping(&stage, "example.net", 3000);
         expect_rows(stage.home, 1, "example.net ours=example.com state=ready shard=",
-                    " direction=out bidi=true address=127.0.0.2 proof=dialback pairs=1 queued=0 age_s=");
+                    " direction=out bidi=true address=127.0.0.2 proof=dialback pairs=1 stanzas_in=1 bytes_in=85 "
+                    "stanzas_out=1 bytes_out=115 "
+                    "queued=0 age_s=");
         expect_rows(stage.away, 1,
                     "example.com ours=example.net state=ready shard=", " direction=in bidi=true address=");
         stage_close(&stage);
