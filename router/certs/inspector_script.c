@@ -108,7 +108,7 @@ bool inspector_unwatch(struct inspector_client *client, uint64_t tag)
         client->watches[i] = client->watches[--client->count];
         return true;
     }
-    SL_CHECK(!"watched before");
+    SL_CHECK(false); /* it was watched before */
     return true;
 }
 
