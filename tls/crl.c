@@ -62,7 +62,7 @@ static bool take_extension(struct span *list, struct span *oid, bool *is_critica
 static bool is_a_point_of(struct span point, const struct certificate *certificate)
 {
     struct span names;
-    if (!der_take_tag(&point, DER_CONTEXT_LIST(0), &names)) /* fullName */
+    if (certificate->crl_points.size == 0 || !der_take_tag(&point, DER_CONTEXT_LIST(0), &names)) /* fullName */
         return false;
     while (names.size > 0) {
         const char *start = names.ptr;
