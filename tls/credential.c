@@ -26,7 +26,6 @@ static const char *const texts[] = {
     [CREDENTIAL_NAME_CONSTRAINTS] = "name outside of its authority's constraints",
     [CREDENTIAL_CRITICAL] = "unknown critical extension",
     [CREDENTIAL_TANGLED] = "chain too tangled",
-    [CREDENTIAL_REVOKED] = "revoked",
     [CREDENTIAL_NO_MEMORY] = "out of memory",
 };
 

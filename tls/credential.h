@@ -40,7 +40,6 @@ enum credential_verdict {
     CREDENTIAL_NAME_CONSTRAINTS, /* an authority that may not vouch for these names */
     CREDENTIAL_CRITICAL,         /* a critical extension that is not understood */
     CREDENTIAL_TANGLED,          /* more signatures or names than the bounds allow to look at */
-    CREDENTIAL_REVOKED,          /* told by OCSP or CRL: nothing here says so yet */
     CREDENTIAL_NO_MEMORY,
 };
 

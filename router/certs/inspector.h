@@ -79,8 +79,8 @@ void inspector_close(struct inspector *inspector);
 struct inspector_client *inspector_client(struct inspector *inspector, unsigned index, inspector_wake_fn wake,
                                           void *wake_context);
 
-/* A certificate by its serial number (the octets as they stand in it) or its SHA-256: not trusted from now on, also
- * after a restart. Returns how many credentials in use contain it. */
+/* A certificate by its serial number (the octets as they stand in it) or its SHA-256: not trusted from now on, with
+ * a cache_file also after a restart. Returns how many credentials in use contain it. */
 unsigned inspector_distrust(struct inspector *inspector, struct span name);
 /* Asks now for all certificates of credentials in use that are the domain's; how many credentials. */
 unsigned inspector_check(struct inspector *inspector, struct span domain);

@@ -168,7 +168,7 @@ static void expire(void *context, struct timer *timer)
         wheel_set(watched->shard->wheel, timer, now + (uint64_t)left - spread);
         return;
     }
-    char hash[17];
+    char hash[CREDENTIAL_SHORT_SIZE];
     log_event(LOG_INFO, "certs.expired", "certificate=%s streams=%u", credential_short(watched->credential, hash),
               watched->live);
     shard_count(watched->shard, COUNTER_CERTS_EXPIRED, watched->live);
@@ -233,7 +233,7 @@ static void wait_is_over(void *context, struct timer *timer)
         wheel_set(watched->shard->wheel, timer, watched->wait_ms);
         return;
     }
-    char hash[17];
+    char hash[CREDENTIAL_SHORT_SIZE];
     if (watched->standing == STANDING_PENDING) {
         log_event(LOG_WARN, "certs.late", "certificate=%s streams=%u", credential_short(watched->credential, hash),
                   watched->waiting);
@@ -420,7 +420,7 @@ void watch_found(void *context, const struct inspector_finding *finding)
     struct watched *watched = table_find(&shard->watches.by_tag, span_of(&finding->tag, sizeof finding->tag));
     if (!watched)
         return; /* its last stream has left */
-    char hash[17];
+    char hash[CREDENTIAL_SHORT_SIZE];
     watched->standing = finding->standing;
     watched->answer = finding->status;
     shard_count(shard, counter_of(finding->standing), 1);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/stream/bearer.h"
 
-#include "core/base/hex.h"
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
@@ -9,6 +8,7 @@
 #include "tls/engine.h"
 
 _Static_assert(CLIENT_MAP_KEY_SIZE == CREDENTIAL_SHA256, "the map is keyed by what a credential tells");
+_Static_assert(BEARER_TEXT_SIZE == CREDENTIAL_SHORT_SIZE, "a credential is named by its short form");
 
 /* ---- whose ------------------------------------------------------------------------------------------------------- */
 
@@ -129,9 +129,5 @@ void bearer_forget(struct stream *stream)
 const char *bearer_text(const struct stream *stream, char out[BEARER_TEXT_SIZE])
 {
     const struct credential *credential = bearer_credential(stream);
-    if (!credential)
-        return "none";
-    hex_encode(span_of(credential->path[0].sha256, (BEARER_TEXT_SIZE - 1) / 2), out);
-    out[BEARER_TEXT_SIZE - 1] = '\0';
-    return out;
+    return credential ? credential_short(credential, out) : "none";
 }

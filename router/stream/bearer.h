@@ -53,5 +53,5 @@ void bearer_seen(const struct stream *stream);
 void bearer_forget(struct stream *stream);
 
 /* The first 16 digits of the SHA-256 fingerprint, or "none". */
-#define BEARER_TEXT_SIZE 17u
+#define BEARER_TEXT_SIZE 17u /* CREDENTIAL_SHORT_SIZE */
 const char *bearer_text(const struct stream *stream, char out[BEARER_TEXT_SIZE]);

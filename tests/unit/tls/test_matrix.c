@@ -110,7 +110,6 @@ static const char *words_of(const struct credential *credential)
         [CREDENTIAL_NAME_CONSTRAINTS] = "name-constraints",
         [CREDENTIAL_CRITICAL] = "critical",
         [CREDENTIAL_TANGLED] = "tangled",
-        [CREDENTIAL_REVOKED] = "revoked",
         [CREDENTIAL_NO_MEMORY] = "memory",
     };
     static char text[64];
