@@ -70,9 +70,10 @@ static struct stream *stream_of(const struct watched *watched, uint64_t ref)
     return stream && stream->is_watched ? stream : NULL;
 }
 
-/* Each within the time that is left. */
-static void reset_all(const struct watched *watched, const char *text, uint64_t within_ms)
+/* Each within the time that is left; those that end already are left alone. How many are new. */
+static uint32_t reset_all(const struct watched *watched, const char *text, uint64_t within_ms)
 {
+    uint32_t reset = 0;
     for (uint32_t i = 0; i < watched->count; i++) {
         struct stream *stream = stream_of(watched, watched->streams[i]);
         uint32_t dice;
@@ -81,7 +82,9 @@ static void reset_all(const struct watched *watched, const char *text, uint64_t 
         io_random(watched->shard->io, &dice, sizeof dice);
         shard_count(watched->shard, COUNTER_RESETS, 1);
         stream_end_later(stream, STREAM_RESET_ERROR, text, within_ms ? dice % within_ms : 0);
+        reset++;
     }
+    return reset;
 }
 
 /* What the operator holds to be good enough. */
@@ -107,7 +110,7 @@ static bool is_good_enough(const struct watched *watched)
 static void act(const struct watched *watched)
 {
     if (!is_good_enough(watched))
-        reset_all(watched, "the certificate of this stream is no longer good", SPREAD_MS);
+        (void)reset_all(watched, "the certificate of this stream is no longer good", SPREAD_MS);
 }
 
 static void watched_free(struct watched *watched)
@@ -169,10 +172,11 @@ static void expire(void *context, struct timer *timer)
         return;
     }
     char hash[CREDENTIAL_SHORT_SIZE];
-    log_event(LOG_INFO, "certs.expired", "certificate=%s streams=%u", credential_short(watched->credential, hash),
-              watched->live);
-    shard_count(watched->shard, COUNTER_CERTS_EXPIRED, watched->live);
-    reset_all(watched, "the certificate of this stream has expired", left > 0 ? (uint64_t)left : 0);
+    uint32_t reset = reset_all(watched, "the certificate of this stream has expired", left > 0 ? (uint64_t)left : 0);
+    shard_count(watched->shard, COUNTER_CERTS_EXPIRED, reset);
+    if (reset)
+        log_event(LOG_INFO, "certs.expired", "certificate=%s streams=%u", credential_short(watched->credential, hash),
+                  reset);
     wheel_set(watched->shard->wheel, timer, now + AGAIN_MS); /* whoever came meanwhile */
 }
 
