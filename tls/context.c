@@ -345,7 +345,8 @@ static bool load_domain(struct party *party, const struct context_domain *domain
 {
     party->name = strdup(domain->name);
     party->a_label = identity_a_label(span_str(domain->name));
-    if (party->name == NULL)
+    party->staple = staple_shelf_new();
+    if (party->name == NULL || party->staple == NULL)
         return false;
     if (load_certificate(party, domain->certificate_file, err, warning) && load_key(party, domain, err))
         return true;
@@ -465,6 +466,27 @@ bool context_certificate(const struct context *context, unsigned index, struct c
     return true;
 }
 
+bool context_set_staple(struct context *context, unsigned index, struct span response)
+{
+    bool is_served = context->role == CONTEXT_SERVER && index < context->party_count;
+    if (!is_served || response.size > CONTEXT_STAPLE_MAX)
+        return false;
+    struct staple *staple = response.size == 0 ? NULL : staple_new(response);
+    if (response.size > 0 && staple == NULL)
+        return false;
+    staple_shelf_put(context->parties[index].staple, staple);
+    return true;
+}
+
+struct span context_staple(const struct context *context, unsigned index)
+{
+    bool is_served = context->role == CONTEXT_SERVER && index < context->party_count;
+    struct staple *staple = is_served ? staple_shelf_get(context->parties[index].staple) : NULL;
+    struct span copy = staple == NULL ? SPAN_NONE : span_copy(staple_bytes(staple));
+    staple_unref(staple);
+    return copy;
+}
+
 bool context_is_renewal(const struct context *before, const struct context *after, struct span domain)
 {
     char *a_label = identity_a_label(domain);
@@ -491,6 +513,7 @@ void context_unref(struct context *context)
         free(party->name);
         free(party->a_label);
         span_free(&party->leaf);
+        staple_shelf_free(party->staple);
     }
     anchors_unref(context->anchors);
     free(context->alpn);

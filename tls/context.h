@@ -85,6 +85,14 @@ struct context_certificate {
 };
 /* Of the domain at index, as in the configuration; false: there are no more. */
 bool context_certificate(const struct context *context, unsigned index, struct context_certificate *out);
+/* Server: the OCSP answer (RFC 6960) for the certificate of the domain at index, as in the configuration, is shown from
+ * the next handshake on to clients that ask for it (RFC 6066 s8, RFC 8446 s4.4.2.1); others get none. Copied; an empty
+ * one: none any more. Whether it is one, about this certificate and fresh, is the caller's to know. Any thread, at any
+ * time. False: no memory, no such domain, or more than CONTEXT_STAPLE_MAX bytes; then it stays as it was. */
+#define CONTEXT_STAPLE_MAX 16384u /* answers have some hundred bytes, with a delegate's certificate some thousand */
+bool context_set_staple(struct context *context, unsigned index, struct span response);
+/* What is shown now: a copy, for span_free(). SPAN_NONE: none. */
+struct span context_staple(const struct context *context, unsigned index);
 /* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, with the same
  * issuer and the same names (a new key and new dates make no other certificate of it)? True too when neither has the
  * domain; NULL stands for a context without domains. */

@@ -6,6 +6,7 @@
 #include "tls/certificate_priv.h"
 #include "tls/context.h"
 #include "tls/credential.h"
+#include "tls/staple_priv.h"
 
 #include <stdatomic.h>
 
@@ -20,6 +21,7 @@ struct party {
     struct ticket_keys *ticket_keys;
     uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
     struct span leaf; /* the certificate in DER; owned */
+    struct staple_shelf *staple;
     uint8_t end_point_size;
     uint8_t end_point[CERTIFICATE_HASH_MAX]; /* tls-server-end-point of the certificate */
 };

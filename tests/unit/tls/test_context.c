@@ -288,6 +288,36 @@ static void certificate__of_a_domain__tells_its_facts(void **state)
     context_unref(context);
 }
 
+static void staple__set_and_taken_away__is_a_copy_of_its_own(void **state)
+{
+    static char large[CONTEXT_STAPLE_MAX + 1];
+    char text[] = "an answer";
+    struct err err = {""};
+    (void)state;
+    struct context *context = load("a.example", "a.pem", "a.key", &err, NULL);
+    assert_non_null(context);
+    assert_null(context_staple(context, 0).ptr);
+    assert_true(context_set_staple(context, 0, span_str(text)));
+    text[0] = 'X';
+    struct span staple = context_staple(context, 0);
+    assert_true(span_is(staple, "an answer"));
+    assert_false(context_set_staple(context, 1, SPAN("of nobody")));
+    assert_false(context_set_staple(context, 0, span_of(large, sizeof(large))));
+    assert_true(context_set_staple(context, 0, SPAN("another")));
+    assert_true(span_is(staple, "an answer"));
+    span_free(&staple);
+    staple = context_staple(context, 0);
+    assert_true(span_is(staple, "another"));
+    span_free(&staple);
+    assert_true(context_set_staple(context, 0, SPAN_NONE));
+    assert_null(context_staple(context, 0).ptr);
+    context_unref(context);
+    context = client_context(0x0304, 0, NULL);
+    assert_false(context_set_staple(context, 0, SPAN("of a client")));
+    assert_null(context_staple(context, 0).ptr);
+    context_unref(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +330,7 @@ int main(void)
         cmocka_unit_test(reload__while_engines_live__leaves_them_alone),
         cmocka_unit_test(is_renewal__of_certificates__by_issuer_and_names),
         cmocka_unit_test(certificate__of_a_domain__tells_its_facts),
+        cmocka_unit_test(staple__set_and_taken_away__is_a_copy_of_its_own),
         cmocka_unit_test(library__version__is_told),
     };
     struct err err;
