@@ -3,8 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/hash.h"
-#include "router/certs/evidence_priv.h"
-#include "router/certs/inquiry_priv.h"
+#include "router/certs/rounds_priv.h"
 
 #include <stdatomic.h>
 
@@ -27,24 +26,11 @@ struct watch {
     } key;
 };
 
-/* A fetch of a list, which several inquiries may wait for. */
-struct list_fetch {
-    struct list_fetch *next;
-    uint64_t number;
-    struct span url; /* of an inquiry that waits, owned */
-};
-
 struct inquiries {
-    struct inspector_settings settings;
-    struct inquiries_hooks hooks;
+    struct rounds rounds;
     struct table dossiers;  /* by fingerprint */
     struct table watches;   /* by key */
     struct table inquiries; /* by key */
-    struct inquiry *all;
-    struct list_fetch *lists;
-    struct evidence evidence;
-    uint64_t last_number;
-    uint32_t fetches;
 };
 
 static struct span dossier_key(const void *object)
@@ -65,30 +51,6 @@ static struct span inquiry_table_key(const void *object)
     return span_of(inquiry->key, sizeof inquiry->key);
 }
 
-static uint32_t dice(const struct inquiries *inquiries)
-{
-    return inquiries->hooks.dice(inquiries->hooks.context);
-}
-
-struct inquiries *inquiries_new(const struct inspector_settings *settings, const struct inquiries_hooks *hooks)
-{
-    struct inquiries *inquiries = calloc(1, sizeof *inquiries);
-    struct hash_key key;
-    if (!inquiries)
-        return NULL;
-    inquiries->settings = *settings;
-    inquiries->hooks = *hooks;
-    for (size_t i = 0; i < sizeof key / sizeof(uint32_t); i++) {
-        uint32_t word = dice(inquiries);
-        memcpy((char *)&key + i * sizeof word, &word, sizeof word);
-    }
-    table_init(&inquiries->dossiers, &key, dossier_key);
-    table_init(&inquiries->watches, &key, watch_key);
-    table_init(&inquiries->inquiries, &key, inquiry_table_key);
-    evidence_init(&inquiries->evidence, &key);
-    return inquiries;
-}
-
 /* ---- inquiries --------------------------------------------------------------------------------------------------- */
 
 static bool is_distrusted(const struct inquiries *inquiries, const struct inquiry *inquiry)
@@ -96,7 +58,7 @@ static bool is_distrusted(const struct inquiries *inquiries, const struct inquir
     const struct span names[] = {span_of(inquiry->sha256, sizeof inquiry->sha256),
                                  revocation_serial(inquiry->certificate)};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (evidence_find(&inquiries->evidence, EVIDENCE_DISTRUST, names[i], INT64_MIN).ptr)
+        if (evidence_find(&inquiries->rounds.evidence, EVIDENCE_DISTRUST, names[i], INT64_MIN).ptr)
             return true;
     return false;
 }
@@ -121,10 +83,10 @@ static struct inquiry *inquiry_take(struct inquiries *inquiries, const struct cr
     if (is_distrusted(inquiries, inquiry))
         inquiry->standing = STANDING_DISTRUSTED;
     inquiry->due = inquiry->standing == STANDING_DISTRUSTED ? INT64_MAX : INT64_MIN;
-    inquiry->next = inquiries->all;
-    if (inquiries->all)
-        inquiries->all->previous = inquiry;
-    inquiries->all = inquiry;
+    inquiry->next = inquiries->rounds.all;
+    if (inquiries->rounds.all)
+        inquiries->rounds.all->previous = inquiry;
+    inquiries->rounds.all = inquiry;
     return inquiry;
 }
 
@@ -137,7 +99,7 @@ static void inquiry_drop(struct inquiries *inquiries, struct inquiry *inquiry)
     if (inquiry->previous)
         inquiry->previous->next = inquiry->next;
     else
-        inquiries->all = inquiry->next;
+        inquiries->rounds.all = inquiry->next;
     table_remove(&inquiries->inquiries, inquiry);
     inquiry_free(inquiry);
 }
@@ -168,7 +130,7 @@ static void tell(const struct inquiries *inquiries, struct watch *watch, struct 
 {
     watch->is_told = true;
     finding.tag = watch->key.tag;
-    inquiries->hooks.tell(inquiries->hooks.context, (unsigned)watch->key.client, &finding);
+    inquiries->rounds.hooks.tell(inquiries->rounds.hooks.context, (unsigned)watch->key.client, &finding);
 }
 
 static void reassess(const struct inquiries *inquiries, struct dossier *dossier)
@@ -182,207 +144,15 @@ static void reassess(const struct inquiries *inquiries, struct dossier *dossier)
 }
 
 /* Those that contain it; a walk, for answers come seldom beside what else a server does. */
-static void changed(const struct inquiries *inquiries, const struct inquiry *inquiry)
+static void changed(void *context, const struct inquiry *inquiry)
 {
+    const struct inquiries *inquiries = context;
     struct dossier *dossier;
     uint32_t position = 0;
     while ((dossier = table_next(&inquiries->dossiers, &position)))
         for (unsigned i = 0; i < dossier->count; i++)
             if (dossier->inquiries[i] == inquiry)
                 reassess(inquiries, dossier);
-}
-
-static bool settle(struct inquiries *inquiries, struct inquiry *inquiry, struct revocation_answer answer, int64_t now)
-{
-    return inquiry_settle(inquiry, answer, &inquiries->settings, dice(inquiries), now);
-}
-
-/* An OCSP answer from wherever. */
-static bool take_answer(struct inquiries *inquiries, struct inquiry *inquiry, struct span der, int64_t now)
-{
-    struct revocation_answer answer = ocsp_judge(der, inquiry->certificate, inquiry->issuer, now);
-    if (!settle(inquiries, inquiry, answer, now))
-        return false;
-    struct span key = span_of(inquiry->key, sizeof inquiry->key);
-    struct span known = evidence_find(&inquiries->evidence, EVIDENCE_ANSWER, key, now);
-    if (!known.ptr || !span_equal(known, der))
-        (void)evidence_put(&inquiries->evidence, EVIDENCE_ANSWER, key, der, answer.next_update, now);
-    return true;
-}
-
-static bool take_list(struct inquiries *inquiries, struct inquiry *inquiry, struct span der, int64_t now)
-{
-    return settle(inquiries, inquiry, crl_judge(der, inquiry->certificate, inquiry->issuer, now), now);
-}
-
-/* ---- rounds ------------------------------------------------------------------------------------------------------ */
-
-static struct list_fetch *list_find(const struct inquiries *inquiries, struct span url)
-{
-    struct list_fetch *list = inquiries->lists;
-    while (list && !span_equal(list->url, url))
-        list = list->next;
-    return list;
-}
-
-/* False: it cannot be fetched now. */
-static bool fetch(struct inquiries *inquiries, struct inquiry *inquiry, struct span url, bool is_list)
-{
-    uint8_t room[OCSP_REQUEST_MAX];
-    struct span body = SPAN("");
-    struct list_fetch *list = NULL;
-    struct span text = span_copy(url); /* with its NUL */
-    if (!is_list)
-        body = span_of(room, ocsp_request(inquiry->certificate, inquiry->issuer, room));
-    else
-        list = calloc(1, sizeof *list);
-    if (!text.ptr || (is_list ? list == NULL : body.size == 0)) {
-        span_free(&text);
-        free(list);
-        return false;
-    }
-    inquiry->fetch = ++inquiries->last_number;
-    inquiry->due = INT64_MAX;
-    inquiries->fetches++;
-    inquiries->hooks.fetch(inquiries->hooks.context, inquiry->fetch, text.ptr, body);
-    if (!list) {
-        span_free(&text);
-        return true;
-    }
-    *list = (struct list_fetch){.next = inquiries->lists, .number = inquiry->fetch, .url = text};
-    inquiries->lists = list;
-    return true;
-}
-
-/* Asks the next source, or ends the round. */
-static void go_on(struct inquiries *inquiries, struct inquiry *inquiry, int64_t now)
-{
-    struct span url = SPAN_NONE;
-    for (;; inquiry->source++) {
-        enum inquiry_source source = inquiry_source(inquiry, &url);
-        if (source == INQUIRY_NONE)
-            break;
-        struct list_fetch *list = source == INQUIRY_CRL ? list_find(inquiries, url) : NULL;
-        if (list) { /* somebody waits for it already */
-            inquiry->fetch = list->number;
-            inquiry->due = INT64_MAX;
-            return;
-        }
-        struct span known =
-            source == INQUIRY_CRL ? evidence_find(&inquiries->evidence, EVIDENCE_LIST, url, now) : SPAN_NONE;
-        if (known.ptr && inquiry->standing == STANDING_PENDING && take_list(inquiries, inquiry, known, now))
-            return;
-        if (fetch(inquiries, inquiry, url, source == INQUIRY_CRL))
-            return;
-    }
-    inquiry_fail(inquiry, &inquiries->settings, dice(inquiries), now);
-}
-
-/* A new one: what is remembered about it will do. */
-static bool recall(struct inquiries *inquiries, struct inquiry *inquiry, int64_t now)
-{
-    struct span key = span_of(inquiry->key, sizeof inquiry->key);
-    struct span known = evidence_find(&inquiries->evidence, EVIDENCE_ANSWER, key, now);
-    return known.ptr && take_answer(inquiries, inquiry, known, now);
-}
-
-static void begin_round(struct inquiries *inquiries, struct inquiry *inquiry, int64_t now)
-{
-    enum standing before = inquiry->standing;
-    if (before != STANDING_PENDING || !recall(inquiries, inquiry, now))
-        go_on(inquiries, inquiry, now);
-    if (inquiry->standing != before)
-        changed(inquiries, inquiry);
-}
-
-void inquiries_advance(struct inquiries *inquiries, int64_t now)
-{
-    for (struct inquiry *inquiry = inquiries->all; inquiry; inquiry = inquiry->next) {
-        if (inquiries->fetches >= inquiries->settings.fetches_max)
-            return;
-        if (inquiry->due <= now)
-            begin_round(inquiries, inquiry, now);
-    }
-}
-
-int64_t inquiries_due(const struct inquiries *inquiries)
-{
-    int64_t due = INT64_MAX;
-    if (inquiries->fetches >= inquiries->settings.fetches_max)
-        return due;
-    for (const struct inquiry *inquiry = inquiries->all; inquiry; inquiry = inquiry->next)
-        if (inquiry->due < due)
-            due = inquiry->due;
-    return due;
-}
-
-/* A list is of use until the earliest of its inquiries says that it is stale. */
-static void keep_list(struct inquiries *inquiries, struct span url, struct span der, int64_t until, int64_t now)
-{
-    if (until > now)
-        (void)evidence_put(&inquiries->evidence, EVIDENCE_LIST, url, der, until, now);
-}
-
-static struct span list_over(struct inquiries *inquiries, uint64_t number)
-{
-    for (struct list_fetch **link = &inquiries->lists; *link; link = &(*link)->next) {
-        struct list_fetch *list = *link;
-        if (list->number != number)
-            continue;
-        struct span url = list->url;
-        *link = list->next;
-        free(list);
-        return url;
-    }
-    return SPAN_NONE;
-}
-
-/* One that asked for this list before, and will have to again, is served by the way. */
-static bool shares_list(const struct inquiry *inquiry, struct span url)
-{
-    if (!url.ptr || inquiry->fetch || inquiry->sources.ocsp_count || inquiry->standing == STANDING_DISTRUSTED)
-        return false;
-    for (unsigned i = 0; i < inquiry->sources.crl_count; i++)
-        if (span_equal(inquiry->sources.crl[i], url))
-            return true;
-    return false;
-}
-
-void inquiries_fetched(struct inquiries *inquiries, uint64_t number, struct span body, int64_t now)
-{
-    struct span url = list_over(inquiries, number);
-    int64_t until = 0;
-    inquiries->fetches--;
-    for (struct inquiry *inquiry = inquiries->all; inquiry; inquiry = inquiry->next) {
-        if (inquiry->fetch != number && !shares_list(inquiry, url))
-            continue;
-        enum standing before = inquiry->standing;
-        uint64_t was = inquiry->fetch;
-        inquiry->fetch = 0;
-        bool is_asked = was == number;
-        if (is_asked && !body.ptr)
-            inquiry->status = REVOCATION_SILENCE;
-        bool is_over = body.ptr && (url.ptr ? take_list(inquiries, inquiry, body, now)
-                                            : take_answer(inquiries, inquiry, body, now));
-        if (is_over) {
-            until = inquiry->answer.next_update;
-        } else if (is_asked) {
-            inquiry->source++;
-            go_on(inquiries, inquiry, now);
-        }
-        if (inquiry->standing != before)
-            changed(inquiries, inquiry);
-    }
-    if (url.ptr && body.ptr)
-        keep_list(inquiries, url, body, until, now);
-    span_free(&url);
-}
-
-void inquiries_clock(struct inquiries *inquiries, int64_t now)
-{
-    for (struct inquiry *inquiry = inquiries->all; inquiry; inquiry = inquiry->next)
-        if (inquiry->due != INT64_MAX && inquiry->due > now + inquiries->settings.interval_s)
-            inquiry->due = now + inquiries->settings.interval_s;
 }
 
 /* ---- watches ----------------------------------------------------------------------------------------------------- */
@@ -448,10 +218,10 @@ static struct watch *watch_new(struct inquiries *inquiries, unsigned client, uin
 static void look_up(struct inquiries *inquiries, struct inquiry *inquiry, int64_t now)
 {
     bool has_source = inquiry->sources.ocsp_count + inquiry->sources.crl_count > 0;
-    if (recall(inquiries, inquiry, now))
+    if (rounds_recall(&inquiries->rounds, inquiry, now))
         changed(inquiries, inquiry);
     else if (!has_source)
-        begin_round(inquiries, inquiry, now);
+        rounds_begin(&inquiries->rounds, inquiry, now);
     else
         inquiry->due = now;
 }
@@ -462,14 +232,14 @@ void inquiries_watch(struct inquiries *inquiries, unsigned client, uint64_t tag,
     struct watch *watch = watch_new(inquiries, client, tag, credential);
     if (!watch) {
         const struct inspector_finding finding = {.tag = tag, .standing = STANDING_UNANSWERED};
-        inquiries->hooks.tell(inquiries->hooks.context, client, &finding);
+        inquiries->rounds.hooks.tell(inquiries->rounds.hooks.context, client, &finding);
         return;
     }
     struct dossier *dossier = watch->dossier;
     struct inquiry *leaf = dossier->count ? dossier->inquiries[0] : NULL;
     if (leaf && staple.size && leaf->standing != STANDING_DISTRUSTED && leaf->standing != STANDING_REVOKED) {
         enum standing before = leaf->standing;
-        if (take_answer(inquiries, leaf, staple, now) && leaf->standing != before)
+        if (rounds_take_answer(&inquiries->rounds, leaf, staple, now) && leaf->standing != before)
             changed(inquiries, leaf);
     }
     for (unsigned i = 0; i < dossier->count; i++)
@@ -502,8 +272,8 @@ void inquiries_unwatch(struct inquiries *inquiries, unsigned client, uint64_t ta
 unsigned inquiries_distrust(struct inquiries *inquiries, struct span name)
 {
     unsigned count = 0;
-    (void)evidence_put(&inquiries->evidence, EVIDENCE_DISTRUST, name, SPAN(""), INT64_MAX, INT64_MIN);
-    for (struct inquiry *inquiry = inquiries->all; inquiry; inquiry = inquiry->next) {
+    (void)evidence_put(&inquiries->rounds.evidence, EVIDENCE_DISTRUST, name, SPAN(""), INT64_MAX, INT64_MIN);
+    for (struct inquiry *inquiry = inquiries->rounds.all; inquiry; inquiry = inquiry->next) {
         if (!inquiry_is_named(inquiry, name) || inquiry->standing == STANDING_DISTRUSTED)
             continue;
         inquiry->standing = STANDING_DISTRUSTED;
@@ -573,11 +343,33 @@ void inquiries_list(const struct inquiries *inquiries, struct span domain, inspe
     }
 }
 
+/* ---- the asking -------------------------------------------------------------------------------------------------- */
+
+void inquiries_advance(struct inquiries *inquiries, int64_t now)
+{
+    rounds_advance(&inquiries->rounds, now);
+}
+
+int64_t inquiries_due(const struct inquiries *inquiries)
+{
+    return rounds_due(&inquiries->rounds);
+}
+
+void inquiries_fetched(struct inquiries *inquiries, uint64_t number, struct span body, int64_t now)
+{
+    rounds_fetched(&inquiries->rounds, number, body, now);
+}
+
+void inquiries_clock(struct inquiries *inquiries, int64_t now)
+{
+    rounds_clock(&inquiries->rounds, now);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 bool inquiries_next_memory(const struct inquiries *inquiries, uint32_t *position, struct inquiries_memory *out)
 {
-    const struct evidence_piece *piece = table_next(&inquiries->evidence.pieces, position);
+    const struct evidence_piece *piece = table_next(&inquiries->rounds.evidence.pieces, position);
     if (!piece)
         return false;
     *out = (struct inquiries_memory){piece->name[0], span_of(piece->name + 1, piece->name_size - 1), piece->content,
@@ -590,19 +382,40 @@ void inquiries_remember(struct inquiries *inquiries, const struct inquiries_memo
     bool is_known =
         memory->kind == EVIDENCE_ANSWER || memory->kind == EVIDENCE_LIST || memory->kind == EVIDENCE_DISTRUST;
     if (is_known && memory->until > now)
-        (void)evidence_put(&inquiries->evidence, (enum evidence_kind)memory->kind, memory->name, memory->content,
+        (void)evidence_put(&inquiries->rounds.evidence, (enum evidence_kind)memory->kind, memory->name, memory->content,
                            memory->until, now);
 }
 
 uint64_t inquiries_version(const struct inquiries *inquiries)
 {
-    return inquiries->evidence.version;
+    return inquiries->rounds.evidence.version;
 }
 
 struct inquiries_count inquiries_count(const struct inquiries *inquiries)
 {
     return (struct inquiries_count){inquiries->watches.count, inquiries->dossiers.count, inquiries->inquiries.count,
-                                    inquiries->evidence.pieces.count, inquiries->fetches};
+                                    inquiries->rounds.evidence.pieces.count, inquiries->rounds.fetches};
+}
+
+/* ---- from end to end --------------------------------------------------------------------------------------------- */
+
+struct inquiries *inquiries_new(const struct inspector_settings *settings, const struct inquiries_hooks *hooks)
+{
+    struct inquiries *inquiries = calloc(1, sizeof *inquiries);
+    struct hash_key key;
+    if (!inquiries)
+        return NULL;
+    for (size_t i = 0; i < sizeof key / sizeof(uint32_t); i++) {
+        uint32_t word = hooks->dice(hooks->context);
+        memcpy((char *)&key + i * sizeof word, &word, sizeof word);
+    }
+    table_init(&inquiries->dossiers, &key, dossier_key);
+    table_init(&inquiries->watches, &key, watch_key);
+    table_init(&inquiries->inquiries, &key, inquiry_table_key);
+    rounds_init(&inquiries->rounds, settings, hooks, &key);
+    inquiries->rounds.changed = changed;
+    inquiries->rounds.changed_context = inquiries;
+    return inquiries;
 }
 
 void inquiries_free(struct inquiries *inquiries)
@@ -619,15 +432,9 @@ void inquiries_free(struct inquiries *inquiries)
         table_remove(&inquiries->dossiers, dossier);
         dossier_free(inquiries, dossier);
     }
-    while (inquiries->lists) {
-        struct list_fetch *list = inquiries->lists;
-        inquiries->lists = list->next;
-        span_free(&list->url);
-        free(list);
-    }
     table_fini(&inquiries->watches);
     table_fini(&inquiries->dossiers);
     table_fini(&inquiries->inquiries);
-    evidence_fini(&inquiries->evidence);
+    rounds_fini(&inquiries->rounds);
     free(inquiries);
 }
