@@ -324,6 +324,7 @@ static void describe_s2s_stream(struct answer *rows, const struct control_s2s *s
     answer_date(rows, "expires", s2s->expires);
     describe_known(rows, "standing", s2s->standing);
     describe_known(rows, "answer", s2s->answer);
+    describe_known(rows, "changed", s2s->changed);
     answer_number(rows, "pairs", s2s->pairs);
     answer_number(rows, "stanzas_in", s2s->stanzas_in);
     answer_number(rows, "bytes_in", s2s->bytes_in);

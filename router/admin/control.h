@@ -81,6 +81,7 @@ struct control_s2s {
     const char *certificate; /* "valid", or what is wrong with theirs */
     const char *standing;    /* "good", "unanswered", ..: what its issuers say now; NULL: nobody is asked */
     const char *answer;      /* why it is not good; NULL: it is */
+    const char *changed;     /* "key,names": in what it is another one than last time; empty: in nothing */
     int64_t expires;         /* it does: seconds since 1970; 0: none was judged */
     unsigned pairs;          /* proven on this stream */
     uint64_t stanzas_in, bytes_in, stanzas_out, bytes_out;

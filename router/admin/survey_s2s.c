@@ -2,6 +2,7 @@
 /* On the shard: streams with other servers, and pairs of domains that have none, as rows of an answer. */
 #include "router/admin/survey.h"
 
+#include "router/certs/precedents.h"
 #include "router/route/shard.h"
 #include "router/s2s/access.h"
 #include "router/s2s/contact.h"
@@ -55,6 +56,7 @@ static bool add_stream(struct shard *shard, struct control_ask *ask, const struc
         .cipher = is_secure ? engine_cipher(stream->tls) : NULL,
         .certificate = is_judged ? credential_text(credential->verdict) : NULL,
         .expires = is_judged && credential->verdict == CREDENTIAL_VALID ? credential->not_after : 0,
+        .changed = precedents_text(s2s->changed),
         .pairs = s2s->name_count,
         .stanzas_in = s2s->heard.stanzas,
         .bytes_in = s2s->heard.bytes,

@@ -4,6 +4,7 @@
 #include "core/base/check.h"
 #include "core/base/log.h"
 #include "io/io.h"
+#include "router/certs/precedents.h"
 #include "router/route/shard.h"
 #include "router/stream/nego.h"
 #include "router/stream/stream.h"
@@ -81,6 +82,7 @@ static uint32_t reset_all(const struct watched *watched, const char *text, uint6
             continue;
         io_random(watched->shard->io, &dice, sizeof dice);
         shard_count(watched->shard, COUNTER_RESETS, 1);
+        precedents_part(stream, watched->standing);
         stream_end_later(stream, STREAM_RESET_ERROR, text, within_ms ? dice % within_ms : 0);
         reset++;
     }
@@ -393,6 +395,13 @@ void watch_leave(struct stream *stream)
         no_longer_waits(watched, stream);
     if (--watched->live == 0)
         drop(watched);
+}
+
+enum standing watch_chain_standing(const struct shard *shard, const uint8_t chain[CREDENTIAL_SHA256],
+                                   enum standing otherwise)
+{
+    const struct watched *watched = table_find(&shard->watches.by_chain, span_of(chain, CREDENTIAL_SHA256));
+    return watched ? watched->standing : otherwise;
 }
 
 enum standing watch_standing(const struct stream *stream, enum revocation_status *answer)

@@ -43,6 +43,9 @@ bool watch_enter(struct stream *stream);
 /* Of one that entered; before its certificate goes, or itself to another shard. */
 void watch_leave(struct stream *stream);
 
+/* Of a chain (by its fingerprint) that streams of this shard have now; otherwise: none has. */
+enum standing watch_chain_standing(const struct shard *shard, const uint8_t chain[CREDENTIAL_SHA256],
+                                   enum standing otherwise);
 /* What was found about the chain of a stream that entered; answer: the last one when it is not good. */
 enum standing watch_standing(const struct stream *stream, enum revocation_status *answer);
 

@@ -3,6 +3,7 @@
 
 #include "core/base/check.h"
 #include "core/base/link.h"
+#include "router/certs/precedents.h"
 #include "router/stream/client_map.h"
 #include "router/stream/crowd.h"
 #include "tls/digest.h"
@@ -184,9 +185,10 @@ struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_
     memcpy(router->fake_secret, seed + 32, 32);
     digest_hmac(DIGEST_SHA256, span_of((const char *)seed, 64), SPAN("dialback"), router->dialback_secret);
     router->crowd = crowd_new(&router->hash_key);
+    router->precedents = precedents_new(&router->hash_key, PRECEDENTS_MAX);
     unsigned count = shard_count + 1;
     router->links = calloc((size_t)count * count, sizeof(struct link *));
-    SL_CHECK(router->links && router->crowd);
+    SL_CHECK(router->links && router->crowd && router->precedents);
     for (unsigned from = 0; from < count; from++) {
         for (unsigned to = 0; to < shard_count; to++) {
             if (from == to)
@@ -213,6 +215,7 @@ void router_free(struct router *router)
         if (router->links[i])
             link_free(router->links[i]);
     free(router->links);
+    precedents_free(router->precedents);
     crowd_free(router->crowd);
     free(router);
 }

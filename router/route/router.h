@@ -19,6 +19,7 @@
 struct client_map;
 struct crowd;
 struct link;
+struct precedents;
 
 enum listener_tag { LISTEN_C2S, LISTEN_C2S_TLS, LISTEN_S2S, LISTEN_S2S_TLS };
 
@@ -42,9 +43,10 @@ struct router {
     struct hash_key owner_key; /* of owner() */
     uint8_t fake_secret[32];   /* account_fake(): the plausible salts of unknown users */
     uint8_t dialback_secret[32];
-    struct crowd *crowd;        /* what one address prefix may do: router/stream/crowd.h */
-    _Atomic unsigned undrained; /* shards that still have streams, while the process drains */
-    struct link **links;        /* [from * (shard_count + 1) + to]; the control thread is number shard_count */
+    struct crowd *crowd;           /* what one address prefix may do: router/stream/crowd.h */
+    struct precedents *precedents; /* by what certificate peers came last: router/certs/precedents.h */
+    _Atomic unsigned undrained;    /* shards that still have streams, while the process drains */
+    struct link **links;           /* [from * (shard_count + 1) + to]; the control thread is number shard_count */
 };
 
 /* Consumes the config. Reads the certificates; the warning, if any, is for the log. */

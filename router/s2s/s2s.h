@@ -56,6 +56,7 @@ struct s2s {
     bool needs_tls;      /* out: there are TLSA records */
     uint8_t offers;      /* out: enum s2s_offer, of the last features */
     uint8_t disowned;    /* enum standing for which its certificate does not count; 0: none */
+    uint8_t changed;     /* enum precedent_change: in what their certificate is another one than last time */
     uint8_t failure;     /* enum counter: why it will never be proven, as far as that is known; 0: unknown */
     uint16_t name_count;
     uint16_t checks;         /* in: dialback keys that are being verified */

@@ -2,6 +2,7 @@
 /* Negotiation of a stream that another server opened (RFC 6120 s4.3, s5, s6; XEP-0220 s2.2; XEP-0288). */
 #include "core/base/log.h"
 #include "io/io.h"
+#include "router/certs/precedents.h"
 #include "router/route/shard.h"
 #include "router/s2s/ack.h"
 #include "router/s2s/dialback.h"
@@ -277,8 +278,10 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
               log_quoted(ours).text, stream_address(stream, address), trust_proof_name((enum proof)first->proof),
               s2s->may_bidi ? "yes" : "no");
     s2s_begin(s2s);
-    if (by_certificate(stream))
+    if (by_certificate(stream)) {
         (void)watch_enter(stream);
+        s2s->changed = precedents_meet(stream, PRECEDENT_SERVER, theirs);
+    }
     stream->reader.limits = &stream->shard->limits;
     idle_begin(s2s);
     stream_header_write(stream); /* after a restart */

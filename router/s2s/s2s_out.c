@@ -3,6 +3,7 @@
 #include "core/base/base64.h"
 #include "core/base/log.h"
 #include "io/io.h"
+#include "router/certs/precedents.h"
 #include "router/route/shard.h"
 #include "router/s2s/ack.h"
 #include "router/s2s/contact.h"
@@ -301,8 +302,10 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
     }
     s2s_begin(s2s);
     stream_seal(stream);
-    if (s2s->proof == PROOF_PKIX)
+    if (s2s->proof == PROOF_PKIX) {
         (void)watch_enter(stream);
+        s2s->changed = precedents_meet(stream, PRECEDENT_SERVER, s2s->remote);
+    }
     s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
     s2s->contact = NULL;
     log_event(LOG_INFO, "s2s.out", "from=%s to=%s proof=%s bidi=%s tls=%s", log_quoted(stream->nego->domain).text,

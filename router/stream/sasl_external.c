@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/utf8.h"
 #include "io/io.h"
+#include "router/certs/precedents.h"
 #include "router/route/shard.h"
 #include "router/stream/bearer.h"
 #include "tls/engine.h"
@@ -81,7 +82,10 @@ enum nego_event sasl_external_account(struct stream *stream)
     enum bearer finding = bearer_of(stream, stream->nego->domain, sasl->bare, &buffer, &account);
     if (finding != BEARER_FOUND)
         return refuse(stream, finding);
-    return sasl->is_unknown ? refuse(stream, BEARER_NOBODY) : sasl_succeed(stream, SPAN(""));
+    if (sasl->is_unknown)
+        return refuse(stream, BEARER_NOBODY);
+    (void)precedents_meet(stream, PRECEDENT_CLIENT, account);
+    return sasl_succeed(stream, SPAN(""));
 }
 
 /* s6.5.3 is for what has expired, s6.5.10 for all else that is wrong with credentials, revocation too; who presented

@@ -17,12 +17,13 @@ sign() { # name domain days digest extra-arguments...
     shift 4
     printf 'subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n' "$domain" >"$name.ext"
     openssl req -new -key "$name.key" -subj "/CN=$name" -out "$name.csr" 2>/dev/null
-    openssl x509 -req -in "$name.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days "$days" "-$digest" \
+    openssl x509 -req -in "$name.csr" -CA "$authority.pem" -CAkey "$authority.key" -CAcreateserial -days "$days" "-$digest" \
         -extfile "$name.ext" -out "$name.leaf" "$@" 2>/dev/null
-    cat "$name.leaf" ca.pem >"$name.pem"
+    cat "$name.leaf" "$authority.pem" >"$name.pem"
     openssl x509 -in "$name.leaf" -outform DER -out "$name.der"
 }
 
+authority=ca
 key ca -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 openssl req -x509 -new -key ca.key -subj '/CN=Sluice test authority' -days 3650 -out ca.pem \
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
@@ -43,6 +44,23 @@ sign old a.example -1 sha256
 # Another key for the same name, and the same name by another authority.
 key fresh -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 sign fresh a.example 3650 sha256
+# What may come after a: renewed, with other names, with the same ones told otherwise, by another issuer.
+for name in renewed moved shuffled reissued; do
+    cp a.key "$name.key"
+done
+sign renewed a.example 3000 sha256
+sign moved a.example,DNS:also.example 3650 sha256
+sign shuffled also.example,DNS:A.example 3650 sha256
+authority=second
+key second -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+openssl req -x509 -new -key second.key -subj '/CN=Second test authority' -days 3650 -out second.pem \
+    -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
+sign reissued a.example 3650 sha256
+cat ca.pem second.pem >authorities.pem
+for name in ca second; do
+    openssl x509 -in "$name.pem" -outform DER -out "$name.der"
+done
+authority=ca
 openssl req -x509 -new -key a.key -subj '/CN=another authority' -days 3650 -out foreign.pem \
     -addext subjectAltName=DNS:a.example 2>/dev/null
 # Signed by an RSA authority of its own: RSASSA-PSS with SHA-384, RSA with SHA-1, and Ed25519.
