@@ -195,8 +195,7 @@ class Envoy:
                 raise
         return "nothing"
 
-    @staticmethod
-    def authenticate(speech, domain, ours):
+    def authenticate(self, speech, domain, ours):
         identity = base64.b64encode(domain.encode()).decode()
         speech.say(f"<auth xmlns='{wire.SASL}' mechanism='EXTERNAL'>{identity}</auth>")
         speech.expect(f"{{{wire.SASL}}}success")
@@ -232,8 +231,12 @@ class Envoy:
         with contextlib.suppress(OSError, ssl.SSLError):
             speech.close()
 
+    def chain_for(self, _, theirs):
+        return self.chains[theirs]
+
     def receive(self, speech, ours, theirs):
-        context = context_of(self.folder, self.chains[theirs], True, None, self.chains[theirs] in self.by_hand)
+        chain = self.chain_for(ours, theirs)
+        context = context_of(self.folder, chain, True, None, chain in self.by_hand)
         speech.open(ours, theirs, " id='s0'")
         speech.say(f"<stream:features><starttls xmlns='{wire.TLS}'><required/></starttls></stream:features>")
         speech.expect(f"{{{wire.TLS}}}starttls")
