@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tls/anchors_priv.h"
 
+#include "tls/digest.h"
+
 #include <wolfssl/options.h>
 
 #include <wolfssl/wolfcrypt/asn_public.h>
@@ -14,6 +16,8 @@
 
 #define FILE_SIZE_MAX  (4u << 20) /* the largest bundles have 300 KB */
 #define FILE_COUNT_MAX 4096u
+
+#define DIGEST_SHA256_SIZE 32u
 
 static const char *const system_paths[] = {
     "/etc/ssl/certs/ca-certificates.crt",     /* Debian, Ubuntu, Alpine, Arch */
@@ -123,6 +127,28 @@ static bool add_folder(struct anchors *anchors, const char *path, struct err *er
     return true;
 }
 
+static int compare_hashes(const void *a, const void *b)
+{
+    return memcmp(a, b, DIGEST_SHA256_SIZE);
+}
+
+/* The operator chooses what is in it, and no peer: 62 bits tell two sets apart. A folder has no order. */
+static bool name_content(struct anchors *anchors)
+{
+    uint8_t(*hashes)[DIGEST_SHA256_SIZE] = calloc(anchors->count, sizeof(*hashes));
+    uint8_t hash[DIGEST_SHA256_SIZE];
+    if (hashes == NULL)
+        return false;
+    for (unsigned i = 0; i < anchors->count; i++)
+        digest_hash(DIGEST_SHA256, anchors->certificates[i].der, hashes[i]);
+    qsort(hashes, anchors->count, sizeof(*hashes), compare_hashes);
+    digest_hash(DIGEST_SHA256, span_of(hashes, anchors->count * sizeof(*hashes)), hash);
+    free(hashes);
+    memcpy(&anchors->content, hash, sizeof(anchors->content));
+    anchors->content = (anchors->content & ~UINT64_C(3)) | 2;
+    return true;
+}
+
 static bool load(struct anchors *anchors, const char *path, struct err *err)
 {
     struct stat status;
@@ -132,9 +158,12 @@ static bool load(struct anchors *anchors, const char *path, struct err *err)
     }
     if (!(S_ISDIR(status.st_mode) ? add_folder(anchors, path, err) : add_file(anchors, path, err)))
         return false;
-    if (anchors->count > 0)
+    if (anchors->count > 0 && name_content(anchors))
         return true;
-    err_set(err, "%s: no certificates in PEM", path);
+    if (anchors->count > 0)
+        err_set(err, "out of memory");
+    else
+        err_set(err, "%s: no certificates in PEM", path);
     return false;
 }
 

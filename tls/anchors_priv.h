@@ -7,10 +7,12 @@
 #include "tls/certificate_priv.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 struct anchors {
     atomic_uint references;
     unsigned count;
+    uint64_t content; /* names the set, in whatever order: of its SHA-256, the lowest two bits are 10 */
     struct certificate *certificates; /* their DER is owned */
 };
 

@@ -445,12 +445,6 @@ struct context *context_ref(struct context *context)
     return context;
 }
 
-bool context_trusts(const struct context *context, const struct credential *credential)
-{
-    SL_CHECK(credential->verdict == CREDENTIAL_VALID);
-    return context->anchors != NULL && anchors_have(context->anchors, credential->path[credential->count - 1].der);
-}
-
 bool context_certificate(const struct context *context, unsigned index, struct context_certificate *out)
 {
     struct certificate certificate;

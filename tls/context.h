@@ -73,8 +73,16 @@ void ticket_keys_forget(struct ticket_keys *keys);
 struct context *context_new(const struct context_config *config, struct err *err, struct err *warning);
 struct context *context_ref(struct context *context);
 void context_unref(struct context *context);
-/* Does the path of a valid credential end at one of the anchors that there are now? No: a reload took it away. */
+/* Does a valid credential hold by the anchors that there are now? Its path ends at one of them, or another path to one
+ * does, from the certificates below its old anchor, that ends no sooner: a root that was renewed with its key, or an
+ * authority that became an anchor itself. What else the peer sent was not kept, so a way that only a handshake could
+ * find is not found. Judged once for a set of anchors, and remembered. */
 bool context_trusts(const struct context *context, const struct credential *credential);
+/* Judges all that are shared in the process, so that those who ask for each of their streams only look it up. Up to 32
+ * signatures for each whose anchor has gone and whose issuer has a namesake; others cost a microsecond. */
+void context_review(const struct context *context);
+/* The same anchors, octet by octet, wherever they were read from? NULL and a context without anchors have none. */
+bool context_has_same_anchors(const struct context *a, const struct context *b);
 /* A domain's certificate that is shown, the leaf. The spans are the context's. */
 struct context_certificate {
     const char *domain;

@@ -64,13 +64,16 @@ static void credential_name(struct credential *credential)
 /* One block of memory: the facts, then the bytes of all certificates. */
 static struct credential *accept_path(const struct path *path)
 {
-    size_t size = sizeof(struct credential) + path->count * sizeof(struct credential_certificate);
+    size_t size = sizeof(struct credential) + path->count * sizeof(struct credential_certificate) +
+                  CREDENTIAL_ROLES * sizeof(_Atomic uint64_t);
     for (unsigned i = 0; i < path->count; i++)
         size += path->certificates[i]->der.size;
     struct credential *credential = calloc(1, size);
     if (credential == NULL)
         return NULL;
     char *bytes = (char *)(credential->path + path->count);
+    credential->held = (void *)bytes;
+    bytes += CREDENTIAL_ROLES * sizeof(_Atomic uint64_t);
     credential->verdict = CREDENTIAL_VALID;
     credential->references = 1;
     credential->count = path->count;

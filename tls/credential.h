@@ -13,7 +13,8 @@
  * every handshake that we speak needs. A leaf that may sign certificates is refused (RFC 6120 s13.7.1.1); one with an
  * empty subject is not, as they are issued today.
  *
- * Thread:  immutable but for its count of references and of uses, which any thread may change.
+ * Thread:  immutable but for its count of references, that of uses, and what is remembered of it: any thread may change
+ * them.
  * Bounds:  the library takes CREDENTIAL_SENT_MAX certificates, about 18 KiB together; a chain beyond that ends the
  * handshake.
  */
@@ -45,6 +46,7 @@ enum credential_verdict {
 
 /* Of the one who is judged; CLIENT: another server that has called us, USER: the client of somebody. */
 enum credential_role { CREDENTIAL_SERVER, CREDENTIAL_CLIENT, CREDENTIAL_USER };
+#define CREDENTIAL_ROLES 3u
 
 struct credential_certificate {
     struct span der;
@@ -58,6 +60,7 @@ struct credential {
     uint32_t references;      /* the pool's */
     _Atomic uint32_t uses;    /* of whoever counts them: router/certs/watch.c its streams, relaxed */
     bool is_shared;           /* by all with the same path: valid ones that came by a handshake */
+    _Atomic uint64_t *held;   /* of a valid one: what context_trusts() found last, for each role */
     unsigned fault;           /* when refused: of which certificate, counted from the leaf, 0 */
     int64_t not_after;        /* of the whole path, its anchor included: the earliest (RFC 6120 s13.7.2.3) */
     struct identity identity; /* of the leaf; empty unless it is valid */

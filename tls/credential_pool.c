@@ -5,6 +5,7 @@
 #include "core/base/table.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -64,4 +65,19 @@ void credential_ref(struct credential *credential)
     pthread_mutex_lock(&mutex);
     credential->references++;
     pthread_mutex_unlock(&mutex);
+}
+
+uint32_t credential_pool_list(struct credential ***out)
+{
+    uint32_t position = 0, count = 0;
+    pthread_mutex_lock(&mutex);
+    uint32_t size = is_ready ? table.count : 0;
+    struct credential **list = size > 0 ? calloc(size, sizeof(struct credential *)) : NULL;
+    while (list != NULL && count < size) {
+        list[count] = table_next(&table, &position);
+        list[count++]->references++;
+    }
+    pthread_mutex_unlock(&mutex);
+    *out = list;
+    return count;
 }

@@ -11,5 +11,7 @@
 
 /* Takes a valid credential with its only reference; gives the one with the same path, be it that or an older one. */
 struct credential *credential_pool_share(struct credential *credential);
+/* A reference to each of those there are; the array is the caller's, and so are they. 0: none, or no memory. */
+uint32_t credential_pool_list(struct credential ***out);
 /* Drops a reference of one that is shared; true: that was the last one, and it is out. */
 bool credential_pool_drop(struct credential *credential);

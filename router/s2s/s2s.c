@@ -53,6 +53,23 @@ bool s2s_is_secure_enough(const struct stream *stream)
     return stream->tls || (!stream->shard->policy->config->s2s_tls_required && !s2s->needs_tls);
 }
 
+bool s2s_is_certified(const struct s2s *s2s)
+{
+    const struct stream *stream = &s2s->stream;
+    const struct policy *policy = stream->shard->policy;
+    const struct context *context = s2s->is_out ? policy->tls_client : policy->tls_server;
+    const struct credential *credential = stream->tls && context ? engine_credential(stream->tls) : NULL;
+    return credential && credential->verdict == CREDENTIAL_VALID && context_trusts(context, credential);
+}
+
+bool s2s_is_forsaken(const struct s2s *s2s)
+{
+    bool is_by_certificate = s2s->is_out && s2s->proof == PROOF_PKIX;
+    for (const struct s2s_name *name = s2s->names; name && !is_by_certificate; name = name->next)
+        is_by_certificate = name->proof == PROOF_PKIX;
+    return is_by_certificate && !s2s_is_certified(s2s);
+}
+
 bool s2s_is_trusted(const struct s2s *s2s)
 {
     const struct config *config = s2s->stream.shard->policy->config;

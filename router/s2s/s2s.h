@@ -96,6 +96,10 @@ static inline bool s2s_is_ours(const struct stream *stream, struct span domain)
 
 /* May they speak so here? Prepared domains. */
 bool s2s_may_hear(const struct s2s *s2s, struct span theirs, struct span ours);
+/* Its certificate is valid by the authorities of now. */
+bool s2s_is_certified(const struct s2s *s2s);
+/* Some of what was proven on it was by a certificate that is not. */
+bool s2s_is_forsaken(const struct s2s *s2s);
 /* What was proven on it would be proof today; before it is ready: what would be has not changed since that
  * configuration.
  */

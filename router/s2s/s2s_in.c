@@ -38,7 +38,7 @@ static bool may_external(const struct stream *stream)
 {
     const struct credential *credential = stream->tls ? engine_credential(stream->tls) : NULL;
     const char *from = stream->nego->from;
-    return credential && credential->verdict == CREDENTIAL_VALID && from && !s2s_is_ours(stream, span_str(from)) &&
+    return s2s_is_certified((const struct s2s *)stream) && from && !s2s_is_ours(stream, span_str(from)) &&
            identity_matches(&credential->identity, span_str(from), "xmpp-server") &&
            trust_accepts_for(stream->shard->policy->config, span_str(from), PROOF_PKIX);
 }

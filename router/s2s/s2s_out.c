@@ -134,6 +134,8 @@ static enum nego_event greet_secured(struct stream *stream, const struct xml_sta
     struct s2s *s2s = s2s_of(stream);
     if (s2s->contact)
         s2s->evidence = (uint8_t)target_evidence(contact_target(s2s->contact), stream->tls, s2s->remote);
+    if (!s2s_is_certified(s2s)) /* judged during a reload, by the authorities of before */
+        s2s->evidence &= (uint8_t)~EVIDENCE_PKIX;
     if (is_refuted(stream))
         log_refuted(s2s, contact_target(s2s->contact));
     trial_secured(trial_of(s2s), s2s);

@@ -6,6 +6,10 @@
  * have gone, the stream ends with <reset/> and its peer begins anew; with <host-gone/> where its domain has. A renewed
  * certificate (same issuer, same names) ends nothing.
  *
+ * Trust: a stream that was authenticated by a certificate ends when it does not hold by the authorities of now, whether
+ * the file is another one or has another content, within a second; those of other authorities stay, and so do those
+ * that were proven by dialback or DANE. Each chain was judged before, once (context_review()); here it is looked up.
+ *
  * Sessions end spread over timeouts.reset, so that they do not all come back at once; streams in negotiation at once.
  *
  * Thread:  the shard's, when it has just exchanged its policy.

@@ -81,6 +81,18 @@ bool context_trusts(const struct context *context, const struct credential *cred
     return context && credential->verdict == CREDENTIAL_VALID;
 }
 
+void context_review(const struct context *context)
+{
+    (void)context;
+}
+
+bool context_has_same_anchors(const struct context *a, const struct context *b)
+{
+    (void)a;
+    (void)b;
+    return true;
+}
+
 /* Linked in place of anchors_new() and anchors_unref(): reading the system's takes longer than a whole input. */
 struct anchors *__wrap_anchors_new(const char *file, struct err *err);
 void __wrap_anchors_unref(struct anchors *anchors);

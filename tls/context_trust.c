@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Context: whether what was judged before holds by the anchors of now. */
+#include "tls/context_priv.h"
+
+#include "core/base/check.h"
+#include "tls/anchors_priv.h"
+#include "tls/credential_pool_priv.h"
+#include "tls/path_priv.h"
+
+#include <stdlib.h>
+
+/* The old anchor is left out: whether the peer presented it is not known, and it is trusted no more. A pinned leaf is
+ * both. */
+static bool finds_another_path(const struct context *context, const struct credential *credential)
+{
+    struct certificate certificates[CREDENTIAL_PATH_MAX];
+    struct path path;
+    unsigned count = credential->count > 1 ? credential->count - 1 : 1;
+    for (unsigned i = 0; i < count; i++)
+        SL_CHECK(certificate_read(credential->path[i].der, &certificates[i])); /* as it was for the old path */
+    if (path_find(context->anchors, certificates, count, context->judged, context->clock(), &path) != CREDENTIAL_VALID)
+        return false;
+    /* Timers run to the end of the old path. */
+    for (unsigned i = 0; i < path.count; i++)
+        if (path.certificates[i]->not_after < credential->not_after)
+            return false;
+    return true;
+}
+
+bool context_trusts(const struct context *context, const struct credential *credential)
+{
+    SL_CHECK(credential->verdict == CREDENTIAL_VALID);
+    if (context->anchors == NULL)
+        return false;
+    /* The set of anchors, and the verdict in the lowest bit. Relaxed: nothing else is read by it, and who finds another
+     * set's judges for itself. */
+    _Atomic uint64_t *held = &credential->held[context->judged];
+    uint64_t known = atomic_load_explicit(held, memory_order_relaxed);
+    if ((known & ~UINT64_C(1)) == context->anchors->content)
+        return known & 1;
+    bool is_good = anchors_have(context->anchors, credential->path[credential->count - 1].der) ||
+                   finds_another_path(context, credential);
+    atomic_store_explicit(held, context->anchors->content | is_good, memory_order_relaxed);
+    return is_good;
+}
+
+void context_review(const struct context *context)
+{
+    struct credential **list;
+    uint32_t count = credential_pool_list(&list);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)context_trusts(context, list[i]);
+        credential_free(list[i]);
+    }
+    free(list);
+}
+
+bool context_has_same_anchors(const struct context *a, const struct context *b)
+{
+    uint64_t of_a = a != NULL && a->anchors != NULL ? a->anchors->content : 0;
+    uint64_t of_b = b != NULL && b->anchors != NULL ? b->anchors->content : 0;
+    return of_a == of_b;
+}
