@@ -9,6 +9,15 @@
 
 #include <stdlib.h>
 
+/* Timers run to the end of the old path. */
+static bool lasts_as_long(const void *credential, const struct path *path)
+{
+    for (unsigned i = 0; i < path->count; i++)
+        if (path->certificates[i]->not_after < ((const struct credential *)credential)->not_after)
+            return false;
+    return true;
+}
+
 /* The old anchor is left out: whether the peer presented it is not known, and it is trusted no more. A pinned leaf is
  * both. */
 static bool finds_another_path(const struct context *context, const struct credential *credential)
@@ -18,13 +27,8 @@ static bool finds_another_path(const struct context *context, const struct crede
     unsigned count = credential->count > 1 ? credential->count - 1 : 1;
     for (unsigned i = 0; i < count; i++)
         SL_CHECK(certificate_read(credential->path[i].der, &certificates[i])); /* as it was for the old path */
-    if (path_find(context->anchors, certificates, count, context->judged, context->clock(), &path) != CREDENTIAL_VALID)
-        return false;
-    /* Timers run to the end of the old path. */
-    for (unsigned i = 0; i < path.count; i++)
-        if (path.certificates[i]->not_after < credential->not_after)
-            return false;
-    return true;
+    return path_find_wanted(context->anchors, certificates, count, context->judged, context->clock(), lasts_as_long,
+                            credential, &path) == CREDENTIAL_VALID;
 }
 
 bool context_trusts(const struct context *context, const struct credential *credential)

@@ -131,9 +131,8 @@ static bool lists_differ(const struct config_list *a, const struct config_list *
  * that are in use, so that a shard finds out about each of its streams by looking it up. */
 static void review(const struct policy *after, const struct policy *before)
 {
-    const struct context *const pairs[][2] = {{after->tls, before->tls},
-                                              {after->tls_server, before->tls_server},
-                                              {after->tls_client, before->tls_client}};
+    const struct context *const pairs[][2] = {
+        {after->tls, before->tls}, {after->tls_server, before->tls_server}, {after->tls_client, before->tls_client}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (pairs[i][0] && !context_has_same_anchors(pairs[i][0], pairs[i][1]))
             context_review(pairs[i][0]);

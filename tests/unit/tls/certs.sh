@@ -28,6 +28,16 @@ key ca -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 openssl req -x509 -new -key ca.key -subj '/CN=Sluice test authority' -days 3650 -out ca.pem \
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
 
+# The authority once more: with its key, to a later and to a sooner end; by its name alone, with another key.
+authority() { # name key days
+    openssl req -x509 -new -key "$2.key" -subj '/CN=Sluice test authority' -days "$3" -out "$1.pem" \
+        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
+}
+key namesake -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+authority ca_later ca 3700
+authority ca_sooner ca 20
+authority ca_namesake namesake 3700
+
 key a -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 sign a a.example 3650 sha256
 key b -algorithm RSA -pkeyopt rsa_keygen_bits:2048
