@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is trusted, and by whose word: dialback and certificates where they meet, and the forms of names. */
+#include "router/s2s/s2s.h"
 #include "router/stream/stream.h"
 #include "tests/sim/actor.h"
 #include "tests/sim/caller.h"
@@ -202,6 +203,24 @@ static void judge__about_another_pair_or_stream__proves_nothing(void **state)
         peer_free(peer);
         stage_close(&stage);
     }
+}
+
+/* RFC 6120 s4.9.3.16: after <reset/> they are strangers again. No word about a key outlives the stream of the key. */
+static void reset__and_back__asked_for_the_key_again(void **state)
+{
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, 1, config);
+    for (unsigned i = 0; i < 3; i++) {
+        struct peer *peer = stranger(&stage);
+        prove(&stage, peer, "example.net", "example.com");
+        for (struct s2s *s2s = stage.rig->shards[0].servers; s2s; s2s = s2s->next)
+            stream_close(&s2s->stream, STREAM_RESET_ERROR, NULL);
+        say(&stage, peer, "</stream:stream>");
+        assert_true(has(peer, "<reset"));
+        peer_free(peer);
+    }
+    stage_close(&stage);
 }
 
 /* ------------------------------------------------------------------------------------------------ pairs, names */
@@ -565,6 +584,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(judge__of_another_domain__cannot_vouch),
         cmocka_unit_test(judge__about_another_pair_or_stream__proves_nothing),
+        cmocka_unit_test(reset__and_back__asked_for_the_key_again),
         cmocka_unit_test(pairs__of_one_stream__not_mixed),
         cmocka_unit_test(addresses__bad_beside_another_fault__improper_addressing),
         cmocka_unit_test(forms__of_a_proven_domain__heard_as_it),
