@@ -215,7 +215,8 @@ static bool hook_reload(void *context, struct err *notice, struct err *err)
     if (warning.text[0])
         log_event(LOG_WARN, "tls.certificate", "warning=%s", log_quoted(span_str(warning.text)).text);
     log_set_level((enum log_level)policy->config->log_level);
-    /* Before the shards know: no stream that they end may come back by a ticket (RFC 6120 s13.7.2.3). */
+    /* Before the shards know: no stream that they end may come back by a ticket (RFC 6120 s4.9.3.16). What a shard still
+     * gives away under the old policy is good under that alone. */
     if (policy_succeed(policy, sluice->policy))
         ticket_keys_forget(sluice->tickets);
     for (unsigned i = 0; i < sluice->shard_count; i++)

@@ -102,7 +102,7 @@ static int crypt_ticket(WOLFSSL *library, unsigned char name[WOLFSSL_TICKET_NAME
                         int is_sealing, unsigned char *bytes, int size, int *out_size, void *context)
 {
     const struct party *party = context;
-    const struct ticket_frame frame = {name, iv, mac, iv + TICKET_KEY_IV_SIZE};
+    const struct ticket_frame frame = {name, iv, mac, iv + TICKET_KEY_IV_SIZE, party->ticket_era};
     uint8_t *generation = engine_ticket_generation(wolfSSL_GetIOReadCtx(library));
     struct span domain = span_str(party->a_label != NULL ? party->a_label : party->name);
     enum ticket_status status;
@@ -127,6 +127,12 @@ static int crypt_ticket(WOLFSSL *library, unsigned char name[WOLFSSL_TICKET_NAME
         break;
     }
     return WOLFSSL_TICKET_RET_FATAL;
+}
+
+void context_bind_tickets(struct context *context, uint32_t era)
+{
+    for (unsigned i = 0; i < context->party_count; i++)
+        context->parties[i].ticket_era = era;
 }
 
 static bool set_tickets(struct party *party, const struct context_config *config)

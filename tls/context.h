@@ -73,6 +73,8 @@ void ticket_keys_forget(struct ticket_keys *keys);
 struct context *context_new(const struct context_config *config, struct err *err, struct err *warning);
 struct context *context_ref(struct context *context);
 void context_unref(struct context *context);
+/* Before the first engine is made of it: its tickets are good in contexts of the same era alone. 0 without that. */
+void context_bind_tickets(struct context *context, uint32_t era);
 /* Does a valid credential hold by the anchors that there are now? Its path ends at one of them, or another path to one
  * does, from the certificates below its old anchor, that ends no sooner: a root that was renewed with its key, or an
  * authority that became an anchor itself. What else the peer sent was not kept, so a way that only a handshake could

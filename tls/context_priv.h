@@ -19,6 +19,7 @@ struct party {
     char *a_label; /* lower case, as SNI has it */
     struct WOLFSSL_CTX *library;
     struct ticket_keys *ticket_keys;
+    uint32_t ticket_era;
     uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
     struct span leaf; /* the certificate in DER; owned */
     struct staple_shelf *staple;

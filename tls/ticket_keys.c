@@ -118,27 +118,29 @@ static bool copy_named_key(struct ticket_keys *keys, const uint8_t *name, struct
 }
 
 #define DOMAIN_SIZE_MAX 1023u /* RFC 7622 s3.2 */
+#define BOUND_SIZE      (1 + sizeof(uint32_t))
 
-/* The generation and the domain are the additional data: GCM authenticates them together with the ticket. */
+/* The generation, the era and the domain are the additional data: GCM authenticates them together with the ticket. */
 static int crypt_ticket(bool is_sealing, const struct ticket_key *key, struct span domain, struct ticket_frame frame,
                         uint8_t *bytes, size_t size)
 {
     Aes aes;
-    uint8_t bound[1 + DOMAIN_SIZE_MAX];
+    uint8_t bound[BOUND_SIZE + DOMAIN_SIZE_MAX];
     SL_CHECK(domain.size <= DOMAIN_SIZE_MAX);
     bound[0] = *frame.generation;
+    memcpy(bound + 1, &frame.era, sizeof frame.era);
     if (domain.size > 0)
-        memcpy(bound + 1, domain.ptr, domain.size);
+        memcpy(bound + BOUND_SIZE, domain.ptr, domain.size);
     int error = wc_AesInit(&aes, NULL, INVALID_DEVID);
     if (error != 0)
         return error;
     error = wc_AesGcmSetKey(&aes, key->secret, sizeof(key->secret));
     if (error == 0 && is_sealing)
         error = wc_AesGcmEncrypt(&aes, bytes, bytes, (word32)size, frame.iv, TICKET_KEY_IV_SIZE, frame.tag,
-                                 TICKET_KEY_TAG_SIZE, bound, (word32)domain.size + 1);
+                                 TICKET_KEY_TAG_SIZE, bound, (word32)(BOUND_SIZE + domain.size));
     else if (error == 0)
         error = wc_AesGcmDecrypt(&aes, bytes, bytes, (word32)size, frame.iv, TICKET_KEY_IV_SIZE, frame.tag,
-                                 TICKET_KEY_TAG_SIZE, bound, (word32)domain.size + 1);
+                                 TICKET_KEY_TAG_SIZE, bound, (word32)(BOUND_SIZE + domain.size));
     wc_AesFree(&aes);
     digest_wipe(&aes, sizeof(aes));
     return error;

@@ -25,6 +25,8 @@ struct ticket_frame {
     uint8_t *tag;  /* TICKET_KEY_TAG_SIZE */
     /* How many resumptions lie between the ticket and the last full handshake. Authenticated, in the clear. */
     uint8_t *generation;
+    uint32_t
+        era; /* of the context that gives or takes it. Authenticated, and not there: a ticket of another one is none */
 };
 
 /* A ticket of this generation is refused: the chain of resumptions ends with a full handshake. The library counts them

@@ -156,7 +156,9 @@ bool policy_succeed(struct policy *after, const struct policy *before)
                            new->limits_stanza_size_unauthenticated != old->limits_stanza_size_unauthenticated;
     after->epoch = before->epoch + features_differ;
     review(after, before);
-    return tls_differs;
+    if (after->tls)
+        context_bind_tickets(after->tls, after->epoch);
+    return features_differ;
 }
 
 struct policy *policy_ref(struct policy *policy)

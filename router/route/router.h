@@ -51,8 +51,9 @@ struct router {
 
 /* Consumes the config. Reads the certificates; the warning, if any, is for the log. */
 struct policy *policy_new(struct config *config, struct ticket_keys *tickets, struct err *err, struct err *warning);
-/* The policy that takes the place of another: counts the epoch. True: what was secured under the old one is to be
- * established from zero, TLS sessions too (the TLS policy or a certificate changed, other than by renewal). */
+/* The policy that takes the place of another, before anybody has it: counts the epoch. True: it is another one, so
+ * streams end with <reset/>, and what was secured under the old one is to be established from zero, TLS sessions too
+ * (RFC 6120 s4.9.3.16). Tickets of the old one are none under the new one. */
 bool policy_succeed(struct policy *after, const struct policy *before);
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);

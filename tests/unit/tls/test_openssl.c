@@ -522,6 +522,25 @@ static void ticket__with_shared_keys__resumes_across_contexts(void **state)
     ticket_keys_free(keys);
 }
 
+static void ticket__of_another_era__is_refused(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct ticket_keys *keys = ticket_keys_new();
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct context *before = server_context(names_all, keys, 0x0303, 0, NULL);
+        struct context *after = server_context(names_all, keys, 0x0303, 0, NULL);
+        context_bind_tickets(i < 2 ? after : before, 7); /* nor is one that comes back to a shard which is late */
+        assert_false(resumes(before, versions[i % 2], "a.example"));
+        assert_false(resumes(after, versions[i % 2], "a.example"));
+        expect_replaced(after, versions[i % 2], "a.example");
+        context_unref(before);
+        context_unref(after);
+        forget_session();
+    }
+    ticket_keys_free(keys);
+}
+
 static void ticket__of_another_domain__is_refused(void **state)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -828,6 +847,7 @@ int main(void)
         cmocka_unit_test(sni__known_unknown_none__chooses_the_certificate),
         cmocka_unit_test(alpn__offered_lists__are_agreed_ignored_or_refused),
         cmocka_unit_test(ticket__with_shared_keys__resumes_across_contexts),
+        cmocka_unit_test(ticket__of_another_era__is_refused),
         cmocka_unit_test(ticket__of_another_domain__is_refused),
         cmocka_unit_test(ticket__of_lost_or_old_keys__means_a_full_handshake),
         cmocka_unit_test(ticket__in_a_long_chain__ends_with_a_full_handshake),

@@ -88,6 +88,22 @@ static void open__for_another_domain_or_by_other_keys__is_refused(void **state)
     ticket_keys_free(others);
 }
 
+static void open__of_another_era__is_refused(void **state)
+{
+    (void)state;
+    struct ticket ticket;
+    struct ticket_keys *keys = ticket_keys_new();
+    seal(keys, SPAN("a.example"), &ticket);
+    for (uint32_t era = 0; era < 3; era++) {
+        struct ticket copy = ticket;
+        struct ticket_frame frame = frame_of(&copy);
+        frame.era = era << 16;
+        assert_int_equal(ticket_keys_open(keys, SPAN("a.example"), frame, copy.bytes, sizeof copy.bytes),
+                         era ? TICKET_REFUSED : TICKET_OK);
+    }
+    ticket_keys_free(keys);
+}
+
 static void forget__any_ticket__is_refused(void **state)
 {
     (void)state;
@@ -176,6 +192,7 @@ int main(void)
         cmocka_unit_test(open__changed_in_any_byte__is_refused),
         cmocka_unit_test(open__after_too_many_resumptions__is_refused),
         cmocka_unit_test(open__for_another_domain_or_by_other_keys__is_refused),
+        cmocka_unit_test(open__of_another_era__is_refused),
         cmocka_unit_test(forget__any_ticket__is_refused),
         cmocka_unit_test(seal__twice__never_looks_alike),
         cmocka_unit_test(keys__by_age__change_and_end),
