@@ -7,6 +7,9 @@
 #include <stdlib.h>
 
 #define REDIRECTS_MAX 3L
+#define HEADERS_MAX   65536u /* bytes of all header fields of a fetch; libcurl keeps them until it is over */
+#define HTTP_OK       200L
+#define BODY_FIRST    4096u
 #define WAIT_MS       60000 /* nothing is polled for: the descriptors and libcurl's own timers end a wait */
 
 struct fetch {
@@ -14,11 +17,12 @@ struct fetch {
     struct fetcher *fetcher;
     CURL *easy;
     uint64_t number;
+    size_t headers_size;
     size_t size_max;
     size_t size;
+    size_t room;
     char *body;
-    bool is_too_large;
-    bool is_forbidden;
+    const char *fault; /* why we ended it; NULL: we did not */
     char request[OCSP_REQUEST_MAX];
 };
 
@@ -78,24 +82,46 @@ void fetcher_free(struct fetcher *fetcher)
     free(fetcher);
 }
 
-/* Grows by doubling up to the bound; libcurl takes any other number than size for an end. */
+/* libcurl takes any other number than size for an end. */
+static size_t take_header(char *bytes, size_t one, size_t size, void *context)
+{
+    struct fetch *fetch = context;
+    (void)bytes;
+    SL_CHECK(one == 1);
+    if (size <= HEADERS_MAX - fetch->headers_size) {
+        fetch->headers_size += size;
+        return size;
+    }
+    fetch->fault = "its header is too large";
+    return 0;
+}
+
+/* Grows by doubling up to the bound. */
 static size_t take_bytes(char *bytes, size_t one, size_t size, void *context)
 {
     struct fetch *fetch = context;
     SL_CHECK(one == 1);
-    fetch->is_too_large = size > fetch->size_max - fetch->size;
-    if (fetch->is_too_large)
+    if (size > fetch->size_max - fetch->size) {
+        fetch->fault = "the answer is too large";
         return 0;
-    char *room = realloc(fetch->body, fetch->size + size + 1);
-    if (!room)
-        return 0;
-    memcpy(room + fetch->size, bytes, size);
-    fetch->body = room;
+    }
+    if (size > fetch->room - fetch->size) {
+        size_t room = fetch->room ? fetch->room * 2 : BODY_FIRST;
+        while (room < fetch->size + size)
+            room *= 2;
+        char *body = realloc(fetch->body, room);
+        if (!body)
+            return 0;
+        fetch->body = body;
+        fetch->room = room;
+    }
+    memcpy(fetch->body + fetch->size, bytes, size);
     fetch->size += size;
     return size;
 }
 
-/* After the name was resolved, so that no name leads where it may not. */
+/* After the name was resolved, so that no name leads where it may not. Of several addresses those that may be are
+ * tried. */
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *to)
 {
     struct fetch *fetch = context;
@@ -104,24 +130,47 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     if (to->addrlen <= sizeof address)
         memcpy(&address, &to->addr, to->addrlen);
     if (to->addrlen > sizeof address || !address_is_permitted(&fetch->fetcher->addresses, &address)) {
-        fetch->is_forbidden = true;
+        fetch->fault = "its address is not one that may be connected to";
         return CURL_SOCKET_BAD;
     }
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+/* What is the same for all: nothing of the environment or of an earlier fetch has a say, and a connection ends with its
+ * fetch: the next one to the same responder is hours away. */
+static bool set_bounds(CURL *easy, uint32_t timeout_ms)
+{
+    static const struct {
+        CURLoption option;
+        long value;
+    } numbers[] = {
+        {CURLOPT_FOLLOWLOCATION, 1},
+        {CURLOPT_MAXREDIRS, REDIRECTS_MAX},
+        {CURLOPT_POSTREDIR, CURL_REDIR_POST_301 | CURL_REDIR_POST_302}, /* a GET would ask for something else */
+        {CURLOPT_FAILONERROR, 1},
+        {CURLOPT_HTTP09_ALLOWED, 0},
+        {CURLOPT_DISALLOW_USERNAME_IN_URL, 1},
+        {CURLOPT_NETRC, CURL_NETRC_IGNORED},
+        {CURLOPT_FORBID_REUSE, 1},
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_QUICK_EXIT, 1}, /* one that ends does not wait for a name server that is silent */
+    };
+    bool is_set = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http") == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK;
+    for (size_t i = 0; is_set && i < sizeof numbers / sizeof numbers[0]; i++)
+        is_set = curl_easy_setopt(easy, numbers[i].option, numbers[i].value) == CURLE_OK;
+    return is_set;
+}
+
 static bool set_up(struct fetch *fetch, const char *url, size_t request_size)
 {
     CURL *easy = fetch->easy;
-    bool is_set = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http") == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http") == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX) == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)fetch->fetcher->timeout_ms) == CURLE_OK &&
-                  curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L) == CURLE_OK &&
+    bool is_set = set_bounds(easy, fetch->fetcher->timeout_ms) &&
+                  curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch) == CURLE_OK &&
                   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes) == CURLE_OK &&
                   curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch) == CURLE_OK &&
                   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
@@ -156,14 +205,22 @@ void fetcher_begin(struct fetcher *fetcher, uint64_t number, const char *url, st
     fetch->easy = NULL;
 }
 
+/* Of what type it says that it is does not matter: the bytes are signed (RFC 6960 A.2, RFC 5280 s4.2.1.13 name one).
+ * But a redirect to nowhere, or nothing at all, is no answer. */
+static const char *fault_of(const struct fetch *fetch, CURLcode code)
+{
+    long status = 0;
+    if (code != CURLE_OK)
+        return fetch->fault ? fetch->fault : curl_easy_strerror(code);
+    if (curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK || status != HTTP_OK)
+        return "the status of the answer is another one than 200";
+    return NULL;
+}
+
 static void end(struct fetch *fetch, CURLcode code)
 {
     struct fetcher *fetcher = fetch->fetcher;
-    const char *error = code == CURLE_OK ? NULL : curl_easy_strerror(code);
-    if (fetch->is_forbidden)
-        error = "its address is not one that may be connected to";
-    else if (fetch->is_too_large)
-        error = "the answer is too large";
+    const char *error = fault_of(fetch, code);
     struct span body = error ? SPAN_NONE : span_of(fetch->body ? fetch->body : "", fetch->size);
     fetcher->done(fetcher->context, fetch->number, body, error);
     fetch_free(fetch);

@@ -2,8 +2,9 @@
 #pragma once
 /*
  * Fetch: OCSP answers and CRLs over HTTP (RFC 6960 A.1, RFC 5280 s4.2.1.13), which is never protected: what comes is
- * signed. By libcurl: http alone, no proxy, three redirects, bounded in bytes and time, and no connection to an address
- * that the policy does not permit, whatever name leads there.
+ * signed. By libcurl: http alone, no proxy, no user, three redirects, header, body and time bounded, status 200 of
+ * whatever type, nothing unpacked; and no connection to an address that the policy does not permit, whatever name leads
+ * there.
  *
  * Thread:  the inspector's.
  */
