@@ -76,7 +76,8 @@ bool evidence_put(struct evidence *evidence, enum evidence_kind kind, struct spa
     }
     if (evidence->pieces.count >= EVIDENCE_COUNT_MAX)
         sweep(evidence, now);
-    piece = evidence->pieces.count < EVIDENCE_COUNT_MAX ? malloc(sizeof *piece + full.size) : NULL;
+    bool has_room = evidence->pieces.count < EVIDENCE_COUNT_MAX || kind == EVIDENCE_DISTRUST;
+    piece = has_room ? malloc(sizeof *piece + full.size) : NULL;
     if (piece) {
         *piece = (struct evidence_piece){.content = copy, .until = until, .name_size = (uint32_t)full.size};
         memcpy(piece->name, full.ptr, full.size);
@@ -86,6 +87,19 @@ bool evidence_put(struct evidence *evidence, enum evidence_kind kind, struct spa
     span_free(&copy);
     free(piece);
     return false;
+}
+
+bool evidence_remove(struct evidence *evidence, enum evidence_kind kind, struct span name)
+{
+    char room[NAME_MAX_SIZE];
+    struct span full = full_name(kind, name, room);
+    struct evidence_piece *piece = full.ptr ? table_find(&evidence->pieces, full) : NULL;
+    if (!piece)
+        return false;
+    evidence->version++;
+    table_remove(&evidence->pieces, piece);
+    piece_free(piece);
+    return true;
 }
 
 struct span evidence_find(const struct evidence *evidence, enum evidence_kind kind, struct span name, int64_t now)

@@ -5,7 +5,8 @@
  * operator distrusts. Bytes, not verdicts: whoever uses them judges them.
  *
  * Thread:  the inspector's.
- * Bounds:  EVIDENCE_COUNT_MAX pieces; the one that is first stale goes for a new one.
+ * Bounds:  EVIDENCE_COUNT_MAX pieces; a new one takes the place of those that are stale, or is not kept. What is
+ *          distrusted is, always.
  */
 #include "core/base/table.h"
 
@@ -32,5 +33,7 @@ void evidence_fini(struct evidence *evidence);
 /* In the place of what was there; false: no memory, or no room. content is copied. */
 bool evidence_put(struct evidence *evidence, enum evidence_kind kind, struct span name, struct span content,
                   int64_t until, int64_t now);
+/* False: there was none. */
+bool evidence_remove(struct evidence *evidence, enum evidence_kind kind, struct span name);
 /* SPAN_NONE: there is none that is still of use. */
 struct span evidence_find(const struct evidence *evidence, enum evidence_kind kind, struct span name, int64_t now);

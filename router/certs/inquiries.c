@@ -90,10 +90,8 @@ static struct inquiry *inquiry_take(struct inquiries *inquiries, const struct cr
     return inquiry;
 }
 
-static void inquiry_drop(struct inquiries *inquiries, struct inquiry *inquiry)
+static void inquiry_remove(struct inquiries *inquiries, struct inquiry *inquiry)
 {
-    if (--inquiry->references)
-        return;
     if (inquiry->next)
         inquiry->next->previous = inquiry->previous;
     if (inquiry->previous)
@@ -102,6 +100,25 @@ static void inquiry_drop(struct inquiries *inquiries, struct inquiry *inquiry)
         inquiries->rounds.all = inquiry->next;
     table_remove(&inquiries->inquiries, inquiry);
     inquiry_free(inquiry);
+}
+
+/* One that is being asked for stays until its round is over: the answer is remembered for who comes again. Otherwise a
+ * responder that takes longer than streams wait would be asked for ever, and under hard nobody let in. */
+static void inquiry_drop(struct inquiries *inquiries, struct inquiry *inquiry)
+{
+    if (--inquiry->references == 0 && !inquiry->fetch)
+        inquiry_remove(inquiries, inquiry);
+}
+
+/* Those that only their round kept. */
+static void sweep(struct inquiries *inquiries)
+{
+    struct inquiry *next;
+    for (struct inquiry *inquiry = inquiries->rounds.all; inquiry; inquiry = next) {
+        next = inquiry->next;
+        if (!inquiry->references && !inquiry->fetch)
+            inquiry_remove(inquiries, inquiry);
+    }
 }
 
 /* ---- standings --------------------------------------------------------------------------------------------------- */
@@ -139,6 +156,8 @@ static void reassess(const struct inquiries *inquiries, struct dossier *dossier)
     if (finding.standing == dossier->told.standing)
         return;
     dossier->told = finding;
+    if (finding.standing == STANDING_PENDING) /* trusted again: what it is instead is told once it is known */
+        return;
     for (struct watch *watch = dossier->watches; watch; watch = watch->next)
         tell(inquiries, watch, finding);
 }
@@ -285,6 +304,29 @@ unsigned inquiries_distrust(struct inquiries *inquiries, struct span name)
     return count;
 }
 
+bool inquiries_trust(struct inquiries *inquiries, struct span name, int64_t now)
+{
+    if (!evidence_remove(&inquiries->rounds.evidence, EVIDENCE_DISTRUST, name))
+        return false;
+    for (struct inquiry *inquiry = inquiries->rounds.all; inquiry; inquiry = inquiry->next) {
+        if (inquiry->standing != STANDING_DISTRUSTED || is_distrusted(inquiries, inquiry))
+            continue;
+        inquiry->standing = STANDING_PENDING;
+        look_up(inquiries, inquiry, now);
+        changed(inquiries, inquiry);
+    }
+    return true;
+}
+
+void inquiries_list_distrusted(const struct inquiries *inquiries, inspector_name_fn fn, void *context)
+{
+    struct inquiries_memory memory;
+    uint32_t position = 0;
+    while (inquiries_next_memory(inquiries, &position, &memory))
+        if (memory.kind == EVIDENCE_DISTRUST)
+            fn(context, memory.name);
+}
+
 unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_t now)
 {
     struct dossier *dossier;
@@ -358,6 +400,7 @@ int64_t inquiries_due(const struct inquiries *inquiries)
 void inquiries_fetched(struct inquiries *inquiries, uint64_t number, struct span body, int64_t now)
 {
     rounds_fetched(&inquiries->rounds, number, body, now);
+    sweep(inquiries);
 }
 
 void inquiries_clock(struct inquiries *inquiries, int64_t now)
@@ -432,6 +475,8 @@ void inquiries_free(struct inquiries *inquiries)
         table_remove(&inquiries->dossiers, dossier);
         dossier_free(inquiries, dossier);
     }
+    while (inquiries->rounds.all)
+        inquiry_remove(inquiries, inquiries->rounds.all);
     table_fini(&inquiries->watches);
     table_fini(&inquiries->dossiers);
     table_fini(&inquiries->inquiries);

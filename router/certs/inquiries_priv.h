@@ -41,6 +41,9 @@ int64_t inquiries_due(const struct inquiries *inquiries);
 void inquiries_clock(struct inquiries *inquiries, int64_t now);
 /* A serial number (as in the certificate) or a SHA-256 of a certificate, for good. Returns how many watches are hit. */
 unsigned inquiries_distrust(struct inquiries *inquiries, struct span name);
+/* No longer distrusted by that name, and asked for anew; false: it was not. */
+bool inquiries_trust(struct inquiries *inquiries, struct span name, int64_t now);
+void inquiries_list_distrusted(const struct inquiries *inquiries, inspector_name_fn fn, void *context);
 /* All certificates of credentials with this leaf identity are asked for at once; how many. */
 unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_t now);
 

@@ -347,6 +347,28 @@ unsigned inspector_distrust(struct inspector *inspector, struct span name)
     return count;
 }
 
+bool inspector_trust(struct inspector *inspector, struct span name)
+{
+    pthread_mutex_lock(&inspector->mutex);
+    bool was_distrusted = inquiries_trust(inspector->inquiries, name, now_s());
+    inspector->saved_at = 0;
+    pthread_mutex_unlock(&inspector->mutex);
+    ring(inspector);
+    return was_distrusted;
+}
+
+void inspector_list_distrusted(struct inspector *inspector, inspector_name_fn fn, void *context)
+{
+    pthread_mutex_lock(&inspector->mutex);
+    inquiries_list_distrusted(inspector->inquiries, fn, context);
+    pthread_mutex_unlock(&inspector->mutex);
+}
+
+bool inspector_is_lasting(const struct inspector *inspector)
+{
+    return inspector->settings.cache_file != NULL;
+}
+
 unsigned inspector_check(struct inspector *inspector, struct span domain)
 {
     pthread_mutex_lock(&inspector->mutex);

@@ -42,6 +42,8 @@ struct inspector_chain {
     bool is_asking;                /* one is under way */
 };
 typedef void (*inspector_chain_fn)(void *context, const struct inspector_chain *chain);
+/* Of a certificate: its SHA-256, or its serial number, which is shorter. */
+typedef void (*inspector_name_fn)(void *context, struct span name);
 
 #define INSPECTOR_CLOCK_TAG 0u /* of no watch: the wall clock was set, and deadlines by it are to be counted anew */
 
@@ -82,6 +84,12 @@ struct inspector_client *inspector_client(struct inspector *inspector, unsigned 
 /* A certificate by its serial number (the octets as they stand in it) or its SHA-256: not trusted from now on, with
  * a cache_file also after a restart. Returns how many credentials in use contain it. */
 unsigned inspector_distrust(struct inspector *inspector, struct span name);
+/* Takes that back; false: there was nothing to take back. */
+bool inspector_trust(struct inspector *inspector, struct span name);
+/* Tells of each that is distrusted, in no order; the inspector rests meanwhile. */
+void inspector_list_distrusted(struct inspector *inspector, inspector_name_fn fn, void *context);
+/* Is what is distrusted written down? If not, it ends with the process. */
+bool inspector_is_lasting(const struct inspector *inspector);
 /* Asks now for all certificates of credentials in use that are the domain's; how many credentials. */
 unsigned inspector_check(struct inspector *inspector, struct span domain);
 /* Tells of each chain that streams use, in no order; of those of a domain, unless it is empty. Meanwhile the inspector
