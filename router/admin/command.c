@@ -29,6 +29,8 @@ const struct command commands[] = {
      "Up to N (100) chains of certificates that streams were authenticated by, those of DOMAIN; with what their "
      "issuers "
      "say of them."},
+    {"show certs distrusted", "", 0, 0, command_show_certs_distrusted,
+     "What certs distrust was told: a SHA-256 or a serial number each."},
     {"show certs", "", 0, 0, command_show_certs, "Our certificate for each domain: names, issuer, end, days left."},
     {"show limits", "", 0, 0, command_show_limits, "The limits and time-outs in force."},
     {"show config", "", 0, 0, command_show_config, "The configuration in force, and where each value came from."},
@@ -56,6 +58,8 @@ const struct command commands[] = {
     {"certs distrust", "SERIAL|SHA256", 1, 1, command_certs_distrust,
      "Ends the streams of all chains with that certificate and trusts it no more. In hex, as show certs peers has "
      "them."},
+    {"certs trust", "SERIAL|SHA256", 1, 1, command_certs_trust,
+     "Takes certs distrust back; tells whether there was anything to take back."},
     {"reload", "", 0, 0, command_reload,
      "Reads the configuration file again; if anything in it is wrong, nothing changes."},
     {"drain", "", 0, 0, command_drain, "Ends all streams in order (system-shutdown), then the process."},

@@ -103,22 +103,19 @@ void command_show_certs(struct console *console, const struct span *words, unsig
     console_finish(console);
 }
 
-/* ---- certs check, certs distrust ---- */
-
-static void answer_chains(struct console *console, unsigned chains)
-{
-    answer_record(&console->out);
-    answer_number(&console->out, "chains", chains);
-    answer_record_end(&console->out);
-    console_finish(console);
-}
+/* ---- certs check, certs distrust, certs trust ---- */
 
 void command_certs_check(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
     const struct control_certs *certs = take_certs(console);
-    if (certs != NULL && command_domain(console, words[0]))
-        answer_chains(console, certs->check(certs->context, span_of(console->state.jid, console->state.jid_size)));
+    if (certs == NULL || !command_domain(console, words[0]))
+        return;
+    answer_record(&console->out);
+    answer_number(&console->out, "chains",
+                  certs->check(certs->context, span_of(console->state.jid, console->state.jid_size)));
+    answer_record_end(&console->out);
+    console_finish(console);
 }
 
 #define HASH_SIZE   32u
@@ -167,20 +164,67 @@ static bool take_serial(uint8_t *octets, size_t used, struct span *name)
     return true;
 }
 
+/* What the word says, in octets of 1 + HASH_SIZE. False: it was answered. */
+static bool take_name(struct console *console, struct span word, uint8_t *octets, struct span *name)
+{
+    size_t used;
+    *name = span_of(octets + 1, HASH_SIZE);
+    if (take_octets(word, octets + 1, HASH_SIZE, &used) && (used == HASH_SIZE || take_serial(octets, used, name)))
+        return true;
+    console_fail(console, "neither a serial number of up to %u octets nor a SHA-256, in pairs of hex digits",
+                 SERIAL_SIZE);
+    return false;
+}
+
 void command_certs_distrust(struct console *console, const struct span *words, unsigned count)
 {
     (void)count;
     uint8_t octets[1 + HASH_SIZE] = {0};
-    size_t used;
-    struct span name = span_of(octets + 1, HASH_SIZE);
+    struct span name;
+    const struct control_certs *certs = take_certs(console);
+    if (certs == NULL || !take_name(console, words[0], octets, &name))
+        return;
+    answer_record(&console->out);
+    answer_number(&console->out, "chains", certs->distrust(certs->context, name));
+    answer_string(&console->out, "lasts",
+                  certs->is_lasting(certs->context) ? "over restarts"
+                                                    : "until the process ends, for certs.cache_file is not set");
+    answer_record_end(&console->out);
+    console_finish(console);
+}
+
+void command_certs_trust(struct console *console, const struct span *words, unsigned count)
+{
+    (void)count;
+    uint8_t octets[1 + HASH_SIZE] = {0};
+    struct span name;
+    const struct control_certs *certs = take_certs(console);
+    if (certs == NULL || !take_name(console, words[0], octets, &name))
+        return;
+    answer_record(&console->out);
+    answer_bool(&console->out, "was_distrusted", certs->trust(certs->context, name));
+    answer_record_end(&console->out);
+    console_finish(console);
+}
+
+static void add_distrusted(void *context, const char *name, bool is_sha256)
+{
+    struct answer *out = context;
+    answer_row(out);
+    answer_string(out, "name", name);
+    answer_string(out, "kind", is_sha256 ? "sha256" : "serial");
+    answer_row_end(out);
+}
+
+void command_show_certs_distrusted(struct console *console, const struct span *words, unsigned count)
+{
+    (void)words;
+    (void)count;
     const struct control_certs *certs = take_certs(console);
     if (certs == NULL)
         return;
-    if (!take_octets(words[0], octets + 1, HASH_SIZE, &used) ||
-        (used != HASH_SIZE && !take_serial(octets, used, &name))) {
-        console_fail(console, "neither a serial number of up to %u octets nor a SHA-256, in pairs of hex digits",
-                     SERIAL_SIZE);
-        return;
-    }
-    answer_chains(console, certs->distrust(certs->context, name));
+    answer_rows(&console->out);
+    certs->distrusted(certs->context, add_distrusted, &console->out);
+    answer_rows_end(&console->out);
+    console_finish(console);
 }

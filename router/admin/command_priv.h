@@ -55,6 +55,8 @@ void command_show_certs(struct console *console, const struct span *words, unsig
 void command_show_certs_peers(struct console *console, const struct span *words, unsigned count);
 void command_certs_check(struct console *console, const struct span *words, unsigned count);
 void command_certs_distrust(struct console *console, const struct span *words, unsigned count);
+void command_certs_trust(struct console *console, const struct span *words, unsigned count);
+void command_show_certs_distrusted(struct console *console, const struct span *words, unsigned count);
 /* command_process.c */
 void command_reload(struct console *console, const struct span *words, unsigned count);
 void command_drain(struct console *console, const struct span *words, unsigned count);

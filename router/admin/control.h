@@ -153,6 +153,8 @@ struct control_chain {
 };
 typedef void (*control_chain_fn)(void *listing, const struct control_chain *chain);
 
+typedef void (*control_distrusted_fn)(void *listing, const char *name, bool is_sha256);
+
 /* What is known of other people's certificates (survey_certs.h); called on control's thread. */
 struct control_certs {
     void *context;
@@ -162,6 +164,12 @@ struct control_certs {
     unsigned (*check)(void *context, struct span domain);
     /* By a SHA-256, or the octets of a serial number as it stands in certificates; in how many chains. */
     unsigned (*distrust)(void *context, struct span name);
+    /* Taken back; false: it was not distrusted by that name. */
+    bool (*trust)(void *context, struct span name);
+    /* Each such name, as hex. */
+    void (*distrusted)(void *context, control_distrusted_fn tell, void *listing);
+    /* Does that outlive the process? */
+    bool (*is_lasting)(void *context);
 };
 
 /* A line of `show info` that the router knows: version, listeners. */

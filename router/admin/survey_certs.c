@@ -95,11 +95,42 @@ static unsigned distrust(void *context, struct span name)
     return inspector_distrust(context, name);
 }
 
+static bool trust(void *context, struct span name)
+{
+    return inspector_trust(context, name);
+}
+
+struct naming {
+    control_distrusted_fn tell;
+    void *context;
+};
+
+static void tell_name(void *context, struct span name)
+{
+    const struct naming *naming = context;
+    char hex[2 * CREDENTIAL_SHA256 + 1];
+    size_t octets = name.size < CREDENTIAL_SHA256 ? name.size : CREDENTIAL_SHA256;
+    hex_encode(span_of(name.ptr, octets), hex);
+    hex[2 * octets] = '\0';
+    naming->tell(naming->context, hex, name.size == CREDENTIAL_SHA256);
+}
+
+static void distrusted(void *context, control_distrusted_fn fn, void *listing)
+{
+    struct naming to = {fn, listing};
+    inspector_list_distrusted(context, tell_name, &to);
+}
+
+static bool is_lasting(void *context)
+{
+    return inspector_is_lasting(context);
+}
+
 struct control_certs survey_certs(struct inspector *inspector)
 {
     if (!inspector)
         return (struct control_certs){0};
-    return (struct control_certs){inspector, list, check, distrust};
+    return (struct control_certs){inspector, list, check, distrust, trust, distrusted, is_lasting};
 }
 
 /* ---- ours -------------------------------------------------------------------------------------------------------- */

@@ -186,6 +186,24 @@ static unsigned distrust_chains(void *context, struct span name)
     return 3;
 }
 
+static bool trust_name(void *context, struct span name)
+{
+    (void)distrust_chains(context, name);
+    return name.size == 1;
+}
+
+static void list_distrusted(void *context, control_distrusted_fn tell, void *listing)
+{
+    (void)context;
+    tell(listing, "00ff", false);
+    tell(listing, "aabb", true);
+}
+
+static bool is_lasting(void *context)
+{
+    return ((struct probe *)context)->is_lasting;
+}
+
 static void list_own(void *context, control_own_fn tell, void *listing)
 {
     static const struct control_own own[] = {
@@ -274,7 +292,7 @@ void probe_start(struct probe *probe)
         .store = probe->store,
         .facts = facts,
         .fact_count = 2,
-        .certs = {probe, list_chains, check_chains, distrust_chains},
+        .certs = {probe, list_chains, check_chains, distrust_chains, trust_name, list_distrusted, is_lasting},
         .hooks = {.ask = ask,
                   .reload = reload,
                   .stop = stop,

@@ -29,6 +29,7 @@ struct probe {
     char changed[256];
     char distrusted[32];
     size_t distrusted_size;
+    atomic_bool is_lasting;
     /* The fake shards. */
     unsigned sessions; /* of each shard: s<shard>u<index>@localhost/r */
     unsigned scan;     /* looked at for one ask */

@@ -814,10 +814,11 @@ static void console__whose_answer_nobody_reads__is_closed_in_its_time(void **sta
 static void certificates__without_an_inspector__are_refused(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"show certs peers\n", "certs check a.example\n", "certs distrust 0f\n"};
+    static const char *const lines[] = {"show certs peers\n", "show certs distrusted\n", "certs check a.example\n",
+                                        "certs distrust 0f\n", "certs trust 0f\n"};
     struct lone lone;
     lone_start(&lone);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         lone_say(&lone, lines[i]);
         char *answer = probe_answer(lone.fd);
         assert_string_equal(answer,
@@ -1036,7 +1037,8 @@ static void certs_check__of_a_domain__tells_how_many_chains(void **state)
 
 static void expect_distrusted(const char *line, const void *octets, size_t size)
 {
-    probe_expect(&probe, line, "chains: 3\nOK\n\n");
+    atomic_store(&probe.is_lasting, true);
+    probe_expect(&probe, line, "chains: 3\nlasts: \"over restarts\"\nOK\n\n");
     assert_int_equal(probe.distrusted_size, size);
     assert_memory_equal(probe.distrusted, octets, size);
 }
@@ -1056,6 +1058,27 @@ static void certs_distrust__of_hex__hits_what_it_names(void **state)
                       "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef"
                       "\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef",
                       32);
+}
+
+static void certs_distrust__without_a_file__says_that_it_does_not_last(void **state)
+{
+    (void)state;
+    atomic_store(&probe.is_lasting, false);
+    probe_expect(&probe, "json certs distrust 0f",
+                 "{\"chains\":3,\"lasts\":\"until the process ends, for certs.cache_file is not set\"}\nOK\n\n");
+}
+
+static void certs_trust__of_hex__tells_whether_it_was_distrusted(void **state)
+{
+    (void)state;
+    probe_expect(&probe, "certs trust 0F", "was_distrusted: true\nOK\n\n");
+    assert_int_equal(probe.distrusted_size, 1);
+    assert_memory_equal(probe.distrusted, "\x0f", 1);
+    probe_expect(&probe, "json certs trust ff", "{\"was_distrusted\":false}\nOK\n\n");
+    assert_memory_equal(probe.distrusted, "\x00\xff", 2);
+    probe_expect(&probe, "show certs distrusted", "00ff kind=serial\naabb kind=sha256\nOK\n\n");
+    probe_expect(&probe, "json show certs distrusted",
+                 "[{\"name\":\"00ff\",\"kind\":\"serial\"},{\"name\":\"aabb\",\"kind\":\"sha256\"}]\nOK\n\n");
 }
 
 static void certs_distrust__of_what_is_no_name__is_refused(void **state)
@@ -1080,6 +1103,8 @@ static void certs_distrust__of_what_is_no_name__is_refused(void **state)
         probe_expect(&probe, line, NEITHER);
     }
     probe_expect(&probe, "certs distrust \"\"", NEITHER);
+    probe_expect(&probe, "certs trust 0g", NEITHER);
+    probe_expect(&probe, "certs trust", "ERROR usage: certs trust SERIAL|SHA256\n\n");
     probe_expect(&probe, "certs distrust", "ERROR usage: certs distrust SERIAL|SHA256\n\n");
     assert_int_equal(probe.distrusted_size, 0);
 }
@@ -1102,6 +1127,8 @@ int main(void)
         cmocka_unit_test(show_certs__of_ours__tells_each),
         cmocka_unit_test(certs_check__of_a_domain__tells_how_many_chains),
         cmocka_unit_test(certs_distrust__of_hex__hits_what_it_names),
+        cmocka_unit_test(certs_distrust__without_a_file__says_that_it_does_not_last),
+        cmocka_unit_test(certs_trust__of_hex__tells_whether_it_was_distrusted),
         cmocka_unit_test(certs_distrust__of_what_is_no_name__is_refused),
         cmocka_unit_test(command__that_is_unknown__is_an_error),
         cmocka_unit_test(command__with_wrong_arguments__tells_its_usage),
