@@ -25,6 +25,7 @@ struct inspector_client {
     unsigned count;
     struct rule rules[RULES_MAX]; /* the last one that fits counts */
     unsigned rule_count;
+    unsigned refuse; /* watches */
     bool clock_was_set;
     inspector_wake_fn wake; /* NULL: nobody is woken */
     void *wake_context;
@@ -48,6 +49,11 @@ void inspector_script_wake(struct inspector_client *client, inspector_wake_fn wa
 {
     client->wake = wake;
     client->wake_context = wake_context;
+}
+
+void inspector_script_refuse(struct inspector_client *client, unsigned count)
+{
+    client->refuse = count;
 }
 
 unsigned inspector_script_count(const struct inspector_client *client)
@@ -91,8 +97,10 @@ bool inspector_watch(struct inspector_client *client, uint64_t tag, struct crede
 {
     enum standing standing;
     (void)staple;
-    if (client->count == WATCHES_MAX)
+    if (client->count == WATCHES_MAX || client->refuse) {
+        client->refuse -= client->refuse > 0;
         return false;
+    }
     credential_ref(credential);
     bool has_news = standing_of(client, credential, &standing);
     client->watches[client->count++] = (struct script_watch){tag, credential, has_news};

@@ -10,6 +10,8 @@ struct inspector_client *inspector_script_new(void);
 void inspector_script_free(struct inspector_client *client);
 /* Called by inspector_flush() when what was found before is told about a new watch, as the real one wakes a shard. */
 void inspector_script_wake(struct inspector_client *client, inspector_wake_fn wake, void *wake_context);
+/* So many watches find no room. */
+void inspector_script_refuse(struct inspector_client *client, unsigned count);
 /* What is watched now. */
 unsigned inspector_script_count(const struct inspector_client *client);
 /* Found about the credential with this leaf (SHA-256), or about all when it is NULL; handed out by the next poll. Also

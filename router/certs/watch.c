@@ -16,6 +16,8 @@
 #define SPREAD_MS 1000u /* streams of one entry are closed within that */
 /* Until its streams are gone an entry whose end has come looks again in that time. */
 #define AGAIN_MS 1000u
+/* What the inspector had no room for is posted again; it takes all of its link in one turn. */
+#define POST_AGAIN_MS 20u
 
 struct watched {
     struct credential *credential; /* a reference */
@@ -149,9 +151,20 @@ static uint64_t spread_ms(const struct watched *watched)
     return watched->live > 1 ? (watched->live < SPREAD_MS ? watched->live : SPREAD_MS) : 0;
 }
 
+/* The inspector's link may be full, of such posts: then it is tried again as soon as it may have been emptied. */
+static bool post(struct watched *watched)
+{
+    struct inspector_client *inspector = watched->shard->inspector;
+    if (!watched->is_posted && inspector)
+        watched->is_posted = inspector_watch(inspector, watched->tag, watched->credential, SPAN(""));
+    return watched->is_posted || !inspector;
+}
+
 static void arm(struct watched *watched)
 {
     int64_t left = left_ms(watched) - (int64_t)SPREAD_MS;
+    if (!post(watched) && left > (int64_t)POST_AGAIN_MS)
+        left = POST_AGAIN_MS;
     wheel_set(watched->shard->wheel, &watched->timer, shard_now_ms(watched->shard) + (left > 0 ? (uint64_t)left : 0));
 }
 
@@ -165,7 +178,7 @@ static void expire(void *context, struct timer *timer)
     }
     int64_t left = left_ms(watched);
     uint64_t spread = spread_ms(watched), now = shard_now_ms(watched->shard);
-    if (left > (int64_t)SPREAD_MS) { /* the wall clock went another way */
+    if (left > (int64_t)SPREAD_MS) { /* the wall clock went another way, or the inspector had no room */
         arm(watched);
         return;
     }
@@ -288,13 +301,6 @@ static struct watched *watched_new(struct shard *shard, struct credential *crede
     return NULL;
 }
 
-/* The inspector's link may be full of such posts: then the entry's next stream posts it. */
-static void post(struct watched *watched)
-{
-    if (!watched->is_posted && watched->shard->inspector)
-        watched->is_posted = inspector_watch(watched->shard->inspector, watched->tag, watched->credential, SPAN(""));
-}
-
 /* References of streams that have left go when they are more than the others. */
 static void compact(struct watched *watched)
 {
@@ -346,7 +352,6 @@ static struct watched *enter(struct stream *stream, struct credential *credentia
         return NULL;
     }
     stream->is_watched = true;
-    post(watched);
     return watched;
 }
 

@@ -35,8 +35,8 @@ enum nego_event sasl_refuse_response(struct stream *stream, const struct xml_sta
 enum nego_event sasl_response(struct stream *stream, const struct xml_stanza *stanza);        /* <response/> */
 enum nego_event sasl_abort(struct stream *stream, const struct xml_stanza *stanza);           /* <abort/> */
 enum nego_event sasl_account(struct stream *stream, const struct xml_stanza *stanza);         /* the account is there */
-enum nego_event sasl_inspected(struct stream *stream, const struct xml_stanza *stanza);       /* EXTERNAL: EV_INSPECTED */
-enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza); /* the password is judged */
+enum nego_event sasl_inspected(struct stream *stream, const struct xml_stanza *stanza); /* EV_INSPECTED, or at once */
+enum nego_event sasl_verified(struct stream *stream, const struct xml_stanza *stanza);  /* the password is judged */
 
 /* The account was removed or disabled: an exchange for it that runs, whatever it has read of the account, will fail. */
 void sasl_withdraw(struct stream *stream, struct span bare, bool is_removed);

@@ -22,15 +22,20 @@ static bool is_trace(struct span message)
     return count <= TOKEN_MAX;
 }
 
-/* RFC 4505: whatever trace the client gives is not kept. The localpart is chosen so that this shard owns it: nobody has
- * to move. */
+/* RFC 4505: whatever trace the client gives is not kept. */
 enum nego_event sasl_anonymous_step(struct stream *stream, struct span message)
+{
+    if (!is_trace(message))
+        return sasl_fail(stream, SASL_MALFORMED_REQUEST); /* RFC 6120 s6.5.8 */
+    return sasl_inspected(stream, NULL);
+}
+
+/* The localpart is chosen so that this shard owns it: nobody has to move. */
+enum nego_event sasl_anonymous_account(struct stream *stream)
 {
     struct shard *shard = stream->shard;
     char name[32];
     uint8_t random[16];
-    if (!is_trace(message))
-        return sasl_fail(stream, SASL_MALFORMED_REQUEST); /* RFC 6120 s6.5.8 */
     for (unsigned attempt = 0; attempt < 64 * shard->router->shard_count; attempt++) {
         io_random(shard->io, random, sizeof random);
         hex_encode(span_of(random, sizeof random), name);

@@ -57,11 +57,19 @@ enum nego_event sasl_external_step(struct stream *stream, struct span message)
     return stream->nego->sasl->bare.ptr ? sasl_inspected(stream, NULL) : sasl_fail(stream, SASL_TEMPORARY_AUTH_FAILURE);
 }
 
+/* Where every client has to have a certificate it is good for nothing without it, whatever else it proves. */
+static bool rests_on_certificate(const struct stream *stream)
+{
+    const struct config *config = stream->shard->policy->config;
+    return stream->nego->sasl->mechanism->kind == MECHANISM_EXTERNAL ||
+           config->tls_client_certificates == CLIENT_CERTIFICATES_REQUIRED;
+}
+
 enum nego_event sasl_inspected(struct stream *stream, const struct xml_stanza *stanza)
 {
     enum standing standing;
     (void)stanza;
-    switch (watch_admit(stream, &standing)) {
+    switch (rests_on_certificate(stream) ? watch_admit(stream, &standing) : ADMISSION_GRANTED) {
     case ADMISSION_WAITS:
         return EV_NONE;
     case ADMISSION_REFUSED:
@@ -70,7 +78,8 @@ enum nego_event sasl_inspected(struct stream *stream, const struct xml_stanza *s
     case ADMISSION_GRANTED:
         break;
     }
-    return sasl_fetch_account(stream);
+    bool has_account = stream->nego->sasl->mechanism->kind != MECHANISM_ANONYMOUS;
+    return has_account ? sasl_fetch_account(stream) : sasl_anonymous_account(stream);
 }
 
 /* While the store was asked a reload may have taken the ground away. */

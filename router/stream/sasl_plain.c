@@ -44,7 +44,7 @@ enum nego_event sasl_plain_step(struct stream *stream, struct span message)
     if (jid_prepare_password(plain.password, room, room_size, &size) != JID_OK)
         return sasl_fail(stream, SASL_NOT_AUTHORIZED);
     sasl->password.size = size;
-    return sasl_fetch_account(stream);
+    return sasl_inspected(stream, NULL);
 }
 
 enum nego_event sasl_plain_account(struct stream *stream)

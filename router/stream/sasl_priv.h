@@ -49,3 +49,4 @@ enum nego_event sasl_external_account(struct stream *stream);
 enum sasl_error sasl_external_refusal(const struct stream *stream);
 /* sasl_anonymous.c */
 enum nego_event sasl_anonymous_step(struct stream *stream, struct span message);
+enum nego_event sasl_anonymous_account(struct stream *stream);

@@ -32,7 +32,7 @@ static enum nego_event step_first(struct stream *stream, struct span message)
         return sasl_fail(stream, SASL_NOT_AUTHORIZED);
     if (!sasl_authzid_is_own(sasl, span_of(authzid, authzid_size)))
         return sasl_fail(stream, SASL_INVALID_AUTHZID);
-    return sasl_fetch_account(stream);
+    return sasl_inspected(stream, NULL);
 }
 
 static enum nego_event step_final(struct stream *stream, struct span message)
