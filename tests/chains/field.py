@@ -378,6 +378,7 @@ dialled (`-`). prosody and ejabberd leave chains to OpenSSL, Sluice verifies the
 (`tls/path.c`). Nearly every chain has the domain in its common name too, so that who takes that (RFC 9525 s2 forbids it)
 shows it; the chains of names were offered once more without it.
 """
+LIFETIME = "# For the life of a stream"  # the part of the page that lifetime.py makes
 TABLE = "As a server's, then as a client's certificate. **Bold**: against the demand."
 
 
@@ -406,7 +407,9 @@ def main():
                 trial.stop()
         (folder / "found.json").write_text(json.dumps({"found": found, "versions": versions}))
         if "sluice" in found:  # the others are compared with it
-            pathlib.Path(given.output).write_text(Page(found, versions).text())
+            output = pathlib.Path(given.output)
+            _, heading, rest = (output.read_text(encoding="utf-8") if output.exists() else "").partition(LIFETIME)
+            output.write_text(Page(found, versions).text() + ("\n" + heading + rest if heading else ""), encoding="utf-8")
     except throwaway.Trouble as trouble:
         print(f"field: {trouble}", file=sys.stderr)
         return 1

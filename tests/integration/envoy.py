@@ -66,7 +66,7 @@ class Speech:
     def __init__(self, made, wait):
         self.wire, self.wait = made, wait
         self.reader = wire.Reader()
-        self.features = None
+        self.features = self.session = None
         self.is_under_tls = self.is_heard_under_tls = False
 
     def say(self, *words):
@@ -126,7 +126,7 @@ class Speech:
 
     def start_tls(self, context, name="", is_server=False):
         try:
-            self.wire.start_tls(context, name, is_server=is_server)
+            self.wire.start_tls(context, name, self.session, is_server)
         except (OSError, ssl.SSLError):
             raise Over("tls") from None
         self.is_under_tls = True

@@ -77,6 +77,11 @@ class Stay:
             time.sleep(0.01)
         return True
 
+    def leave(self):
+        """In order, if they will."""
+        self.say("</stream:stream>")
+        self.wait_for_end(3)
+
     def wait_for_end(self, seconds=wire.WAIT):
         self.wait_for(lambda: self.word, seconds)
         return self.word
@@ -125,12 +130,13 @@ class Neighbour(Envoy):
     def chain_for(self, ours, _):
         return ours.partition(".")[0]
 
-    def visit(self, name, theirs, port, session=None):
-        """A stream that we open: it stays, or has ended with a word at once."""
+    def visit(self, name, theirs, port, context=None, session=None):
+        """A stream that we open: it stays, or has ended with a word at once. session: of an earlier one with that context."""
         speech = Speech(wire.Wire(port), self.wait)
+        speech.session = session
         stay = Stay(speech, domain(name), theirs)
         try:
-            word = self.negotiate(speech, context_of(self.folder, name, False), domain(name), theirs)
+            word = self.negotiate(speech, context or context_of(self.folder, name, False), domain(name), theirs)
         except Over as over:
             stay.over(str(over), over.text)
         else:
