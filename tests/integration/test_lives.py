@@ -4,6 +4,7 @@ streams that other servers opened to it, and clients by SASL EXTERNAL. test_cert
 import concurrent.futures
 import datetime
 import hashlib
+import re
 import time
 
 import pytest
@@ -262,3 +263,11 @@ def test_hard__each_kind__lets_go_of_those_that_nobody_answers_for(lives):
     assert lives.refused(leaving + down) == [REFUSED[stay.kind] for stay in leaving + down]
     lives.set_revocation("soft")
     assert lives.refused(down) == 3 * [None]
+
+
+def test_page__of_the_other_servers__says_of_sluice_what_is_so(lives):
+    """docs/CERTIFICATES.md is remade by hand; tests/chains/lifetime.py"""
+    text = (bed_module.ROOT / "docs" / "CERTIFICATES.md").read_text(encoding="utf-8").partition("# For the life of a stream")[2]
+    said = {name: (soft, hard) for name, soft, hard in re.findall(r"^\| `([\w-]+)` \| \w+ \| ([^|]*) \| ([^|]*) \|", text, re.M)}
+    assert said == {name: ("no no" if cell[1] == "revoked" else "yes yes", "yes yes" if cell[1] == "good" else "no no")
+                    for name, cell in lives.cells.items()}
