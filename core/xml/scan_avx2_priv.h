@@ -16,6 +16,11 @@ static inline __m256i load_block(const char *p)
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
+static inline uint32_t mask_of(__m256i bytes)
+{
+    return (uint32_t)_mm256_movemask_epi8(bytes);
+}
+
 /* A table of 16 bytes in both lanes. */
 static inline __m256i both_lanes(char a0, char a1, char a2, char a3, char a4, char a5, char a6, char a7, char a8,
                                  char a9, char aa, char ab, char ac, char ad, char ae, char af)
@@ -45,11 +50,6 @@ static inline __m256i value_stops(__m256i bytes, __m256i stops)
 {
     __m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
     return _mm256_or_si256(is_in(stops, bytes), low);
-}
-
-static inline uint32_t mask_of(__m256i bytes)
-{
-    return (uint32_t)_mm256_movemask_epi8(bytes);
 }
 
 /* --- UTF-8 ----------------------------------------------------------------------------------------------------------
@@ -133,18 +133,19 @@ static inline unsigned utf8_run(__m256i bytes, uint32_t stops)
 static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end)
 {
     while (end - p >= reach) {
-        __m256i bytes = load_block(p);
-        uint32_t mask = mask_of(text_stops(bytes));
+        /* Two blocks where they are: one question for both. Behind a cut element's end are zeros enough. */
+        bool are_two = end - p >= 2 * reach;
+        uint64_t mask = mask_of(text_stops(load_block(p)));
+        if (are_two)
+            mask |= (uint64_t)mask_of(text_stops(load_block(p + BLOCK))) << BLOCK;
         if (mask == 0) {
-            p += BLOCK;
+            p += are_two ? 2 * BLOCK : BLOCK;
             continue;
         }
-        uint32_t high = mask_of(bytes);
-        unsigned stop = (unsigned)__builtin_ctz(mask);
-        p += stop;
-        if (__builtin_expect(!(high >> stop & 1) || end - p < reach, 1))
+        p += __builtin_ctzll(mask);
+        if (__builtin_expect((uint8_t)*p < 0x80 || end - p < reach, 1))
             return p;
-        bytes = load_block(p);
+        __m256i bytes = load_block(p);
         unsigned run = utf8_run(bytes, mask_of(text_stops(bytes)) & ~mask_of(bytes));
         if (run == 0)
             return p;
