@@ -148,6 +148,23 @@ static struct traffic long_traffic(size_t size)
     return t;
 }
 
+/* Encrypted content (XEP-0384): one run of Base64. */
+static struct traffic sealed_traffic(size_t size)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct traffic t = {.name = "16k-base64"};
+    open_traffic(&t, size);
+    for (; t.size < size; t.stanzas++) {
+        add(&t,
+            "<message to='friend%u@example.net' id='%08x' type='chat'><encrypted xmlns='urn:xmpp:omemo:2'><payload>",
+            dice(&t, 10000), dice(&t, 1u << 30));
+        for (unsigned i = 0; i < 16384; i++)
+            t.bytes[t.size++] = alphabet[dice(&t, 64)];
+        add(&t, "</payload></encrypted></message>");
+    }
+    return t;
+}
+
 /* --- parsers --------------------------------------------------------------------------------------------------------
  */
 
@@ -343,13 +360,13 @@ int main(int argc, char **argv)
     if (rounds < 1 || rounds > ROUNDS_MAX)
         rounds = 7;
     static const size_t chunks[] = {64, 1024, 8192, 65536};
-    struct traffic all[] = {mixed_traffic(size), short_traffic(size), long_traffic(size)};
+    struct traffic all[] = {mixed_traffic(size), short_traffic(size), long_traffic(size), sealed_traffic(size)};
     if (is_json)
         printf("{\"bench\":\"micro-xml\",\"scanner\":\"%s\",\"rounds\":%u,\"runs\":[", xml_scan_name(), rounds);
     else
         printf("MB/s, median (min..max) of %u rounds, scanner %s\n%-11s %6s  %-24s %-22s %-22s %s\n", rounds,
                xml_scan_name(), "traffic", "chunk", "sluice", "expat-NS", "libxml2 SAX2", "to expat, to libxml2");
-    for (unsigned t = 0; t < 3; t++) {
+    for (unsigned t = 0; t < sizeof all / sizeof *all; t++) {
         for (unsigned c = 0; c < 4; c++) {
             struct result results[RIVALS];
             measure(&all[t], chunks[c], rounds, results);
