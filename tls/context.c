@@ -2,7 +2,7 @@
 #include "core/base/check.h"
 #include "core/base/err.h"
 #include "tls/anchors_priv.h"
-#include "tls/context_priv.h"
+#include "tls/context_certificate_priv.h"
 #include "tls/identity.h"
 #include "tls/ticket_keys_priv.h"
 
@@ -323,6 +323,7 @@ static bool load_certificate(struct party *party, const char *file, struct err *
         judge_leaf(party, file, leaf, warning);
     else
         err_set(err, "%s: not a certificate in PEM: %s", file, reason_of(code));
+    is_good = is_good && context_certificate_load(party, span_of(pem.bytes, (size_t)pem.size));
     free(der);
     file_free(&pem);
     return is_good;
@@ -451,21 +452,6 @@ struct context *context_ref(struct context *context)
     return context;
 }
 
-bool context_certificate(const struct context *context, unsigned index, struct context_certificate *out)
-{
-    struct certificate certificate;
-    if (index >= context->party_count || context->parties[index].name == NULL)
-        return false;
-    const struct party *party = &context->parties[index];
-    *out = (struct context_certificate){.domain = party->name, .der = party->leaf};
-    if (!party->leaf.ptr || !certificate_read(party->leaf, &certificate))
-        return true;
-    out->serial = certificate.serial;
-    out->issuer = certificate_name_text(certificate.issuer);
-    out->not_after = certificate.not_after;
-    return true;
-}
-
 bool context_set_staple(struct context *context, unsigned index, struct span response)
 {
     bool is_served = context->role == CONTEXT_SERVER && index < context->party_count;
@@ -512,7 +498,7 @@ void context_unref(struct context *context)
         wolfSSL_CTX_free(party->library);
         free(party->name);
         free(party->a_label);
-        span_free(&party->leaf);
+        context_certificate_drop(party);
         staple_shelf_free(party->staple);
     }
     anchors_unref(context->anchors);

@@ -85,15 +85,17 @@ bool context_trusts(const struct context *context, const struct credential *cred
 void context_review(const struct context *context);
 /* The same anchors, octet by octet, wherever they were read from? NULL and a context without anchors have none. */
 bool context_has_same_anchors(const struct context *a, const struct context *b);
-/* A domain's certificate that is shown, the leaf. The spans are the context's. */
+/* A certificate that a domain shows. The spans are the context's. */
 struct context_certificate {
     const char *domain;
     struct span der;
-    struct span serial; /* the octets as they stand in it */
-    struct span issuer; /* its common name, or else its organisation, as it stands there; may be empty */
-    int64_t not_after;  /* 0: the certificate breaks the syntax, and nothing of it was read */
+    struct span serial;  /* the octets as they stand in it */
+    struct span subject; /* its common name, or else its organisation, as it stands there; may be empty */
+    struct span issuer;  /* the same */
+    int64_t not_after;   /* 0: the certificate breaks the syntax, and nothing of it was read */
+    bool must_staple;    /* it may not be trusted without a stapled answer (RFC 7633 s4) */
 };
-/* Of the domain at index, as in the configuration; false: there are no more. */
+/* The leaf of the domain at index, as in the configuration; false: there are no more. */
 bool context_certificate(const struct context *context, unsigned index, struct context_certificate *out);
 /* Server: the OCSP answer (RFC 6960) for the certificate of the domain at index, as in the configuration, is shown from
  * the next handshake on to clients that ask for it (RFC 6066 s8, RFC 8446 s4.4.2.1); others get none. Copied; an empty
@@ -103,6 +105,12 @@ bool context_certificate(const struct context *context, unsigned index, struct c
 bool context_set_staple(struct context *context, unsigned index, struct span response);
 /* What is shown now: a copy, for span_free(). SPAN_NONE: none. */
 struct span context_staple(const struct context *context, unsigned index);
+/* The others that are sent behind it, from position 0 on, in the order of its file; false: there are no more. */
+bool context_certificate_above(const struct context *context, unsigned index, unsigned position,
+                               struct context_certificate *out);
+/* The certificate in DER that has signed the leaf: among the others of its file, else among the context's anchors, else
+ * among those, which may be NULL. SPAN_NONE: nowhere. */
+struct span context_certificate_issuer(const struct context *context, unsigned index, const struct anchors *others);
 /* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, with the same
  * issuer and the same names (a new key and new dates make no other certificate of it)? True too when neither has the
  * domain; NULL stands for a context without domains. */

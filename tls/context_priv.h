@@ -13,6 +13,8 @@
 struct WOLFSSL;
 struct WOLFSSL_CTX;
 
+#define CONTEXT_ABOVE_MAX (CREDENTIAL_SENT_MAX - 1)
+
 /* A domain, or the one nameless party of a client that has none. */
 struct party {
     char *name;    /* as configured */
@@ -21,7 +23,9 @@ struct party {
     struct ticket_keys *ticket_keys;
     uint32_t ticket_era;
     uint8_t identity[CERTIFICATE_IDENTITY_SIZE];
-    struct span leaf; /* the certificate in DER; owned */
+    struct span leaf;   /* the certificate in DER; owned, as are the next */
+    struct span *above; /* those that follow it in its file, CONTEXT_ABOVE_MAX at most */
+    unsigned above_count;
     struct staple_shelf *staple;
     uint8_t end_point_size;
     uint8_t end_point[CERTIFICATE_HASH_MAX]; /* tls-server-end-point of the certificate */

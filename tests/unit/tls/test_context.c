@@ -318,6 +318,50 @@ static void staple__set_and_taken_away__is_a_copy_of_its_own(void **state)
     context_unref(context);
 }
 
+static void certificate__above_a_leaf__is_what_the_file_has(void **state)
+{
+    struct err err;
+    struct context_certificate leaf, above;
+    struct context *context = load("a.example", "a.pem", "a.key", &err, NULL);
+    (void)state;
+    assert_non_null(context);
+    assert_true(context_certificate(context, 0, &leaf));
+    assert_true(span_is(leaf.subject, "a"));
+    assert_false(leaf.must_staple);
+    assert_true(context_certificate_above(context, 0, 0, &above));
+    assert_true(span_is(above.subject, "Sluice test authority"));
+    assert_true(span_is(above.issuer, "Sluice test authority"));
+    assert_true(above.not_after > (int64_t)time(NULL));
+    assert_false(context_certificate_above(context, 0, 1, &above));
+    assert_false(context_certificate_above(context, 1, 0, &above));
+    assert_true(span_equal(context_certificate_issuer(context, 0, NULL), above.der));
+    assert_true(context_certificate_issuer(context, 1, NULL).ptr == NULL);
+    context_unref(context);
+}
+
+static void issuer__that_the_file_lacks__is_an_anchor(void **state)
+{
+    struct err err;
+    struct context_certificate above;
+    struct context *context = load("a.example", "a.leaf", "a.key", &err, NULL);
+    struct anchors *others = anchors_new(cert_path("ca.pem"), &err),
+                   *foreign = anchors_new(cert_path("foreign.pem"), &err);
+    (void)state;
+    assert_true(context && others && foreign);
+    assert_false(context_certificate_above(context, 0, 0, &above));
+    assert_true(context_certificate_issuer(context, 0, NULL).ptr == NULL);
+    assert_true(context_certificate_issuer(context, 0, foreign).ptr == NULL);
+    assert_true(context_certificate_issuer(context, 0, others).size > 0);
+    anchors_unref(others);
+    anchors_unref(foreign);
+    context_unref(context);
+    /* One that has signed itself is not asked for. */
+    context = load("a.example", "foreign.pem", "a.key", &err, NULL);
+    assert_non_null(context);
+    assert_true(context_certificate_issuer(context, 0, NULL).ptr == NULL);
+    context_unref(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +375,8 @@ int main(void)
         cmocka_unit_test(is_renewal__of_certificates__by_issuer_and_names),
         cmocka_unit_test(certificate__of_a_domain__tells_its_facts),
         cmocka_unit_test(staple__set_and_taken_away__is_a_copy_of_its_own),
+        cmocka_unit_test(certificate__above_a_leaf__is_what_the_file_has),
+        cmocka_unit_test(issuer__that_the_file_lacks__is_an_anchor),
         cmocka_unit_test(library__version__is_told),
     };
     struct err err;
