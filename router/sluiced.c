@@ -61,8 +61,8 @@ struct sluice {
     struct router *router;
     struct store *store;
     struct resolver_config resolver_config;
-    struct resolver *resolver;   /* NULL: no other servers */
-    struct inspector *inspector; /* NULL: nobody shows a certificate */
+    struct resolver *resolver; /* NULL: no other servers */
+    struct inspector *inspector;
     struct control *control;
     int64_t warned_s; /* when our certificates were last looked at; 0: the ones in force were not */
     struct worker *workers;
@@ -172,18 +172,47 @@ static bool hook_ask(void *context, struct control_ask *ask)
     return post(context, ask->shard, NOTICE_ASK, ask);
 }
 
+static struct survey_own own_of(const struct sluice *sluice)
+{
+    const struct policy *policy = sluice->policy;
+    return (struct survey_own){policy->tls, policy->tls_server, sluice->inspector, clock_wall_ms() / 1000};
+}
+
 static void hook_own(void *context, control_own_fn tell, void *listing)
 {
-    const struct sluice *sluice = context;
-    survey_own(sluice->policy->tls, clock_wall_ms() / 1000, tell, listing);
+    const struct survey_own own = own_of(context);
+    survey_own(&own, tell, listing);
 }
 
 static void hook_daily(void *context)
 {
     struct sluice *sluice = context;
-    int64_t now = clock_wall_ms() / 1000;
-    survey_own_warn(sluice->policy->tls, now, sluice->warned_s);
-    sluice->warned_s = now;
+    const struct survey_own own = own_of(sluice);
+    survey_own_warn(&own, sluice->warned_s);
+    sluice->warned_s = own.now;
+}
+
+static bool lacks_issuer(const struct context *tls)
+{
+    struct context_certificate own;
+    for (unsigned i = 0; context_certificate(tls, i, &own); i++)
+        if (!context_certificate_issuer(tls, i, NULL).ptr)
+            return true;
+    return false;
+}
+
+/* Before the shards know the policy: what is known of its certificates is stapled from the first handshake on. An
+ * issuer that is in none of the files is looked for among the authorities that other servers are judged by. */
+static void own_certificates(struct sluice *sluice, const struct policy *policy)
+{
+    struct context *const contexts[] = {policy->tls, policy->tls_server};
+    const struct config *config = policy->config;
+    struct anchors *others = NULL;
+    struct err ignored;
+    if (config->certs_staple && policy->tls && !policy->tls_server && lacks_issuer(policy->tls))
+        others = anchors_new(config->s2s_ca[0] ? config->s2s_ca : NULL, &ignored);
+    inspector_own(sluice->inspector, contexts, config->certs_staple ? 2 : 0, others);
+    anchors_unref(others);
 }
 
 struct restart_keys {
@@ -209,6 +238,7 @@ static bool hook_reload(void *context, struct err *notice, struct err *err)
     struct policy *policy = policy_new(config, sluice->tickets, err, &warning);
     if (!policy)
         return false;
+    own_certificates(sluice, policy);
     struct restart_keys keys = {notice};
     notice->text[0] = '\0';
     config_compare(sluice->policy->config, policy->config, note_change, &keys);
@@ -415,8 +445,7 @@ static bool build(struct sluice *sluice, struct err *err)
         if (!sluice->resolver)
             return false;
     }
-    if ((config->s2s_enabled || config->tls_client_certificates != CLIENT_CERTIFICATES_OFF) &&
-        !(sluice->inspector = open_inspector(config, sluice->shard_count, err)))
+    if (!(sluice->inspector = open_inspector(config, sluice->shard_count, err)))
         return false;
     sluice->workers = aligned_alloc(64, sluice->shard_count * sizeof(struct worker));
     sluice->counters = calloc(sluice->shard_count, sizeof(struct counters *));
@@ -433,9 +462,9 @@ static bool build(struct sluice *sluice, struct err *err)
         worker->shard.answered = answered;
         if (sluice->resolver)
             worker->shard.resolver = resolver_client(sluice->resolver, i, wake_shard, worker);
-        if (sluice->inspector)
-            worker->shard.inspector = inspector_client(sluice->inspector, i, wake_shard, worker);
+        worker->shard.inspector = inspector_client(sluice->inspector, i, wake_shard, worker);
     }
+    own_certificates(sluice, sluice->policy);
     return true;
 }
 
@@ -548,7 +577,9 @@ static int run(struct sluice *sluice, struct err *err)
     }
     log_event(LOG_INFO, "started", "version=%s shards=%u tls=\"%s\"", SLUICE_VERSION, sluice->shard_count,
               tls_library());
+    inspector_rouse(sluice->inspector);
     control_run(sluice->control);
+    inspector_hush(sluice->inspector); /* who is woken is about to go */
     return join_shards(sluice) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -11,7 +11,7 @@ static const struct control_certs *take_certs(struct console *console)
     const struct control_certs *certs = &console->control->config.certs;
     if (certs->list)
         return certs;
-    console_fail(console, "nobody shows certificates: s2s.enabled and tls.client_certificates were off at the start");
+    console_fail(console, "nobody watches over certificates");
     return NULL;
 }
 
@@ -76,18 +76,43 @@ void command_show_certs_peers(struct console *console, const struct span *words,
 
 /* ---- show certs: ours ---- */
 
+static void string_if_known(struct answer *out, const char *name, const char *value)
+{
+    if (value != NULL)
+        answer_string(out, name, value);
+}
+
+static void add_staple(struct answer *out, const struct control_staple *staple)
+{
+    string_if_known(out, "staple", staple->state);
+    string_if_known(out, "must_staple", staple->demanded);
+    answer_date(out, "staple_made", staple->made);
+    answer_date(out, "staple_until", staple->until);
+    answer_date(out, "revoked", staple->revoked);
+    answer_date(out, "failing", staple->failing);
+    string_if_known(out, "answer", staple->answer);
+    text_if_known(out, "url", staple->url);
+    answer_date(out, "checked", staple->checked);
+    answer_date(out, "next", staple->next);
+}
+
 static void add_own(void *context, const struct control_own *own)
 {
     struct answer *out = context;
     answer_row(out);
     answer_string(out, "domain", own->domain);
+    string_if_known(out, "use", own->use);
+    answer_number(out, "depth", own->depth);
     text_if_known(out, "names", own->names);
+    text_if_known(out, "subject", own->subject);
     text_if_known(out, "issuer", own->issuer);
     answer_string(out, "sha256", own->sha256);
     answer_string(out, "serial", own->serial);
     answer_date(out, "expires", own->expires);
     if (own->expires != 0)
         answer_integer(out, "days_left", own->days_left);
+    if (own->depth == 0)
+        add_staple(out, &own->staple);
     answer_row_end(out);
 }
 

@@ -101,12 +101,70 @@ void command_show_stats_manual(struct console *console, const struct span *words
     console_finish(console);
 }
 
-/* Domains were prepared: none has a quote or a backslash. */
-static void add_expiry(void *context, const struct control_own *own)
+/* Of each leaf of ours. Domains were prepared: none has a quote or a backslash. */
+struct own_gauge {
+    const char *name;
+    const char *text;
+    bool (*read)(const struct control_own *own, int64_t *value); /* false: it has none */
+};
+
+static bool read_expiry(const struct control_own *own, int64_t *value)
 {
-    if (own->expires != 0)
-        answer_format(context, "sluice_certificate_expires_seconds{domain=\"%s\"} %lld\n", own->domain,
-                      (long long)own->expires);
+    *value = own->expires;
+    return own->expires != 0;
+}
+
+static bool read_chain_expiry(const struct control_own *own, int64_t *value)
+{
+    *value = own->chain_expires;
+    return own->chain_expires != 0;
+}
+
+static bool read_staple_expiry(const struct control_own *own, int64_t *value)
+{
+    *value = own->staple.until;
+    return own->staple.state != NULL;
+}
+
+static bool read_staple_age(const struct control_own *own, int64_t *value)
+{
+    *value = own->staple.age;
+    return own->staple.made != 0;
+}
+
+static const struct own_gauge own_gauges[] = {
+    {"certificate_expires_seconds", "When our certificate of the domain ends, since 1970.", read_expiry},
+    {"certificate_chain_expires_seconds", "The same of it and those behind it, whichever is first.", read_chain_expiry},
+    {"certificate_staple_expires_seconds", "When the answer stapled to it ends, since 1970; 0: none is.",
+     read_staple_expiry},
+    {"certificate_staple_age_seconds", "How long ago that answer was made.", read_staple_age},
+};
+
+struct gauge_listing {
+    struct answer *out;
+    const struct own_gauge *gauge;
+};
+
+static void add_gauge(void *context, const struct control_own *own)
+{
+    const struct gauge_listing *listing = context;
+    int64_t value;
+    if (own->depth != 0 || !listing->gauge->read(own, &value))
+        return;
+    answer_format(listing->out, "sluice_%s{domain=\"%s\"", listing->gauge->name, own->domain);
+    if (own->use != NULL)
+        answer_format(listing->out, ",use=\"%s\"", own->use);
+    answer_format(listing->out, "} %lld\n", (long long)value);
+}
+
+static void add_own_gauges(const struct control *control, struct answer *out)
+{
+    for (size_t i = 0; i < sizeof(own_gauges) / sizeof(own_gauges[0]); i++) {
+        struct gauge_listing listing = {out, &own_gauges[i]};
+        answer_format(out, "# HELP sluice_%s %s\n# TYPE sluice_%s gauge\n", own_gauges[i].name, own_gauges[i].text,
+                      own_gauges[i].name);
+        control->config.hooks.own(control->config.context, add_gauge, &listing);
+    }
 }
 
 void command_show_metrics(struct console *console, const struct span *words, unsigned count)
@@ -128,12 +186,8 @@ void command_show_metrics(struct console *console, const struct span *words, uns
             answer_format(out, "sluice_%s%s{shard=\"%u\"} %llu\n", info->name, suffix, i,
                           (unsigned long long)counter_read(control->config.counters[i], (enum counter)c));
     }
-    if (control->config.hooks.own != NULL) {
-        answer_append(out,
-                      SPAN("# HELP sluice_certificate_expires_seconds When our certificate of the domain ends, since "
-                           "1970.\n# TYPE sluice_certificate_expires_seconds gauge\n"));
-        control->config.hooks.own(control->config.context, add_expiry, out);
-    }
+    if (control->config.hooks.own != NULL)
+        add_own_gauges(control, out);
     console_finish(console);
 }
 

@@ -104,15 +104,35 @@ void control_answered(struct control *control, struct control_ask *ask);
 
 enum control_account_change { ACCOUNT_DELETED, ACCOUNT_PASSWORD, ACCOUNT_DISABLED, ACCOUNT_ENABLED };
 
-/* Our certificate for a domain. Empty spans and dates of 0 are left out. */
+/* What the issuer of a leaf of ours says of it. */
+struct control_staple {
+    const char *state;  /* "good", "off", .. */
+    const char *answer; /* why no better one came, and since failing */
+    struct span url;    /* of the responder */
+    int64_t made;       /* what is stapled */
+    int64_t until;      /* the same */
+    int64_t age;        /* of what is stapled, in seconds */
+    int64_t failing;
+    int64_t revoked; /* since when */
+    int64_t checked;
+    int64_t next;
+    const char *demanded; /* by the certificate: "met" or "unmet"; NULL: not */
+};
+
+/* A certificate that we show for a domain. Empty spans, NULL and dates of 0 are left out. */
 struct control_own {
     const char *domain;
+    const char *use; /* "c2s" or "s2s"; NULL: both */
+    unsigned depth;  /* 0: the leaf; others stand behind it in its file */
     struct span names;
+    struct span subject; /* of those that are no leaf */
     struct span issuer;
     const char *sha256;
     const char *serial;
     int64_t expires;
-    int64_t days_left; /* whole ones; below 0: it is over */
+    int64_t days_left;            /* whole ones; below 0: it is over */
+    int64_t chain_expires;        /* of a leaf: the first of all that are shown */
+    struct control_staple staple; /* of a leaf */
 };
 typedef void (*control_own_fn)(void *listing, const struct control_own *own);
 

@@ -144,34 +144,99 @@ static int64_t days_left(int64_t not_after, int64_t now)
     return left >= 0 ? left / DAY_S : -((-left + DAY_S - 1) / DAY_S);
 }
 
-static void tell_own(const struct context_certificate *own, int64_t now, control_own_fn fn, void *listing)
+struct own_listing {
+    const struct survey_own *own;
+    const char *use;
+    control_own_fn tell;
+    void *context;
+};
+
+static void describe_staple(const struct survey_own *own, const uint8_t sha256[CREDENTIAL_SHA256], bool is_demanded,
+                            struct control_staple *out)
+{
+    struct inspector_staple staple = {0};
+    bool is_asked = inspector_staple(own->inspector, sha256, &staple);
+    *out = (struct control_staple){.state = is_asked ? staple_text(staple.state) : "off",
+                                   .answer = staple.failing ? revocation_text(staple.status) : NULL,
+                                   .url = staple.url,
+                                   .made = staple.made,
+                                   .until = staple.until,
+                                   .age = staple.made ? own->now - staple.made : 0,
+                                   .failing = staple.failing,
+                                   .revoked = staple.revoked,
+                                   .checked = staple.checked,
+                                   .next = staple.due};
+    if (is_demanded)
+        out->demanded = staple.until ? "met" : "unmet";
+}
+
+static int64_t chain_end(const struct context *tls, unsigned index, int64_t end)
+{
+    struct context_certificate above;
+    for (unsigned i = 0; context_certificate_above(tls, index, i, &above); i++)
+        if (above.not_after && (!end || above.not_after < end))
+            end = above.not_after;
+    return end;
+}
+
+static void tell_own(const struct own_listing *listing, const struct context_certificate *one, struct control_own *row)
 {
     char hash[2 * CREDENTIAL_SHA256 + 1], names[NAMES_SIZE], serial[2 * SERIAL_MAX + 1];
     uint8_t sha256[CREDENTIAL_SHA256];
-    struct identity identity;
-    digest_hash(DIGEST_SHA256, own->der, sha256);
+    struct identity identity = {0};
+    digest_hash(DIGEST_SHA256, one->der, sha256);
     hex_encode(span_of(sha256, sizeof sha256), hash);
     hash[2 * CREDENTIAL_SHA256] = '\0';
-    (void)identity_read(own->der, &identity);
-    const struct control_own row = {
-        .domain = own->domain,
-        .names = join_names(&identity, names),
-        .issuer = own->issuer,
-        .sha256 = hash,
-        .serial = spell_serial(own->serial, serial),
-        .expires = own->not_after,
-        .days_left = days_left(own->not_after, now),
-    };
-    fn(listing, &row);
+    row->domain = one->domain;
+    row->use = listing->use;
+    row->issuer = one->issuer;
+    row->sha256 = hash;
+    row->serial = spell_serial(one->serial, serial);
+    row->expires = one->not_after;
+    row->days_left = days_left(one->not_after, listing->own->now);
+    if (row->depth == 0) {
+        (void)identity_read(one->der, &identity);
+        row->names = join_names(&identity, names);
+        describe_staple(listing->own, sha256, one->must_staple, &row->staple);
+    } else {
+        row->subject = one->subject;
+    }
+    listing->tell(listing->context, row);
     identity_free(&identity);
 }
 
-void survey_own(const struct context *tls, int64_t now, control_own_fn fn, void *listing)
+static void tell_chain(const struct own_listing *listing, const struct context *tls, unsigned index)
 {
-    struct context_certificate own;
-    for (unsigned i = 0; tls && context_certificate(tls, i, &own); i++)
-        if (own.der.ptr)
-            tell_own(&own, now, fn, listing);
+    struct context_certificate one;
+    if (!context_certificate(tls, index, &one) || !one.der.ptr)
+        return;
+    struct control_own leaf = {.chain_expires = chain_end(tls, index, one.not_after)};
+    tell_own(listing, &one, &leaf);
+    for (unsigned i = 0; context_certificate_above(tls, index, i, &one); i++) {
+        struct control_own above = {.depth = i + 1};
+        tell_own(listing, &one, &above);
+    }
+}
+
+/* Do servers see another certificate of the domain than clients? Both contexts are of one configuration, so the index
+ * is the same. */
+static bool servers_differ(const struct survey_own *own, const struct context_certificate *leaf, unsigned index)
+{
+    struct context_certificate other;
+    return own->servers && context_certificate(own->servers, index, &other) && !span_equal(other.der, leaf->der);
+}
+
+void survey_own(const struct survey_own *own, control_own_fn fn, void *listing)
+{
+    struct context_certificate leaf;
+    for (unsigned i = 0; own->clients && context_certificate(own->clients, i, &leaf); i++) {
+        bool differ = servers_differ(own, &leaf, i);
+        struct own_listing to = {own, differ ? "c2s" : NULL, fn, listing};
+        tell_chain(&to, own->clients, i);
+        to.use = "s2s";
+        if (differ)
+            tell_chain(&to, own->servers, i);
+    }
 }
 
 /* How many of the bounds it has come below. */
@@ -184,13 +249,47 @@ static unsigned bounds_passed(int64_t left_s)
     return passed;
 }
 
-void survey_own_warn(const struct context *tls, int64_t now, int64_t before)
+static bool is_ending(int64_t not_after, int64_t now, int64_t before)
 {
-    struct context_certificate own;
-    for (unsigned i = 0; tls && context_certificate(tls, i, &own); i++) {
-        unsigned was = before ? bounds_passed(own.not_after - before) : 0;
-        if (own.not_after && bounds_passed(own.not_after - now) > was)
-            log_event(LOG_WARN, "certs.own_ends", "domain=%s days=%lld", own.domain,
-                      (long long)days_left(own.not_after, now));
+    unsigned was = before ? bounds_passed(not_after - before) : 0;
+    return not_after && bounds_passed(not_after - now) > was;
+}
+
+static void warn_of_staple(const struct survey_own *own, const struct context_certificate *leaf)
+{
+    struct inspector_staple staple = {0};
+    uint8_t sha256[CREDENTIAL_SHA256];
+    if (!leaf->must_staple)
+        return;
+    digest_hash(DIGEST_SHA256, leaf->der, sha256);
+    bool is_asked = inspector_staple(own->inspector, sha256, &staple);
+    if (!staple.until && (!is_asked || staple.state != STAPLE_PENDING))
+        log_event(LOG_WARN, "certs.must_staple",
+                  "domain=%s staple=%s: the certificate demands one, and clients refuse it", leaf->domain,
+                  is_asked ? staple_text(staple.state) : "off");
+}
+
+static void warn_of_chain(const struct survey_own *own, const struct context *tls, unsigned index, int64_t before)
+{
+    struct context_certificate one;
+    if (!context_certificate(tls, index, &one))
+        return;
+    if (is_ending(one.not_after, own->now, before))
+        log_event(LOG_WARN, "certs.own_ends", "domain=%s days=%lld", one.domain,
+                  (long long)days_left(one.not_after, own->now));
+    warn_of_staple(own, &one);
+    for (unsigned i = 0; context_certificate_above(tls, index, i, &one); i++)
+        if (is_ending(one.not_after, own->now, before))
+            log_event(LOG_WARN, "certs.own_ends", "domain=%s days=%lld authority=%s", one.domain,
+                      (long long)days_left(one.not_after, own->now), log_quoted(one.subject).text);
+}
+
+void survey_own_warn(const struct survey_own *own, int64_t before)
+{
+    struct context_certificate leaf;
+    for (unsigned i = 0; own->clients && context_certificate(own->clients, i, &leaf); i++) {
+        warn_of_chain(own, own->clients, i, before);
+        if (servers_differ(own, &leaf, i))
+            warn_of_chain(own, own->servers, i, before);
     }
 }

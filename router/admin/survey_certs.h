@@ -13,7 +13,15 @@ struct inspector;
 /* NULL: nobody watches. */
 struct control_certs survey_certs(struct inspector *inspector);
 
-/* Our own, of what clients are shown; tls NULL: none. now, before: seconds since 1970. */
-void survey_own(const struct context *tls, int64_t now, control_own_fn tell, void *listing);
-/* Warns in the log of those that end within 30, 14, 7 or 1 days and have come below that bound since before. */
-void survey_own_warn(const struct context *tls, int64_t now, int64_t before);
+/* Where our own are. */
+struct survey_own {
+    const struct context *clients; /* what clients are shown; NULL: nothing */
+    const struct context *servers; /* and what servers are; NULL: nothing */
+    struct inspector *inspector;
+    int64_t now; /* as before below in seconds since 1970 */
+};
+/* Of each domain the leaf and those behind it; what servers are shown only where it is another one. */
+void survey_own(const struct survey_own *own, control_own_fn tell, void *listing);
+/* Warns in the log of those that end within 30, 14, 7 or 1 days and have come below that bound since before, and of
+ * each that demands a stapled answer and has none. */
+void survey_own_warn(const struct survey_own *own, int64_t before);

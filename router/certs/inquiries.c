@@ -434,6 +434,11 @@ uint64_t inquiries_version(const struct inquiries *inquiries)
     return inquiries->rounds.evidence.version;
 }
 
+struct evidence *inquiries_evidence(struct inquiries *inquiries)
+{
+    return &inquiries->rounds.evidence;
+}
+
 struct inquiries_count inquiries_count(const struct inquiries *inquiries)
 {
     return (struct inquiries_count){inquiries->watches.count, inquiries->dossiers.count, inquiries->inquiries.count,

@@ -13,6 +13,7 @@
  */
 #include "router/certs/inspector.h"
 
+struct evidence;
 struct inquiries;
 
 struct inquiries_hooks {
@@ -62,6 +63,9 @@ bool inquiries_next_memory(const struct inquiries *inquiries, uint32_t *position
 void inquiries_remember(struct inquiries *inquiries, const struct inquiries_memory *memory, int64_t now);
 /* Rises with everything that is remembered anew. */
 uint64_t inquiries_version(const struct inquiries *inquiries);
+
+/* Where answers are remembered, for others who learn some. */
+struct evidence *inquiries_evidence(struct inquiries *inquiries);
 
 struct inquiries_count {
     uint32_t watches, dossiers, inquiries, memories, fetches;

@@ -8,6 +8,8 @@
 #include "router/certs/fetch_priv.h"
 #include "router/certs/inquiries_priv.h"
 #include "router/certs/memory_file_priv.h"
+#include "router/certs/staples_priv.h"
+#include "tls/context.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +23,7 @@
 
 #define LINK_SIZE    65536u /* about 1,200 posts or findings; more wait, with their sender */
 #define SAVE_EVERY_S 60     /* at most that often, and at the end */
+#define CONTEXTS_MAX 4u     /* of our own certificates */
 
 const struct inspector_settings inspector_settings_default = {
     .interval_s = 86400, .retry_min_s = 30, .retry_max_s = 3600, .timeout_ms = 10000, .fetches_max = 32};
@@ -49,13 +52,17 @@ struct inspector_client {
 
 struct inspector {
     struct inspector_settings settings;
-    struct inquiries *inquiries; /* the worker's while it runs, or of who holds the mutex */
+    struct inquiries *inquiries;            /* the worker's while it runs, or of who holds the mutex */
+    struct staples *staples;                /* the same */
+    struct context *contexts[CONTEXTS_MAX]; /* with our own certificates, kept; the control thread's */
+    unsigned context_count;
     struct fetcher *fetcher;
     pthread_mutex_t mutex; /* of the inquiries: the control thread's questions come seldom */
     pthread_t worker;
     int bell;
     int timer;
     _Atomic bool is_closing;
+    bool is_roused; /* of who holds the mutex */
     uint64_t saved_version;
     int64_t saved_at;
     unsigned client_count;
@@ -114,6 +121,19 @@ static void tell(void *context, unsigned index, const struct inspector_finding *
         backlog_add(&client->backlog, finding);
 }
 
+static bool show_staple(void *context, struct context *where, unsigned index, struct span response)
+{
+    (void)context;
+    return context_set_staple(where, index, response);
+}
+
+/* A shard counts: counters are the shards'. */
+static void count_staple(void *context, enum standing what)
+{
+    const struct inspector_finding finding = {.tag = INSPECTOR_OWN_TAG, .standing = what};
+    tell(context, 0, &finding);
+}
+
 static uint32_t throw_dice(void *context)
 {
     uint32_t dice = 0;
@@ -128,7 +148,10 @@ static void fetched(void *context, uint64_t number, struct span body, const char
     if (error)
         log_event(LOG_INFO, "certs.fetch_failed", "reason=%s", log_quoted(span_str(error)).text);
     pthread_mutex_lock(&inspector->mutex);
-    inquiries_fetched(inspector->inquiries, number, body, now_s());
+    if (number & STAPLES_NUMBER)
+        staples_fetched(inspector->staples, number, body, now_s());
+    else
+        inquiries_fetched(inspector->inquiries, number, body, now_s());
     pthread_mutex_unlock(&inspector->mutex);
 }
 
@@ -160,6 +183,8 @@ static void take_posts(struct inspector *inspector)
 
 static void publish(struct inspector *inspector)
 {
+    if (!inspector->is_roused)
+        return;
     for (unsigned i = 0; i < inspector->client_count; i++) {
         struct inspector_client *client = &inspector->clients[i];
         struct backlog *backlog = &client->backlog;
@@ -180,6 +205,8 @@ static void publish(struct inspector *inspector)
 static void arm(struct inspector *inspector)
 {
     int64_t due = inquiries_due(inspector->inquiries), now = now_s();
+    if (due > staples_due(inspector->staples))
+        due = staples_due(inspector->staples);
     if (due > now + NOTHING_DUE_S)
         due = now + NOTHING_DUE_S;
     for (unsigned i = 0; i < inspector->client_count; i++)
@@ -197,6 +224,7 @@ static void hear_timer(struct inspector *inspector)
         return;
     log_event(LOG_WARN, "certs.clock", "the wall clock was set");
     inquiries_clock(inspector->inquiries, now_s());
+    staples_clock(inspector->staples, now_s());
     for (unsigned i = 0; i < inspector->client_count; i++)
         tell(inspector, i, &clock_was_set);
 }
@@ -223,6 +251,7 @@ static void *worker_run(void *argument)
         hear_timer(inspector);
         take_posts(inspector);
         inquiries_advance(inspector->inquiries, now_s());
+        staples_advance(inspector->staples, now_s());
         publish(inspector);
         if (now_s() >= inspector->saved_at + SAVE_EVERY_S)
             save(inspector);
@@ -248,13 +277,21 @@ static void client_fini(struct inspector_client *client)
     free(client->backlog.findings);
 }
 
+static void contexts_drop(struct context *const *contexts, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        context_unref(contexts[i]);
+}
+
 static void inspector_free(struct inspector *inspector)
 {
     fetcher_free(inspector->fetcher);
     for (unsigned i = 0; i < inspector->client_count; i++)
         client_fini(&inspector->clients[i]);
+    staples_free(inspector->staples);
     if (inspector->inquiries)
         inquiries_free(inspector->inquiries);
+    contexts_drop(inspector->contexts, inspector->context_count);
     if (inspector->bell >= 0)
         close(inspector->bell);
     if (inspector->timer >= 0)
@@ -266,6 +303,7 @@ static void inspector_free(struct inspector *inspector)
 static bool parts_init(struct inspector *inspector, struct err *err)
 {
     const struct inquiries_hooks hooks = {inspector, begin_fetch, tell, throw_dice};
+    const struct staples_hooks staple_hooks = {inspector, begin_fetch, throw_dice, show_staple, count_staple};
     bool is_made = true;
     for (unsigned i = 0; i < inspector->client_count; i++) {
         struct inspector_client *client = &inspector->clients[i];
@@ -274,10 +312,12 @@ static bool parts_init(struct inspector *inspector, struct err *err)
         is_made = is_made && client->posts && client->findings;
     }
     inspector->inquiries = inquiries_new(&inspector->settings, &hooks);
+    if (inspector->inquiries)
+        inspector->staples = staples_new(&inspector->settings, inquiries_evidence(inspector->inquiries), &staple_hooks);
     inspector->fetcher = fetcher_new(&inspector->settings, fetched, inspector);
     inspector->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     inspector->timer = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (is_made && inspector->inquiries && inspector->fetcher && inspector->bell >= 0 && inspector->timer >= 0)
+    if (is_made && inspector->staples && inspector->fetcher && inspector->bell >= 0 && inspector->timer >= 0)
         return true;
     err_set(err, "no memory or descriptors to watch over certificates");
     return false;
@@ -337,6 +377,24 @@ void inspector_close(struct inspector *inspector)
     inspector_free(inspector);
 }
 
+static void set_roused(struct inspector *inspector, bool is_roused)
+{
+    pthread_mutex_lock(&inspector->mutex);
+    inspector->is_roused = is_roused;
+    pthread_mutex_unlock(&inspector->mutex);
+    ring(inspector);
+}
+
+void inspector_rouse(struct inspector *inspector)
+{
+    set_roused(inspector, true);
+}
+
+void inspector_hush(struct inspector *inspector)
+{
+    set_roused(inspector, false);
+}
+
 unsigned inspector_distrust(struct inspector *inspector, struct span name)
 {
     pthread_mutex_lock(&inspector->mutex);
@@ -373,6 +431,7 @@ unsigned inspector_check(struct inspector *inspector, struct span domain)
 {
     pthread_mutex_lock(&inspector->mutex);
     unsigned count = inquiries_check(inspector->inquiries, domain, now_s());
+    count += staples_check(inspector->staples, domain, now_s());
     pthread_mutex_unlock(&inspector->mutex);
     ring(inspector);
     return count;
@@ -383,6 +442,50 @@ void inspector_list(struct inspector *inspector, struct span domain, inspector_c
     pthread_mutex_lock(&inspector->mutex);
     inquiries_list(inspector->inquiries, domain, fn, context);
     pthread_mutex_unlock(&inspector->mutex);
+}
+
+/* ---- our own ----------------------------------------------------------------------------------------------------- */
+
+static void add_own(struct inspector *inspector, struct context *context, const struct anchors *others)
+{
+    struct context_certificate own;
+    for (unsigned i = 0; context_certificate(context, i, &own); i++) {
+        struct span issuer = context_certificate_issuer(context, i, others);
+        const struct staple_place place = {own.domain, own.der, issuer, context, i};
+        if (own.der.ptr)
+            staples_add(inspector->staples, &place, now_s());
+    }
+}
+
+void inspector_own(struct inspector *inspector, struct context *const *contexts, unsigned count,
+                   const struct anchors *others)
+{
+    struct context *old[CONTEXTS_MAX];
+    unsigned old_count = inspector->context_count;
+    SL_CHECK(count <= CONTEXTS_MAX);
+    memcpy(old, inspector->contexts, sizeof old);
+    inspector->context_count = 0;
+    pthread_mutex_lock(&inspector->mutex);
+    staples_begin(inspector->staples);
+    for (unsigned i = 0; i < count; i++) {
+        if (!contexts[i])
+            continue;
+        inspector->contexts[inspector->context_count++] = context_ref(contexts[i]);
+        add_own(inspector, contexts[i], others);
+    }
+    staples_end(inspector->staples);
+    pthread_mutex_unlock(&inspector->mutex);
+    contexts_drop(old, old_count);
+    ring(inspector);
+}
+
+bool inspector_staple(struct inspector *inspector, const uint8_t sha256[CREDENTIAL_SHA256],
+                      struct inspector_staple *out)
+{
+    pthread_mutex_lock(&inspector->mutex);
+    bool is_ours = staples_find(inspector->staples, sha256, out);
+    pthread_mutex_unlock(&inspector->mutex);
+    return is_ours;
 }
 
 /* ---- clients ----------------------------------------------------------------------------------------------------- */

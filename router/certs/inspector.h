@@ -9,8 +9,10 @@
  * 5280), in this order, the first that answers counts. It is asked again near nextUpdate and at least every interval;
  * who does not answer is asked again after a pause that grows. What was learned outlives a restart.
  *
- * Thread:  a client belongs to its thread (a shard's); open, close, distrust, check and list
- *          are the control thread's.
+ * For our own certificates it fetches what is stapled to them.
+ *
+ * Thread:  a client belongs to its thread (a shard's); open, close, rouse, hush, distrust, check, list, own
+ *          and staple are the control thread's.
  * Owns:    a reference to each credential that is watched.
  * Bounds:  fetches_max at a time, each by REVOCATION_OCSP_MAX or REVOCATION_CRL_MAX bytes and timeout_ms.
  */
@@ -46,6 +48,8 @@ typedef void (*inspector_chain_fn)(void *context, const struct inspector_chain *
 typedef void (*inspector_name_fn)(void *context, struct span name);
 
 #define INSPECTOR_CLOCK_TAG 0u /* of no watch: the wall clock was set, and deadlines by it are to be counted anew */
+/* Of no watch, and to one client only: about a certificate of ours, to be counted. */
+#define INSPECTOR_OWN_TAG UINT64_MAX
 
 struct inspector_finding {
     uint64_t tag; /* of the watch; not 0 */
@@ -67,6 +71,28 @@ struct inspector_settings {
 };
 extern const struct inspector_settings inspector_settings_default;
 
+/* What the issuer of one of our own certificates says of it, and what of that is stapled to handshakes (RFC 6066 s8).
+ */
+enum staple_state {
+    STAPLE_NONE,       /* the certificate names no OCSP responder */
+    STAPLE_NO_ISSUER,  /* it does, but without its issuer's certificate nobody can be asked */
+    STAPLE_PENDING,    /* nobody has answered yet */
+    STAPLE_GOOD,       /* a good answer is stapled */
+    STAPLE_UNANSWERED, /* nothing is: no answer came, or none but the last one, which is over */
+    STAPLE_REVOKED,    /* nothing is */
+};
+struct inspector_staple {
+    enum staple_state state;
+    enum revocation_status status; /* the last answer */
+    int64_t made, until;           /* thisUpdate and nextUpdate of what is stapled; 0: nothing is */
+    int64_t failing;               /* since when askings have failed; 0: the last one has not */
+    int64_t revoked;               /* since when it is, by its issuer; 0: it is not */
+    int64_t checked, due;          /* the last asking and the next one; 0: none */
+    struct span url;               /* the first responder; valid until the next inspector_own() */
+};
+
+struct anchors;
+struct context;
 struct inspector;
 struct inspector_client;
 
@@ -74,12 +100,16 @@ typedef void (*inspector_finding_fn)(void *context, const struct inspector_findi
 /* Called on the worker when a client has new findings: wakes the client's thread. */
 typedef void (*inspector_wake_fn)(void *context);
 
-/* All clients are made before the first watch. */
+/* All clients are made before the first watch. Nobody is woken before inspector_rouse() and after inspector_hush():
+ * while the clients' threads are not there yet, or not any more. */
 struct inspector *inspector_open(const struct inspector_settings *settings, unsigned client_count, struct err *err);
 /* No client's thread may use its client any more. */
 void inspector_close(struct inspector *inspector);
 struct inspector_client *inspector_client(struct inspector *inspector, unsigned index, inspector_wake_fn wake,
                                           void *wake_context);
+
+void inspector_rouse(struct inspector *inspector);
+void inspector_hush(struct inspector *inspector);
 
 /* A certificate by its serial number (the octets as they stand in it) or its SHA-256: not trusted from now on, with
  * a cache_file also after a restart. Returns how many credentials in use contain it. */
@@ -90,11 +120,21 @@ bool inspector_trust(struct inspector *inspector, struct span name);
 void inspector_list_distrusted(struct inspector *inspector, inspector_name_fn fn, void *context);
 /* Is what is distrusted written down? If not, it ends with the process. */
 bool inspector_is_lasting(const struct inspector *inspector);
-/* Asks now for all certificates of credentials in use that are the domain's; how many credentials. */
+/* Asks now for all certificates of credentials in use that are the domain's, and for our own of that name; how many
+ * credentials and certificates of ours. */
 unsigned inspector_check(struct inspector *inspector, struct span domain);
 /* Tells of each chain that streams use, in no order; of those of a domain, unless it is empty. Meanwhile the inspector
  * rests. */
 void inspector_list(struct inspector *inspector, struct span domain, inspector_chain_fn fn, void *context);
+
+/* Our own certificates: from now on those of these contexts, which are kept, and of no others; one that is NULL is
+ * passed over. What is known of them is stapled when this returns, the rest when it is known. others: where issuers are
+ * looked for that the contexts do not have; may be NULL. Other threads use the contexts meanwhile as they like. */
+void inspector_own(struct inspector *inspector, struct context *const *contexts, unsigned count,
+                   const struct anchors *others);
+/* Of our own certificate with this SHA-256; false: it is not among them. */
+bool inspector_staple(struct inspector *inspector, const uint8_t sha256[CREDENTIAL_SHA256],
+                      struct inspector_staple *out);
 
 /* From now on findings about the credential, which is valid and shared, come with this tag, one at least. staple: the
  * OCSP answer that came in its handshake, or empty; copied. False: no memory or room; ask again later. */
@@ -109,3 +149,4 @@ void inspector_poll(struct inspector_client *client, inspector_finding_fn findin
 
 /* "unanswered"; for people, logs and metrics. */
 const char *standing_text(enum standing standing);
+const char *staple_text(enum staple_state state);

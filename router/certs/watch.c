@@ -428,9 +428,21 @@ static enum counter counter_of(enum standing standing)
     return counters[standing];
 }
 
+static void count_own(struct shard *shard, enum standing standing)
+{
+    enum counter counter = standing == STANDING_REVOKED ? COUNTER_CERTS_OWN_REVOKED
+                           : standing == STANDING_GOOD  ? COUNTER_CERTS_STAPLES
+                                                        : COUNTER_CERTS_STAPLES_FAILED;
+    shard_count(shard, counter, 1);
+}
+
 void watch_found(void *context, const struct inspector_finding *finding)
 {
     struct shard *shard = context;
+    if (finding->tag == INSPECTOR_OWN_TAG) {
+        count_own(shard, finding->standing);
+        return;
+    }
     if (finding->tag == INSPECTOR_CLOCK_TAG) {
         watch_clock(shard);
         return;

@@ -309,6 +309,7 @@ def watched():
         files[f"watched_{name}.hold"] = answer(certificate=leaves[name], by=top, status=REVOKED,
                                                reason=x509.ReasonFlags.certificate_hold)
         files[f"watched_{name}.unknown"] = answer(certificate=leaves[name], by=top, status=UNKNOWN)
+    files["watched_ocsp.later"] = answer(certificate=leaves["ocsp"], by=top, this=8 * HOUR, until=30 * HOUR)
     return files
 
 

@@ -81,9 +81,9 @@ class Authority:
         (folder / "ca.pem").write_text(generate.pem(self.party.der))
         (folder / "ca.key").write_bytes(key_of(self.party))
 
-    def issue(self, *domains, ocsp=None, crl=None, seconds=None):
-        """ocsp, crl: paths; seconds: of its life, from now."""
-        extra = []
+    def issue(self, *domains, ocsp=None, crl=None, seconds=None, must_staple=False):
+        """ocsp, crl: paths; seconds: of its life, from now; must_staple: RFC 7633."""
+        extra = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)] if must_staple else []
         if ocsp:
             extra.append((x509.AuthorityInformationAccess([x509.AccessDescription(
                 x509.AuthorityInformationAccessOID.OCSP, self.address(ocsp))]), False))
@@ -109,8 +109,9 @@ def key_of(party):
                                    serialization.NoEncryption())
 
 
-def write_certificate(folder, domain, party):
-    (folder / f"{domain}.pem").write_text(generate.pem(party.der))
+def write_certificate(folder, domain, party, *above):
+    """above: those that stand behind it in its file."""
+    (folder / f"{domain}.pem").write_text("".join(generate.pem(one.der) for one in (party, *above)))
     (folder / f"{domain}.key").write_bytes(key_of(party))
 
 

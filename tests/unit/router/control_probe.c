@@ -213,12 +213,35 @@ static void list_own(void *context, control_own_fn tell, void *listing)
          .sha256 = "aa00",
          .serial = "0f",
          .expires = 1893456000,
-         .days_left = -1},
-        {.domain = "broken.example", .sha256 = "bb00", .serial = ""},
+         .days_left = -1,
+         .chain_expires = 1577836830,
+         .staple = {.state = "good",
+                    .answer = "no answer",
+                    .url = {"http://ocsp.example", 19},
+                    .made = 1577836800,
+                    .until = 1577836830,
+                    .age = 12,
+                    .failing = 1577836810,
+                    .checked = 1577836810,
+                    .next = 1577836820,
+                    .demanded = "met"}},
+        {.domain = "localhost",
+         .depth = 1,
+         .subject = {"An authority", 12},
+         .issuer = {"Root", 4},
+         .sha256 = "cc00",
+         .serial = "01",
+         .expires = 1577836830,
+         .days_left = 3},
+        {.domain = "broken.example",
+         .use = "s2s",
+         .sha256 = "bb00",
+         .serial = "",
+         .staple = {.state = "off", .demanded = "unmet"}},
     };
     (void)context;
-    tell(listing, &own[0]);
-    tell(listing, &own[1]);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        tell(listing, &own[i]);
 }
 
 static void daily(void *context)

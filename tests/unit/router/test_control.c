@@ -821,9 +821,7 @@ static void certificates__without_an_inspector__are_refused(void **state)
     for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         lone_say(&lone, lines[i]);
         char *answer = probe_answer(lone.fd);
-        assert_string_equal(answer,
-                            "ERROR nobody shows certificates: s2s.enabled and tls.client_certificates were off at "
-                            "the start\n\n");
+        assert_string_equal(answer, "ERROR nobody watches over certificates\n\n");
         free(answer);
     }
     lone_end(&lone);
@@ -1004,16 +1002,38 @@ static void show_certs__of_ours__tells_each(void **state)
 {
     (void)state;
     probe_expect(&probe, "show certs",
-                 "localhost names=localhost issuer=\"An authority\" sha256=aa00 serial=0f expires=2030-01-01T00:00:00Z "
-                 "days_left=-1\nbroken.example sha256=bb00 serial=\"\"\nOK\n\n");
+                 "localhost depth=0 names=localhost issuer=\"An authority\" sha256=aa00 serial=0f "
+                 "expires=2030-01-01T00:00:00Z days_left=-1 staple=good must_staple=met "
+                 "staple_made=2020-01-01T00:00:00Z staple_until=2020-01-01T00:00:30Z failing=2020-01-01T00:00:10Z "
+                 "answer=\"no answer\" url=http://ocsp.example checked=2020-01-01T00:00:10Z "
+                 "next=2020-01-01T00:00:20Z\n"
+                 "localhost depth=1 subject=\"An authority\" issuer=Root sha256=cc00 serial=01 "
+                 "expires=2020-01-01T00:00:30Z days_left=3\n"
+                 "broken.example use=s2s depth=0 sha256=bb00 serial=\"\" staple=off must_staple=unmet\nOK\n\n");
     probe_expect(&probe, "json show certs",
-                 "[{\"domain\":\"localhost\",\"names\":\"localhost\",\"issuer\":\"An authority\",\"sha256\":\"aa00\","
-                 "\"serial\":\"0f\",\"expires\":\"2030-01-01T00:00:00Z\",\"days_left\":-1},"
-                 "{\"domain\":\"broken.example\",\"sha256\":\"bb00\",\"serial\":\"\"}]\nOK\n\n");
+                 "[{\"domain\":\"localhost\",\"depth\":0,\"names\":\"localhost\",\"issuer\":\"An authority\","
+                 "\"sha256\":\"aa00\",\"serial\":\"0f\",\"expires\":\"2030-01-01T00:00:00Z\",\"days_left\":-1,"
+                 "\"staple\":\"good\",\"must_staple\":\"met\",\"staple_made\":\"2020-01-01T00:00:00Z\","
+                 "\"staple_until\":\"2020-01-01T00:00:30Z\",\"failing\":\"2020-01-01T00:00:10Z\","
+                 "\"answer\":\"no answer\",\"url\":\"http://ocsp.example\","
+                 "\"checked\":\"2020-01-01T00:00:10Z\",\"next\":\"2020-01-01T00:00:20Z\"},"
+                 "{\"domain\":\"localhost\",\"depth\":1,\"subject\":\"An authority\",\"issuer\":\"Root\","
+                 "\"sha256\":\"cc00\",\"serial\":\"01\",\"expires\":\"2020-01-01T00:00:30Z\",\"days_left\":3},"
+                 "{\"domain\":\"broken.example\",\"use\":\"s2s\",\"depth\":0,\"sha256\":\"bb00\",\"serial\":\"\","
+                 "\"staple\":\"off\",\"must_staple\":\"unmet\"}]\nOK\n\n");
     int fd = probe_connect(&probe);
     char *answer = probe_ask(fd, "show metrics");
     assert_non_null(strstr(answer, "# TYPE sluice_certificate_expires_seconds gauge\n"
-                                   "sluice_certificate_expires_seconds{domain=\"localhost\"} 1893456000\nOK\n"));
+                                   "sluice_certificate_expires_seconds{domain=\"localhost\"} 1893456000\n# HELP"));
+    assert_non_null(strstr(answer,
+                           "# TYPE sluice_certificate_chain_expires_seconds gauge\n"
+                           "sluice_certificate_chain_expires_seconds{domain=\"localhost\"} 1577836830\n# HELP"));
+    assert_non_null(strstr(answer,
+                           "# TYPE sluice_certificate_staple_expires_seconds gauge\n"
+                           "sluice_certificate_staple_expires_seconds{domain=\"localhost\"} 1577836830\n"
+                           "sluice_certificate_staple_expires_seconds{domain=\"broken.example\",use=\"s2s\"} 0\n"));
+    assert_non_null(strstr(answer, "# TYPE sluice_certificate_staple_age_seconds gauge\n"
+                                   "sluice_certificate_staple_age_seconds{domain=\"localhost\"} 12\nOK\n"));
     free(answer);
     close(fd);
     assert_int_equal(atomic_load(&probe.days), 1); /* at the start; not again today */
