@@ -7,6 +7,7 @@
 #include "tls/engine.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,7 +97,8 @@ void client_flush(struct client *client)
 void client_start_tls(struct client *client)
 {
     struct fleet *fleet = client->fleet;
-    client->tls = engine_new(fleet->load->tls, span_str(client_server(client)->domain));
+    client->tls = engine_new_client(fleet->load->tls, span_str(client_server(client)->domain),
+                                    wallet_name(&fleet->load->wallet, client->number));
     SL_CHECK(client->tls);
     client->state = CLIENT_TLS;
     if (engine_start(client->tls, &client->wire, fleet->pool) == ENGINE_FAILED)
@@ -157,12 +159,29 @@ void client_clear(struct client *client)
     fleet_add(client->fleet, TALLY_OPEN, UINT64_MAX);
 }
 
+/* What was waited for: the stream ends in order, as if it were ours to end. */
+static void reset(struct client *client)
+{
+    struct fleet *fleet = client->fleet;
+    uint64_t now = io_now_fresh_ns(fleet->io);
+    if (!fleet->first_reset_ns)
+        fleet->first_reset_ns = now;
+    fleet->last_reset_ns = now;
+    if (fleet->record)
+        fprintf(fleet->record, "reset %" PRIu64 " %u\n", now, client->number);
+    fleet_add(fleet, TALLY_RESETS, 1);
+    client_leave(client);
+}
+
 static void stanza(struct client *client, const struct xml_stanza *stanza)
 {
     if (xml_is(stanza, 0, NS_STREAM, "error")) {
         uint32_t child = xml_child(stanza, 0);
         struct span name = child == XML_NOWHERE ? SPAN("?") : xml_name(stanza, child);
-        client_fail(client, "stream error <%.*s/>", SPAN_ARG(name));
+        if (client->state == CLIENT_BOUND && client->fleet->options->resets && span_is(name, "reset"))
+            reset(client);
+        else
+            client_fail(client, "stream error <%.*s/>", SPAN_ARG(name));
     } else if (client->state == CLIENT_BOUND) {
         traffic_stanza(client, stanza);
     } else {

@@ -161,6 +161,10 @@ bool fleet_start(struct fleet *fleet, struct load *load, unsigned index, struct 
         return false;
     }
     make_clients(fleet);
+    if (load->options.record && !(fleet->record = fopen(load->options.record, "we"))) {
+        err_set(err, "%s: %s", load->options.record, strerror(errno));
+        return false;
+    }
     sem_init(&fleet->is_open, 0, 0);
     int error = pthread_create(&fleet->thread, NULL, fleet_main, fleet);
     if (error) {
@@ -183,6 +187,8 @@ void fleet_join(struct fleet *fleet)
 {
     io_stop(fleet->io);
     pthread_join(fleet->thread, NULL);
+    if (fleet->record)
+        fclose(fleet->record);
     xml_scratch_free(fleet->scratch);
     free(fleet->keys);
     free(fleet->clients);

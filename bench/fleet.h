@@ -12,6 +12,7 @@
 #include "bench/histogram.h"
 #include "bench/load_options.h"
 #include "bench/scram_client.h"
+#include "bench/wallet.h"
 #include "core/base/chain.h"
 #include "core/base/counters.h"
 #include "core/xml/reader.h"
@@ -19,6 +20,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 
 enum phase {
     PHASE_LOGIN, /* everybody logs in and waits */
@@ -40,6 +42,7 @@ enum tally {
     TALLY_FAILED,     /* logins that did not come through */
     TALLY_BROKEN,     /* sessions or connections that ended unasked */
     TALLY_OVERRUN,    /* the server kept up so badly that sending was given up */
+    TALLY_RESETS,     /* streams that the server ended with <reset/>, where that is waited for */
     TALLY_PINGED,     /* the server asked whether a session is there, and was answered */
     TALLY_PHASE,      /* the last phase this fleet has turned to */
     TALLY_COUNT
@@ -75,6 +78,8 @@ struct fleet {
     struct histogram latency; /* of messages and requests, while measuring */
     struct histogram lag;     /* rate: from when a message was due until it was written */
     struct histogram login;   /* from dialling to a bound session, all of them */
+    uint64_t first_reset_ns, last_reset_ns;
+    FILE *record; /* NULL: none is kept */
     struct counters counters;
     char first_error[256];
     _Alignas(64) _Atomic uint64_t tallies[TALLY_COUNT];
@@ -85,7 +90,8 @@ struct load {
     struct load_options options;
     struct io_group *group;
     struct context *tls; /* NULL: plain */
-    char *padding;       /* of every body, behind what differs */
+    struct wallet wallet;
+    char *padding; /* of every body, behind what differs */
     struct fleet *fleets;
     _Atomic unsigned phase;
     _Atomic bool is_measuring;

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "tls/context.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -19,8 +20,18 @@
 #define POLL_MS      2u
 #define LEAVE_MS     10000u /* for the orderly ends */
 #define WATCH_MS     50u    /* between two looks at whether all is well */
+#define LINGER_MS    1000u  /* behind the last reset that is waited for: there should be no more */
 #define RESULT_WRONG 1
 #define RESULT_USAGE 2
+
+/* SIGTERM or SIGINT: who only holds its sessions ends now, in order. */
+static volatile sig_atomic_t is_over;
+
+static void end_early(int number)
+{
+    (void)number;
+    is_over = 1;
+}
 
 static void sleep_ms(uint64_t ms)
 {
@@ -76,7 +87,7 @@ typedef uint64_t (*progress_fn)(const struct load *load);
 
 static uint64_t logins_over(const struct load *load)
 {
-    return sum(load, TALLY_BOUND) + sum(load, TALLY_FAILED) + sum(load, TALLY_BROKEN);
+    return sum(load, TALLY_BOUND) + sum(load, TALLY_FAILED) + sum(load, TALLY_BROKEN) + sum(load, TALLY_RESETS);
 }
 
 static uint64_t settled(const struct load *load)
@@ -136,9 +147,11 @@ static void mark_end(struct load *load, struct result *result)
 static bool watch(const struct load *load, double seconds)
 {
     uint64_t end = clock_mono_ms() + (uint64_t)(seconds * 1000);
-    for (uint64_t now; (now = clock_mono_ms()) < end;) {
+    for (uint64_t now; (now = clock_mono_ms()) < end && !is_over;) {
         if (sum(load, TALLY_BROKEN) || sum(load, TALLY_OVERRUN) || sum(load, TALLY_FAILED))
             return false;
+        if (load->options.resets && sum(load, TALLY_RESETS) >= load->options.resets)
+            end = end < now + LINGER_MS ? end : now + LINGER_MS;
         sleep_ms(end - now < WATCH_MS ? end - now : WATCH_MS);
     }
     return true;
@@ -187,6 +200,19 @@ static const char *log_in(struct load *load, struct result *result)
     return sum(load, TALLY_BROKEN) ? "sessions broke while idle" : NULL;
 }
 
+static const char *hold(struct load *load, struct result *result)
+{
+    const struct load_options *options = &load->options;
+    mark_begin(load, result);
+    bool is_fine = watch(load, options->duration_s);
+    mark_end(load, result);
+    if (!is_fine)
+        return "sessions broke while idle";
+    if (options->resets && sum(load, TALLY_RESETS) != options->resets)
+        return "not as many streams were reset as should have been";
+    return NULL;
+}
+
 /* The phases in order; the reason if they cannot be gone through to the end. */
 static const char *conduct(struct load *load, struct result *result)
 {
@@ -198,12 +224,8 @@ static const char *conduct(struct load *load, struct result *result)
         return run_timed(load, result);
     if ((failure = log_in(load, result)) != NULL)
         return failure;
-    if (options->mode == MODE_IDLE) {
-        mark_begin(load, result);
-        bool is_fine = watch(load, options->duration_s);
-        mark_end(load, result);
-        return is_fine ? NULL : "sessions broke while idle";
-    }
+    if (options->mode == MODE_IDLE)
+        return hold(load, result);
     failure = options->count ? run_counted(load, result) : run_timed(load, result);
     return failure ? failure : drain(load);
 }
@@ -216,6 +238,10 @@ static void collect(struct load *load, struct result *result)
         histogram_merge(&result->latency, &fleet->latency);
         histogram_merge(&result->lag, &fleet->lag);
         histogram_merge(&result->login, &fleet->login);
+        if (fleet->first_reset_ns && (!result->first_reset_ns || fleet->first_reset_ns < result->first_reset_ns))
+            result->first_reset_ns = fleet->first_reset_ns;
+        if (fleet->last_reset_ns > result->last_reset_ns)
+            result->last_reset_ns = fleet->last_reset_ns;
         if (!result->first_error[0])
             memcpy(result->first_error, fleet->first_error, sizeof result->first_error);
         for (unsigned tally = 0; tally < TALLY_COUNT; tally++)
@@ -236,11 +262,18 @@ static bool prepare(struct load *load, struct err *err)
 {
     const struct load_options *options = &load->options;
     static const char *const alpn[] = {"xmpp-client", NULL};
-    const struct context_config config = {
-        .role = CONTEXT_CLIENT, .alpn = alpn, .insecure = true, .version_min = 0x0303};
     raise_descriptors();
     if (!tls_start(err) || !io_probe(err))
         return false;
+    if (options->wallet &&
+        !wallet_open(&load->wallet, options->wallet, options->first_certificate, options->certificates, err))
+        return false;
+    const struct context_config config = {.role = CONTEXT_CLIENT,
+                                          .alpn = alpn,
+                                          .insecure = true,
+                                          .version_min = 0x0303,
+                                          .domains = load->wallet.domains,
+                                          .domain_count = load->wallet.count};
     if (options->tls != LOAD_TLS_NONE && !(load->tls = context_new(&config, err, NULL)))
         return false;
     load->group = io_group_new(options->threads, err);
@@ -261,6 +294,7 @@ static void take_down(struct load *load)
     io_group_free(load->group);
     if (load->tls)
         context_unref(load->tls);
+    wallet_free(&load->wallet);
     free(load->padding);
     free(load->fleets);
     tls_stop();
@@ -286,6 +320,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-load: %s\n", err.text);
         return RESULT_WRONG;
     }
+    signal(SIGTERM, end_early);
+    signal(SIGINT, end_early);
     result.failure = conduct(&load, &result);
     set_phase(&load, PHASE_LEAVE);
     if (!wait_for(&load, without_connection, load.options.sessions, LEAVE_MS) && !result.failure)

@@ -2,6 +2,7 @@
 #include "bench/load_options.h"
 
 #include "bench/traffic.h"
+#include "bench/wallet.h"
 
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -11,15 +12,15 @@
 
 const char *const load_mode_names[] = {"login", "idle", "chat", "rate", "iq", NULL};
 const char *const load_tls_names[] = {"direct", "starttls", "none", NULL};
-const char *const load_mechanism_names[] = {
-    "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "PLAIN", NULL};
+const char *const load_mechanism_names[] = {"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS",
+                                            "PLAIN",         "EXTERNAL",           NULL};
 
 const char *load_options_usage(void)
 {
     return "usage: sluice-load MODE --connect ADDR:PORT[,ADDR:PORT...] [option...]\n"
            "\n"
            "  login   log in, log out, and again: --sessions at once for --duration\n"
-           "  idle    log in and hold; with --pid the server's memory per session\n"
+           "  idle    log in and hold, until SIGTERM or --duration; with --pid the server's memory per session\n"
            "  chat    pairs of sessions write to each other, --window messages under way of each\n"
            "  rate    the same at a fixed --rate, latency counted from when a message was due\n"
            "  iq      pings to the server, --window under way of each session\n"
@@ -33,7 +34,10 @@ const char *load_options_usage(void)
            "  --users N             accounts user0, user1, ... (as many as sessions at one server)\n"
            "  --first-user K        the first account's number (0)\n"
            "  --password W          of all of them (secret)\n"
-           "  --mechanism M         SCRAM-SHA-256 (default), SCRAM-SHA-1, these with -PLUS, or PLAIN\n"
+           "  --mechanism M         SCRAM-SHA-256 (default), SCRAM-SHA-1, these with -PLUS, PLAIN or EXTERNAL\n"
+           "  --certificates FOLDER what clients present there: 0.pem and 0.key, 1.pem and 1.key, ... (TLS)\n"
+           "  --certificate-count N so many of them, dealt out to the sessions in turn (1)\n"
+           "  --first-certificate K the first one's number (0)\n"
            "  --sessions N          100\n"
            "  --pairs P             the same as --sessions 2P\n"
            "  --threads T           1\n"
@@ -43,6 +47,7 @@ const char *load_options_usage(void)
            "  --rate R              rate: messages per second in all (1000)\n"
            "  --duration S          of the measurement (5)\n"
            "  --warmup S            of the same load before it (1)\n"
+           "  --resets N            idle: the server ends N streams with <reset/>, and then it is over\n"
            "  --settle S            between the last login and what follows (0; idle: 2)\n"
            "  --patience S          without progress for so long the run has failed (30)\n"
            "  --login-rate R        logins begun per second in all (as fast as they go)\n"
@@ -52,6 +57,8 @@ const char *load_options_usage(void)
            "  --pid PID             of the server: its CPU time and memory are read from /proc\n"
            "  --peer-pid PID        of the other server\n"
            "  --tap FOLDER          keeps what clients hear there, a file a connection: for tests, slow\n"
+           "  --record FILE         of one thread: \"message NS LATENCY_NS\" and \"reset NS SESSION\", by "
+           "CLOCK_MONOTONIC\n"
            "  --json                one line of JSON\n"
            "\n"
            "Exit status: 0 all went well; 1 something was lost, duplicated, out of order or failed; 2 wrong usage.\n";
@@ -87,6 +94,11 @@ enum option_id {
     OPT_PID,
     OPT_PEER_PID,
     OPT_TAP,
+    OPT_CERTIFICATES,
+    OPT_CERTIFICATE_COUNT,
+    OPT_FIRST_CERTIFICATE,
+    OPT_RESETS,
+    OPT_RECORD,
     OPT_JSON,
     OPT_HELP,
 };
@@ -120,6 +132,11 @@ static const struct option longs[] = {
     {"pid", required_argument, NULL, OPT_PID},
     {"peer-pid", required_argument, NULL, OPT_PEER_PID},
     {"tap", required_argument, NULL, OPT_TAP},
+    {"certificates", required_argument, NULL, OPT_CERTIFICATES},
+    {"certificate-count", required_argument, NULL, OPT_CERTIFICATE_COUNT},
+    {"first-certificate", required_argument, NULL, OPT_FIRST_CERTIFICATE},
+    {"resets", required_argument, NULL, OPT_RESETS},
+    {"record", required_argument, NULL, OPT_RECORD},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -139,6 +156,9 @@ struct number_rule {
 static const struct number_rule number_rules[] = {
     {OPT_USERS, NUMBER_WHOLE, FIELD(users), 1, 100e6},
     {OPT_FIRST_USER, NUMBER_WHOLE, FIELD(first_user), 0, 1e9},
+    {OPT_CERTIFICATE_COUNT, NUMBER_WHOLE, FIELD(certificates), 1, WALLET_MAX},
+    {OPT_FIRST_CERTIFICATE, NUMBER_WHOLE, FIELD(first_certificate), 0, 1e9},
+    {OPT_RESETS, NUMBER_WHOLE, FIELD(resets), 1, 10e6},
     {OPT_SESSIONS, NUMBER_WHOLE, FIELD(sessions), 1, 10e6},
     {OPT_PAIRS, NUMBER_WHOLE, FIELD(pairs), 1, 5e6},
     {OPT_THREADS, NUMBER_WHOLE, FIELD(threads), 1, 64},
@@ -264,6 +284,10 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
         options->password = optarg;
     } else if (id == OPT_TAP) {
         options->tap = optarg;
+    } else if (id == OPT_CERTIFICATES) {
+        options->wallet = optarg;
+    } else if (id == OPT_RECORD) {
+        options->record = optarg;
     }
     return true;
 }
@@ -288,6 +312,17 @@ static const char *peer_misfit(const struct load_options *options)
     return NULL;
 }
 
+static const char *wallet_misfit(const struct load_options *options)
+{
+    if (options->wallet && options->tls == LOAD_TLS_NONE)
+        return "--certificates needs TLS";
+    if (!options->wallet && options->mechanism == MECHANISM_EXTERNAL)
+        return "EXTERNAL needs --certificates";
+    if (!options->wallet && (options->certificates || options->first_certificate))
+        return "--certificate-count and --first-certificate go with --certificates";
+    return NULL;
+}
+
 /* What does not fit together; NULL: all does. */
 static const char *misfit(const struct load_options *options)
 {
@@ -304,7 +339,12 @@ static const char *misfit(const struct load_options *options)
         return "--count goes with chat and iq";
     if (options->tls == LOAD_TLS_NONE && is_plus)
         return "-PLUS needs TLS";
-    return peer_misfit(options);
+    if (options->resets && (options->mode != MODE_IDLE || options->resets > options->sessions))
+        return "--resets goes with idle, and is no more than its sessions";
+    if (options->record && options->threads > 1)
+        return "--record goes with one thread";
+    const char *wrong = wallet_misfit(options);
+    return wrong ? wrong : peer_misfit(options);
 }
 
 /* The defaults that depend on others. */
@@ -322,6 +362,8 @@ static bool complete(struct load_options *options, struct err *err)
         options->tls = LOAD_TLS_NONE;
     if (!options->users)
         options->users = options->sessions / options->server_count;
+    if (options->wallet && !options->certificates)
+        options->certificates = 1;
     if (options->settle_s < 0)
         options->settle_s = options->mode == MODE_IDLE ? 2 : 0;
     uint32_t units = is_paired(options) ? options->sessions / 2 : options->sessions;

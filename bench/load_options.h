@@ -14,7 +14,14 @@
 
 enum load_mode { MODE_LOGIN, MODE_IDLE, MODE_CHAT, MODE_RATE, MODE_IQ };
 enum load_tls { LOAD_TLS_DIRECT, LOAD_TLS_STARTTLS, LOAD_TLS_NONE };
-enum load_mechanism { MECHANISM_SHA256, MECHANISM_SHA256_PLUS, MECHANISM_SHA1, MECHANISM_SHA1_PLUS, MECHANISM_PLAIN };
+enum load_mechanism {
+    MECHANISM_SHA256,
+    MECHANISM_SHA256_PLUS,
+    MECHANISM_SHA1,
+    MECHANISM_SHA1_PLUS,
+    MECHANISM_PLAIN,
+    MECHANISM_EXTERNAL
+};
 
 /* Where sessions log in. */
 struct load_server {
@@ -31,7 +38,12 @@ struct load_options {
     struct load_server servers[LOAD_SERVERS_MAX]; /* the second one: of the second session of each pair */
     uint32_t server_count;
     const char *password;
-    const char *tap; /* folder for what clients hear, a file a connection; NULL: none */
+    const char *tap;    /* folder for what clients hear, a file a connection; NULL: none */
+    const char *wallet; /* folder of the certificates that clients present; NULL: none */
+    const char *record; /* file for what happens when, a line each; NULL: none */
+    uint32_t first_certificate;
+    uint32_t certificates; /* dealt out to the sessions in turn */
+    uint32_t resets;       /* idle: so many streams are ended with <reset/>, and then it is over */
     uint32_t sessions;
     uint32_t pairs; /* 0: see sessions, which is complete after parsing */
     uint32_t users;

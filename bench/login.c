@@ -122,6 +122,14 @@ static void authenticate(struct client *client)
     enum load_mechanism mechanism = fleet->options->mechanism;
     char name[32], random[18], nonce[BASE64_ENCODED_SIZE(sizeof random)];
     int name_size = snprintf(name, sizeof name, "user%u", client_user(client));
+    if (mechanism == MECHANISM_EXTERNAL) {
+        /* A certificate may stand for several accounts: the one that is meant is named (RFC 6120 s6.3.8). */
+        char account[320];
+        int size = snprintf(account, sizeof account, "%s@%.255s", name, client_server(client)->domain);
+        client->state = CLIENT_PROOF;
+        send_encoded(client, "auth", "EXTERNAL", span_of(account, (size_t)size));
+        return;
+    }
     if (mechanism == MECHANISM_PLAIN) {
         char plain[512];
         int size = snprintf(plain, sizeof plain, "%c%s%c%.400s", 0, name, 0, fleet->options->password);
@@ -190,7 +198,8 @@ static void succeed(struct client *client, const struct xml_stanza *stanza)
 {
     char room[SCRAM_CLIENT_MESSAGE_MAX];
     struct span final;
-    if (client->fleet->options->mechanism != MECHANISM_PLAIN) {
+    enum load_mechanism mechanism = client->fleet->options->mechanism;
+    if (mechanism != MECHANISM_PLAIN && mechanism != MECHANISM_EXTERNAL) {
         if (!decoded(client, stanza, room, &final))
             return;
         if (!scram_client_verify(&client->login->scram, final)) {

@@ -186,6 +186,9 @@ static void print_text(const struct load_options *options, const struct result *
            "checked", totals[TALLY_SENT], totals[TALLY_RECEIVED], lost(result), totals[TALLY_DUPLICATED],
            totals[TALLY_REORDERED], totals[TALLY_CORRUPT], totals[TALLY_REFUSED], totals[TALLY_FAILED],
            totals[TALLY_BROKEN]);
+    if (totals[TALLY_RESETS])
+        printf("%-11s %" PRIu64 " streams within %.3f s\n", "reset", totals[TALLY_RESETS],
+               (double)(result->last_reset_ns - result->first_reset_ns) / 1e9);
     if (totals[TALLY_PINGED])
         printf("%-11s %" PRIu64 " answered\n", "pings", totals[TALLY_PINGED]);
     if (result->failure)
@@ -243,6 +246,7 @@ static void print_json(const struct load_options *options, const struct result *
         {TALLY_DUPLICATED, "duplicated"}, {TALLY_REORDERED, "reordered"},
         {TALLY_CORRUPT, "corrupt"},       {TALLY_FAILED, "logins_failed"},
         {TALLY_BROKEN, "broken"},         {TALLY_PINGED, "pinged"},
+        {TALLY_RESETS, "resets"},
     };
     bool is_saturated = report_is_saturated(options, result);
     printf("{\"mode\":\"%s\",\"tls\":\"%s\",\"relay\":%s,\"sessions\":%u,\"threads\":%u,\"window\":%u,\"body\":%u",
@@ -268,7 +272,8 @@ static void print_json(const struct load_options *options, const struct result *
         printf(",\"sum_cpu_us_per_event\":%.4f", per_event_both_us(options, result));
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
         printf(",\"%s\":%" PRIu64, rows[i].name, result->totals[rows[i].tally]);
-    printf(",\"lost\":%" PRIu64, lost(result));
+    printf(",\"lost\":%" PRIu64 ",\"first_reset_ns\":%" PRIu64 ",\"last_reset_ns\":%" PRIu64, lost(result),
+           result->first_reset_ns, result->last_reset_ns);
     json_string("failure", result->failure ? result->failure : "");
     json_string("first_error", result->first_error);
     printf("}\n");

@@ -25,7 +25,8 @@ struct result {
     struct proc_sample servers[LOAD_SERVERS_MAX][MOMENT_COUNT];
     struct proc_sample own_before, own_after; /* of the generator */
     struct histogram latency, lag, login;
-    const char *failure; /* why the run was given up; NULL: it was not */
+    uint64_t first_reset_ns, last_reset_ns; /* CLOCK_MONOTONIC; 0: there was none */
+    const char *failure;                    /* why the run was given up; NULL: it was not */
     char first_error[256];
 };
 

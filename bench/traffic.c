@@ -5,6 +5,7 @@
 #include "core/base/check.h"
 #include "core/xml/writer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -137,8 +138,11 @@ static void arrived(struct client *client, struct client *sender, uint64_t seque
     }
     client->received = (uint32_t)sequence + 1;
     fleet_add(fleet, TALLY_RECEIVED, 1);
+    uint64_t latency_ns = fleet->now_ns > stamp_ns ? fleet->now_ns - stamp_ns : 0;
     if (fleet->is_measuring)
-        histogram_record(&fleet->latency, fleet->now_ns > stamp_ns ? fleet->now_ns - stamp_ns : 0);
+        histogram_record(&fleet->latency, latency_ns);
+    if (fleet->is_measuring && fleet->record)
+        fprintf(fleet->record, "message %" PRIu64 " %" PRIu64 "\n", fleet->now_ns, latency_ns);
     send_next(sender);
 }
 

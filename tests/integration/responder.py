@@ -85,8 +85,7 @@ class Authority:
         """ocsp, crl: paths; seconds: of its life, from now; must_staple: RFC 7633."""
         extra = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)] if must_staple else []
         if ocsp:
-            extra.append((x509.AuthorityInformationAccess([x509.AccessDescription(
-                x509.AuthorityInformationAccessOID.OCSP, self.address(ocsp))]), False))
+            extra.append(self.source(ocsp))
         if crl:
             extra.append((x509.CRLDistributionPoints([x509.DistributionPoint([self.address(crl)], None, None, None)]),
                           False))
@@ -94,6 +93,11 @@ class Authority:
         generate.NOW = revocation.NOW = now
         end = 3650 if seconds is None else seconds / 86400
         return generate.leaf(self.party, names=[generate.dns(domain) for domain in domains], extra=extra, end=end)
+
+    def source(self, path):
+        """The extension that says where to ask by OCSP."""
+        return x509.AuthorityInformationAccess([x509.AccessDescription(
+            x509.AuthorityInformationAccessOID.OCSP, self.address(path))]), False
 
     def address(self, path):
         return x509.UniformResourceIdentifier(path if path.startswith("http") else self.responder.url + path)
