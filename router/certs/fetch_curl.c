@@ -4,13 +4,14 @@
 #include "core/base/check.h"
 
 #include <curl/curl.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define REDIRECTS_MAX 3L
 #define HEADERS_MAX   65536u /* bytes of all header fields of a fetch; libcurl keeps them until it is over */
 #define HTTP_OK       200L
 #define BODY_FIRST    4096u
-#define WAIT_MS       60000 /* nothing is polled for: the descriptors and libcurl's own timers end a wait */
+#define WAIT_MS       INT_MAX /* nothing is polled for: the descriptors and libcurl's own timers end a wait */
 
 struct fetch {
     struct fetch *next, *previous;

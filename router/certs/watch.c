@@ -73,19 +73,21 @@ static struct stream *stream_of(const struct watched *watched, uint64_t ref)
     return stream && stream->is_watched ? stream : NULL;
 }
 
-/* Each within the time that is left; those that end already are left alone. How many are new. */
+/* Each within the time that is left, one after the other at even distances, so that those of other certificates are not
+ * kept waiting by a burst; many entries that end together, each of few streams, begin anywhere in it. Those that end
+ * already are left alone. How many are new. */
 static uint32_t reset_all(const struct watched *watched, const char *text, uint64_t within_ms)
 {
-    uint32_t reset = 0;
+    uint32_t reset = 0, dice;
+    io_random(watched->shard->io, &dice, sizeof dice);
     for (uint32_t i = 0; i < watched->count; i++) {
         struct stream *stream = stream_of(watched, watched->streams[i]);
-        uint32_t dice;
         if (!stream || stream->state == STREAM_CLOSING || stream->ending || stream->awaits_finding)
             continue;
-        io_random(watched->shard->io, &dice, sizeof dice);
+        uint64_t place = dice + reset * within_ms / watched->live;
         shard_count(watched->shard, COUNTER_RESETS, 1);
         precedents_part(stream, watched->standing);
-        stream_end_later(stream, STREAM_RESET_ERROR, text, within_ms ? dice % within_ms : 0);
+        stream_end_later(stream, STREAM_RESET_ERROR, text, within_ms ? place % within_ms : 0);
         reset++;
     }
     return reset;
