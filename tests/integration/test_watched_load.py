@@ -16,6 +16,7 @@ import watched  # noqa: E402
 
 STREAMS, CERTIFICATES, SHARED, PATIENCE = (20000, 1000, 5000, 900) if bed_module.IS_LONG else (300, 20, 100, 60)
 ORDINARY = CERTIFICATES - 1  # and behind them the one that is shared
+RATE = ["--login-rate", 200] if bed_module.IS_LONG else []  # bench/watched-streams has the reason
 PAIRS = min(ORDINARY // 2, 100)
 
 
@@ -36,7 +37,7 @@ class Crowd:
         heard = self.folder / name
         heard.mkdir()
         load = watched.Load(load_binary(), mode, self.bed.tls_port, *self.people.words(first, count), "--sessions", sessions, "--tap",
-                            heard, "--patience", PATIENCE, *more)
+                            heard, "--patience", PATIENCE, *RATE, *more)
         self.loads[name] = load, heard
 
     def end(self, name, **how):

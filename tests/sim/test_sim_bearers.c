@@ -320,6 +320,45 @@ static void many__of_one_chain__one_question_and_all_are_answered(void **state)
     }
 }
 
+#define CROWD  20u /* bind.sessions_max */
+#define WITHIN 1000u
+
+/* One after the other over the second, so that others are never kept waiting by many at once. */
+static void revoked__many_of_one_chain__end_at_even_distances(void **state)
+{
+    (void)state;
+    static struct caller callers[CROWD];
+    struct rig *rig = rig_of_clients(1, "soft");
+    rig_find(rig, NULL, STANDING_GOOD);
+    for (unsigned n = 0; n < CROWD; n++) {
+        char address[32], resource[16];
+        snprintf(address, sizeof address, "192.0.2.%u", n + 1);
+        snprintf(resource, sizeof resource, "r%u", n);
+        ask(&callers[n], rig, address);
+        caller_say_text(&callers[n], CALLER_HEADER);
+        caller_run(&callers[n]);
+        assert_true(caller_bind(&callers[n], resource));
+    }
+    rig_find(rig, NULL, STANDING_REVOKED);
+    for (unsigned n = 1; n <= CROWD; n++) {
+        unsigned over = 0;
+        caller_wait(&callers[0], WITHIN / CROWD);
+        for (unsigned i = 0; i < CROWD; i++) {
+            caller_run(&callers[i]);
+            over += caller_has_heard(&callers[i], "<reset ");
+        }
+        assert_in_range(over, n - 1, n < CROWD ? n + 1 : n);
+    }
+    caller_wait(&callers[0], 5);
+    assert_int_equal(rig_counter(rig, COUNTER_RESETS), CROWD);
+    for (unsigned n = 0; n < CROWD; n++) {
+        caller_run(&callers[n]);
+        assert_true(caller_has_heard(&callers[n], "<reset "));
+        leave(&callers[n]);
+    }
+    finish(rig);
+}
+
 /* The policy is exchanged while it waits. */
 static void policy_off__while_it_waits__goes_on(void **state)
 {
@@ -527,6 +566,7 @@ int main(void)
         cmocka_unit_test(optional__login_by_a_password__does_not_wait),
         cmocka_unit_test(dies_while_it_waits__nothing_is_left),
         cmocka_unit_test(many__of_one_chain__one_question_and_all_are_answered),
+        cmocka_unit_test(revoked__many_of_one_chain__end_at_even_distances),
         cmocka_unit_test(policy_off__while_it_waits__goes_on),
         cmocka_unit_test(clock__set_each_way__no_early_and_no_late_close),
         cmocka_unit_test(clock__leap_second__ends_with_the_last_of_the_two),

@@ -90,6 +90,28 @@ static void load_options__two_servers__each_with_its_own(void **state)
     assert_true(options.is_one_way);
 }
 
+static void load_options__certificates__of_whom_and_how_many(void **state)
+{
+    (void)state;
+    struct load_options options;
+    struct err err = {0};
+    assert_int_equal(PARSE(&options, &err, "idle", "--connect", "127.0.0.1:1", "--mechanism", "EXTERNAL",
+                           "--certificates", "folder", "--resets", "100"),
+                     LOAD_RUN);
+    assert_int_equal(options.mechanism, MECHANISM_EXTERNAL);
+    assert_non_null(options.wallet);
+    assert_int_equal(options.certificates, 1); /* all sessions the same one */
+    assert_int_equal(options.first_certificate, 0);
+    assert_int_equal(options.resets, options.sessions);
+    assert_int_equal(PARSE(&options, &err, "rate", "--connect", "127.0.0.1:1", "--certificates", "folder",
+                           "--certificate-count", "100000", "--first-certificate", "7", "--record", "file"),
+                     LOAD_RUN);
+    assert_int_equal(options.mechanism, MECHANISM_SHA256); /* presented, and not logged in by */
+    assert_int_equal(options.certificates, 100000);
+    assert_int_equal(options.first_certificate, 7);
+    assert_non_null(options.record);
+}
+
 static void load_options__wrong__said_why(void **state)
 {
     (void)state;
@@ -123,6 +145,15 @@ static void load_options__wrong__said_why(void **state)
         {"chat", "--connect", "127.0.0.1:1", "--peer-connect", "127.0.0.2:1", "--peer-domain", "b", "--relay"},
         {"idle", "--connect", "127.0.0.1:1", "--peer-connect", "127.0.0.2:1", "--peer-domain", "b"},
         {"iq", "--connect", "127.0.0.1:1", "--one-way"},
+        {"idle", "--connect", "127.0.0.1:1", "--mechanism", "EXTERNAL"},
+        {"idle", "--connect", "127.0.0.1:1", "--certificate-count", "5"},
+        {"idle", "--connect", "127.0.0.1:1", "--first-certificate", "5"},
+        {"idle", "--connect", "127.0.0.1:1", "--certificates", "f", "--certificate-count", "0"},
+        {"idle", "--connect", "127.0.0.1:1", "--certificates", "f", "--certificate-count", "100001"},
+        {"idle", "--connect", "127.0.0.1:1", "--certificates", "f", "--tls", "none"},
+        {"idle", "--connect", "127.0.0.1:1", "--resets", "101"},
+        {"chat", "--connect", "127.0.0.1:1", "--resets", "1"},
+        {"chat", "--connect", "127.0.0.1:1", "--threads", "2", "--record", "f"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct load_options options;
@@ -138,6 +169,7 @@ int main(void)
         cmocka_unit_test(load_options__defaults__complete),
         cmocka_unit_test(load_options__everything_given__taken),
         cmocka_unit_test(load_options__two_servers__each_with_its_own),
+        cmocka_unit_test(load_options__certificates__of_whom_and_how_many),
         cmocka_unit_test(load_options__wrong__said_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
