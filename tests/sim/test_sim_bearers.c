@@ -335,9 +335,7 @@ static void revoked__many_of_one_chain__end_at_even_distances(void **state)
         snprintf(address, sizeof address, "192.0.2.%u", n + 1);
         snprintf(resource, sizeof resource, "r%u", n);
         ask(&callers[n], rig, address);
-        caller_say_text(&callers[n], CALLER_HEADER);
-        caller_run(&callers[n]);
-        assert_true(caller_bind(&callers[n], resource));
+        assert_true(goes_on_as(&callers[n], resource));
     }
     rig_find(rig, NULL, STANDING_REVOKED);
     for (unsigned n = 1; n <= CROWD; n++) {
