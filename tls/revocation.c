@@ -4,6 +4,8 @@
 #include "tls/der_priv.h"
 #include "tls/general_name_priv.h"
 
+#include <strings.h>
+
 static const char *const texts[] = {
     [REVOCATION_GOOD] = "good",
     [REVOCATION_REVOKED] = "revoked",
@@ -41,9 +43,16 @@ enum revocation_status revocation_freshness(int64_t this_update, int64_t next_up
     return answer->next_update > now ? REVOCATION_GOOD : REVOCATION_STALE;
 }
 
+/* What a URI is made of (RFC 3986 s2): who fetches it, logs it or prints it finds no NUL, blank or line end in it. */
 static bool is_http(struct span address)
 {
-    return address.size > sizeof("http://") - 1 && memcmp(address.ptr, "http://", sizeof("http://") - 1) == 0;
+    static const char scheme[] = "http://"; /* in any case (s3.1) */
+    if (address.size < sizeof scheme || strncasecmp(address.ptr, scheme, sizeof scheme - 1) != 0)
+        return false;
+    for (size_t i = 0; i < address.size; i++)
+        if (address.ptr[i] <= ' ' || address.ptr[i] >= 0x7f)
+            return false;
+    return true;
 }
 
 static void add_address(struct span *addresses, unsigned *count, const struct general_name *name)

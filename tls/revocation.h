@@ -50,7 +50,8 @@ struct revocation_answer {
     int64_t revoked_at;
 };
 
-/* Where a certificate says that it can be asked for: addresses of http, in its order. They lie in the DER. */
+/* Where a certificate says that it can be asked for: addresses of http, of visible ASCII, in its order. They lie in the
+ * DER. */
 struct revocation_sources {
     unsigned ocsp_count;
     unsigned crl_count;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Certificates for as long as a stream lives (RFC 6120 s13.7.2.3): streams to a server of many domains, each with a
 certificate whose issuer answers otherwise when it is asked; one that expires; one that is revoked while it is used."""
+import contextlib
 import datetime
 import hashlib
 import time
@@ -85,10 +86,14 @@ def field(tmp_path_factory):
 async def write_to(field, names):
     person = Person(field.watcher, "user0", version=TLS13, mechanism="PLAIN", domain="watcher.example")
     assert await person.log_in() is None
+    await say(person, names)
+    return person
+
+
+async def say(person, names):
     for name in names:
         person.send_message(mto=domain(name), mbody="hello", mtype="chat")
     await person["xep_0199"].ping(person.boundjid.domain, timeout=wire.WAIT)  # they have left
-    return person
 
 
 def test_every_answer__has_its_standing(field):
@@ -206,27 +211,44 @@ def test_check__asks_now(field):
     run(scene())
 
 
-def test_distrust__ends_exactly_those_streams(field):
+def test_distrust__ends_exactly_those_streams_until_it_is_taken_back(field):
     async def scene():
         def streams_of(*names):
             return field.streams() & {domain(name) for name in names}
+
+        def distrust(name, chains):
+            told = field.watcher.json(f"certs distrust {name}")
+            assert told == {"chains": chains, "lasts": "until the process ends, for certs.cache_file is not set"}
         person = await write_to(field, ["twin-a", "twin-b", "named"])
         assert bed_module.wait_until(lambda: len(streams_of("twin-a", "twin-b", "named")) == 3)
         others = field.streams() - {domain("twin-a"), domain("twin-b")}
         count = field.watcher.stats()["certs_distrusted"]
+        assert field.watcher.json("show certs distrusted") == []
         twins, named = (hashlib.sha256(field.cells["twin-a"][0].der).hexdigest(), chain(field, "named")["serial"])
-        assert field.watcher.json(f"certs distrust {twins}") == {"chains": 1}
+        distrust(twins, 1)
         assert bed_module.wait_until(lambda: not streams_of("twin-a", "twin-b"))
         assert others <= field.streams()
-        assert field.watcher.json(f"certs distrust {named}") == {"chains": 1}
+        distrust(named, 1)
         assert bed_module.wait_until(lambda: not streams_of("named"))
         assert others - {domain("named")} <= field.streams()
-        assert field.watcher.json(f"certs distrust {named}") == {"chains": 0}  # none is in use
+        distrust(named, 0)  # none is in use
+        listed = sorted((row["kind"], row["name"]) for row in field.watcher.json("show certs distrusted"))
+        assert listed == [("serial", named), ("sha256", twins)]
         assert field.watcher.stats()["certs_distrusted"] >= count + 2
         await person.log_out()
         person = await write_to(field, ["named"])  # a new stream ends as well
         assert bed_module.wait_until(lambda: field.watcher.stats()["certs_distrusted"] >= count + 3)
         assert bed_module.wait_until(lambda: not streams_of("named"))
+        for name in (twins, named):
+            assert field.watcher.json(f"certs trust {name}") == {"was_distrusted": True}
+            assert field.watcher.json(f"certs trust {name}") == {"was_distrusted": False}
+        assert field.watcher.json("show certs distrusted") == []
+        for name in ("twin-a", "twin-b", "named"):  # no rest after the failures
+            field.watcher.ask(f"s2s close {domain(name)}")
+        await person.log_out()
+        person = await write_to(field, ["twin-a", "twin-b", "named"])
+        assert bed_module.wait_until(lambda: len(streams_of("twin-a", "twin-b", "named")) == 3)
+        assert field.finding("named") == ("unchecked", None)
         await person.log_out()
     run(scene())
 
@@ -250,12 +272,57 @@ def test_own__are_listed_and_their_end_is_foretold(field):
         assert days is None or f"domain=watcher.example days={days}" in warnings()[0]
 
 
-def test_hard__lets_go_of_those_that_nobody_answers_for(field):
-    unanswered = {domain(name) for name, cell in field.cells.items() if cell[1] == "unanswered"}
-    good = {domain(name) for name, cell in field.cells.items() if cell[1] == "good" and name not in LATER}
-    assert unanswered <= field.streams()
+@contextlib.contextmanager
+def setting(field, line):
+    """In force as long as it lasts."""
     path = field.watcher.folder / "sluice.conf"
-    path.write_text(path.read_text() + "certs.revocation = hard;\n")
+    text = path.read_text()
+    path.write_text(text + line + "\n")
     field.watcher.ask("reload")
-    assert bed_module.wait_until(lambda: not unanswered & field.streams())
-    assert good <= field.streams()
+    try:
+        yield
+    finally:
+        path.write_text(text)
+        field.watcher.ask("reload")
+
+
+def test_unchecked__refused_where_that_is_not_enough(field):
+    async def scene():
+        person = await write_to(field, ["unchecked", "good"])
+        assert bed_module.wait_until(lambda: field.finding("unchecked")[0] == "unchecked")
+        assert bed_module.wait_until(lambda: field.finding("good")[0] == "good")
+        with setting(field, "certs.unchecked = refuse;"):
+            assert bed_module.wait_until(lambda: domain("unchecked") not in field.streams())  # who was in
+            assert domain("good") in field.streams()
+            field.watcher.ask(f"s2s close {domain('unchecked')}")  # no rest after a failure
+            refused, told = field.watcher.stats()["certs_refused"], len(proofs(field, "unchecked"))
+            await say(person, ["unchecked"])  # who comes
+            assert bed_module.wait_until(lambda: field.watcher.stats()["certs_refused"] > refused)
+            assert domain("unchecked") not in field.streams() and len(proofs(field, "unchecked")) == told
+            assert domain("good") in field.streams()
+        field.watcher.ask(f"s2s close {domain('unchecked')}")
+        await say(person, ["unchecked"])
+        assert bed_module.wait_until(lambda: field.finding("unchecked")[0] == "unchecked")
+        await person.log_out()
+    run(scene())
+
+
+def proofs(field, name):
+    """Lines of the log that say that the domain was proven."""
+    return [line for line in field.watcher.log() if f'to="{domain(name)}" proof=' in line]
+
+
+def test_hard__lets_go_of_those_that_nobody_answers_for(field):
+    names = {cell: [name for name, row in field.cells.items() if row[1] == cell and name not in LATER]
+             for cell in ("unanswered", "good")}
+    unanswered, good = ({domain(name) for name in names[cell]} for cell in ("unanswered", "good"))
+
+    async def scene():
+        person = await write_to(field, names["unanswered"] + names["good"])
+        assert bed_module.wait_until(lambda: unanswered | good <= field.streams(), 30)
+        assert bed_module.wait_until(lambda: {field.finding(name)[0] for name in names["unanswered"]} == {"unanswered"}, 30)
+        with setting(field, "certs.revocation = hard;"):
+            assert bed_module.wait_until(lambda: not unanswered & field.streams())
+            assert good <= field.streams()
+        await person.log_out()
+    run(scene())

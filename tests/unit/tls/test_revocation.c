@@ -224,6 +224,31 @@ static void sources__of_certificates__are_their_addresses(void **state)
     span_free(&full);
 }
 
+/* A NUL would make another address of it wherever it becomes a C string, a line end another request or line of the log.
+ */
+static void sources__with_what_no_address_has__are_passed_over(void **state)
+{
+    (void)state;
+    static const char wrong[] = {'\0', '\n', '\r', ' ', '\t', '\x7f', '\x80', '\xff'};
+    struct revocation_sources sources;
+    struct span full = read_file("sources", ".leaf");
+    char *address = memmem(full.ptr, full.size, "http://ocsp.example/1", 21);
+    assert_non_null(address);
+    for (size_t i = 0; i < sizeof wrong; i++) {
+        address[11] = wrong[i];
+        assert_true(revocation_sources(full, &sources));
+        assert_int_equal(sources.ocsp_count, 1);
+        assert_true(span_is(sources.ocsp[0], "http://ocsp.example/2"));
+    }
+    memcpy(address, "HTTP://ocsp", 11);
+    assert_true(revocation_sources(full, &sources));
+    assert_int_equal(sources.ocsp_count, 1); /* the last wrong one is in it still */
+    address[11] = '.';
+    assert_true(revocation_sources(full, &sources));
+    assert_true(span_is(sources.ocsp[0], "HTTP://ocsp.example/1"));
+    span_free(&full);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +257,7 @@ int main(void)
         cmocka_unit_test(answers__cut_or_turned__do_not_change_sides),
         cmocka_unit_test(request__of_a_certificate__is_what_openssl_asks),
         cmocka_unit_test(sources__of_certificates__are_their_addresses),
+        cmocka_unit_test(sources__with_what_no_address_has__are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

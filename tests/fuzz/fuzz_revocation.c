@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fuzz target: answers about revocation, OCSP's and CRLs, and the certificates that say where to ask. Its world are the
+ * answers of tests/chains/revocation.py, each signed by somebody: what no key has signed must never count. So whenever
+ * GOOD or REVOKED is judged, what one of those keys signed stands in the bytes unaltered, says just that of just this
+ * certificate, and is fresh.
+ *
+ *   octet 0   what is done: MODE_*, WALK_*
+ *         1   whose certificate and issuer
+ *         2   whose answer
+ *         3   the hour that it is, from when the answers were made
+ *   and then  a program of der_edit.h, or raw bytes
+ *
+ * Built by clang with -fsanitize=fuzzer it searches; with replay.c it runs its corpus as a normal test. SL_TEST_ANSWERS
+ * is the folder of the answers.
+ */
+#include "tests/fuzz/der_edit.h"
+#include "tls/revocation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define CASES_MAX 160u
+#define HOUR_S    3600
+
+enum {
+    MODE_RAW = 1,         /* the rest is the answer */
+    MODE_CERTIFICATE = 2, /* the certificate is edited, */
+    MODE_ISSUER = 4,      /* or its issuer, not the answer */
+    /* And, of four octets alone, for they take long: */
+    WALK_ALL = 8,   /* nothing is edited: each case has its own status */
+    WALK_BYTES = 16 /* one bit after the other is turned, and the answer cut there */
+};
+
+struct world_case {
+    char name[64];
+    bool is_crl;
+    bool is_about_it; /* what was signed is about the case's certificate, and by who may say so */
+    enum revocation_status expected;
+    struct span answer, certificate, issuer;
+    struct span signed_part;
+    struct span serial; /* of the certificate, as an INTEGER */
+};
+
+static struct world_case cases[CASES_MAX];
+static unsigned case_count;
+static int64_t made;
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool is_right, const char *what, const struct world_case *one)
+{
+    if (is_right)
+        return;
+    fprintf(stderr, "fuzz_revocation: %s (%s)\n", what, one ? one->name : "");
+    abort();
+}
+
+/* ---- the world --------------------------------------------------------------------------------------------------- */
+
+static FILE *open_file(const char *name, const char *ending)
+{
+    char path[1024];
+    const char *folder = getenv("SL_TEST_ANSWERS");
+    check(folder != NULL, "SL_TEST_ANSWERS is not set", NULL);
+    snprintf(path, sizeof path, "%s/%s%s", folder, name, ending);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        perror(path);
+    check(file != NULL, "a file of the world is not there", NULL);
+    return file;
+}
+
+static struct span load(const char *name, const char *ending)
+{
+    static char bytes[1 << 16];
+    FILE *file = open_file(name, ending);
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    return span_copy(span_of(bytes, size));
+}
+
+static enum revocation_status status_of(const char *text)
+{
+    static const char *const texts[] = {
+        [REVOCATION_GOOD] = "good",
+        [REVOCATION_REVOKED] = "revoked",
+        [REVOCATION_UNKNOWN] = "unknown",
+        [REVOCATION_REFUSED] = "refused",
+        [REVOCATION_MALFORMED] = "malformed",
+        [REVOCATION_OTHER] = "other",
+        [REVOCATION_UNAUTHORISED] = "unauthorised",
+        [REVOCATION_FORGED] = "forged",
+        [REVOCATION_EARLY] = "early",
+        [REVOCATION_STALE] = "stale",
+        [REVOCATION_UNSUPPORTED] = "unsupported",
+    };
+    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(texts[i], text) == 0)
+            return (enum revocation_status)i;
+    check(false, text, NULL);
+    return REVOCATION_SILENCE;
+}
+
+/* Those that an edit can put right: a bit was turned, a byte is missing or one too many, the kind is another one, or
+ * its delegate stands behind four others. */
+static bool is_reparable(const char *name)
+{
+    static const char *const names[] = {
+        "ocsp_forged", "ocsp_cut",     "ocsp_trailing",       "ocsp_another_kind",   "crl_forged",
+        "crl_cut",     "crl_trailing", "ocsp_delegate_fifth", "ocsp_weak_signature", "crl_point_unasked"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void load_case(struct world_case *one, const char *name, bool is_crl, const char *expected)
+{
+    snprintf(one->name, sizeof one->name, "%s", name);
+    one->is_crl = is_crl;
+    one->expected = status_of(expected);
+    one->answer = load(name, ".answer");
+    one->certificate = load(name, ".leaf");
+    one->issuer = load(name, ".issuer");
+    one->is_about_it = one->expected == REVOCATION_GOOD || one->expected == REVOCATION_REVOKED ||
+                       one->expected == REVOCATION_STALE || one->expected == REVOCATION_EARLY || is_reparable(name);
+    /* CertificateList.tbsCertList; OCSPResponse.responseBytes.response.tbsResponseData. A byte more at the end, or
+     * less, does not matter so far inside, but the outermost length has to hold: what is cut is found without it. */
+    struct span whole = one->answer;
+    bool is_cut = strstr(name, "_cut") != NULL;
+    if (is_cut) {
+        char *longer = malloc(whole.size + 1);
+        check(longer != NULL, "no memory", one);
+        memcpy(longer, whole.ptr, whole.size);
+        longer[whole.size] = 0;
+        whole = span_of(longer, whole.size + 1);
+    }
+    one->signed_part = der_edit_find(whole, is_crl ? "00" : "010100");
+    one->serial = der_edit_find(one->certificate, "001");
+    check(one->serial.size > 2, "a certificate without a serial number", one);
+}
+
+static void load_world(void)
+{
+    FILE *file = open_file("now", "");
+    long long now = 0;
+    check(fscanf(file, "%lld", &now) == 1, "no time", NULL);
+    fclose(file);
+    made = now;
+    char name[64], kind[16], expected[32];
+    file = open_file("answers.txt", "");
+    while (fscanf(file, "%63s %15s %31s", name, kind, expected) == 3) {
+        check(case_count < CASES_MAX, "more cases than there is room", NULL);
+        load_case(&cases[case_count++], name, strcmp(kind, "crl") == 0, expected);
+    }
+    fclose(file);
+    check(case_count > 50, "too few cases", NULL);
+}
+
+/* ---- what may be judged ------------------------------------------------------------------------------------------ */
+
+/* Is the list for this certificate? One of a distribution point is for those that name it. */
+static bool is_listed_there(const struct world_case *list, const struct world_case *subject)
+{
+    bool has_point = der_edit_holds(list->signed_part, SPAN("http://crl.example/1"));
+    return !has_point || der_edit_holds(subject->certificate, SPAN("http://crl.example/1"));
+}
+
+/* What was signed says this of the certificate. */
+static bool says(const struct world_case *one, const struct world_case *subject, enum revocation_status status)
+{
+    if (!one->is_about_it || !span_equal(one->issuer, subject->issuer))
+        return false;
+    if (one->is_crl)
+        return is_listed_there(one, subject) &&
+               der_edit_holds(one->signed_part, subject->serial) == (status == REVOCATION_REVOKED);
+    bool is_revoked = strstr(one->name, "revoked") || strstr(one->name, "hold");
+    return span_equal(one->certificate, subject->certificate) && is_revoked == (status == REVOCATION_REVOKED);
+}
+
+static void check_answer(const struct world_case *subject, bool is_crl, struct span bytes, int64_t now, bool is_edited)
+{
+    const struct revocation_answer answer =
+        (is_crl ? crl_judge : ocsp_judge)(bytes, subject->certificate, subject->issuer, now);
+    check(answer.status < REVOCATION_SILENCE, "a status that is no judge's", subject);
+    if (answer.status != REVOCATION_GOOD && answer.status != REVOCATION_REVOKED)
+        return;
+    if (answer.status == REVOCATION_GOOD || answer.reason == 6)
+        check(answer.this_update - REVOCATION_SKEW_S <= now && now <= answer.next_update, "not fresh", subject);
+    check(answer.this_update - REVOCATION_SKEW_S <= now, "from the future", subject);
+    for (unsigned i = 0; i < case_count; i++) {
+        const struct world_case *one = &cases[i];
+        if (one->is_crl != is_crl || !one->signed_part.size || !der_edit_holds(bytes, one->signed_part))
+            continue;
+        if (is_edited || says(one, subject, answer.status))
+            return;
+    }
+    check(false, answer.status == REVOCATION_GOOD ? "good, and nobody said so" : "revoked, and nobody said so",
+          subject);
+}
+
+static bool is_within(struct span part, struct span whole)
+{
+    return part.ptr >= whole.ptr && part.ptr + part.size <= whole.ptr + whole.size;
+}
+
+static void check_addresses(const struct span *addresses, unsigned count, struct span certificate)
+{
+    check(count <= REVOCATION_SOURCES_MAX, "more sources than the bound", NULL);
+    for (unsigned i = 0; i < count; i++) {
+        check(is_within(addresses[i], certificate), "a source outside of the certificate", NULL);
+        check(addresses[i].size >= 7 && strncasecmp(addresses[i].ptr, "http://", 7) == 0, "a source of another kind",
+              NULL);
+        for (size_t at = 0; at < addresses[i].size; at++)
+            check(addresses[i].ptr[at] > ' ' && addresses[i].ptr[at] < 0x7f, "a source that is no URL", NULL);
+    }
+}
+
+static void check_sources(struct span certificate, struct span issuer)
+{
+    struct revocation_sources sources;
+    uint8_t request[OCSP_REQUEST_MAX];
+    check(ocsp_request(certificate, issuer, request) <= sizeof request, "a request beyond its bound", NULL);
+    struct span serial = revocation_serial(certificate);
+    check(serial.size == 0 || is_within(serial, certificate), "a serial number outside", NULL);
+    if (!revocation_sources(certificate, &sources))
+        return;
+    check_addresses(sources.ocsp, sources.ocsp_count, certificate);
+    check_addresses(sources.crl, sources.crl_count, certificate);
+}
+
+/* ---- modes ------------------------------------------------------------------------------------------------------- */
+
+static void check_all(void)
+{
+    for (unsigned i = 0; i < case_count; i++) {
+        const struct world_case *one = &cases[i];
+        struct revocation_answer answer =
+            (one->is_crl ? crl_judge : ocsp_judge)(one->answer, one->certificate, one->issuer, made);
+        check(answer.status == one->expected, "another status than its own", one);
+        for (unsigned k = 0; k < case_count; k++)
+            check_answer(&cases[k], one->is_crl, one->answer, made, false);
+        check_sources(one->certificate, one->issuer);
+    }
+}
+
+/* Turned and cut at every so many bytes. */
+static void check_each_byte(const struct world_case *subject, const struct world_case *one, unsigned begin)
+{
+    struct span copy = der_edit(one->answer, SPAN(""), SPAN(""));
+    char *bytes = (char *)(uintptr_t)copy.ptr;
+    for (size_t i = begin % 16; i < copy.size; i += 16) {
+        char was = bytes[i];
+        bytes[i] = (char)(was ^ (1 << begin / 16 % 8));
+        check_answer(subject, one->is_crl, copy, made, false);
+        bytes[i] = was;
+        struct span cut = der_edit(span_of(bytes, i), SPAN(""), SPAN(""));
+        check_answer(subject, one->is_crl, cut, made, false);
+        free((void *)(uintptr_t)cut.ptr);
+    }
+    free(bytes);
+}
+
+static void check_edited(const struct world_case *subject, const struct world_case *one, unsigned mode,
+                         struct span program, int64_t now)
+{
+    struct world_case edited = *subject;
+    struct span whole;
+    if (mode & (MODE_CERTIFICATE | MODE_ISSUER)) {
+        struct span *part = mode & MODE_CERTIFICATE ? &edited.certificate : &edited.issuer;
+        struct span other = mode & MODE_CERTIFICATE ? one->certificate : one->issuer;
+        *part = whole = mode & MODE_RAW ? der_edit(program, SPAN(""), SPAN("")) : der_edit(*part, other, program);
+        check_answer(&edited, one->is_crl, one->answer, now, true);
+        check_sources(edited.certificate, edited.issuer);
+    } else {
+        whole =
+            mode & MODE_RAW ? der_edit(program, SPAN(""), SPAN("")) : der_edit(one->answer, subject->answer, program);
+        check_answer(subject, one->is_crl, whole, now, false);
+    }
+    free((void *)(uintptr_t)whole.ptr);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!case_count)
+        load_world();
+    if (size < 4)
+        return 0;
+    const struct world_case *subject = &cases[data[1] % case_count], *one = &cases[data[2] % case_count];
+    if (size == 4 && data[0] == WALK_ALL)
+        check_all();
+    else if (size == 4 && data[0] == WALK_BYTES)
+        check_each_byte(subject, one, data[3]);
+    else
+        check_edited(subject, one, data[0], span_of(data + 4, size - 4), made + (int8_t)data[3] * HOUR_S);
+    return 0;
+}
