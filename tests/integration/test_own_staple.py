@@ -206,8 +206,8 @@ def test_revoked__is_told_loudly_and_stapled_no_more(field):
 
 def test_end_of_an_authority__is_foretold_like_that_of_a_leaf(field):
     ending = Authority(field.responder)
-    ending.party = revocation.generate.authority("Ending authority", None, end=6)
+    ending.party = revocation.generate.authority("Ending authority", None, end=6.5)
     write_certificate(field.folder, PLAIN, field.parties[PLAIN], ending.party)
     field.bed.ask("reload")
-    assert field.row(PLAIN, 1)["days_left"] == 5
-    assert logged(field, " WARN ", " certs.own_ends ", f'domain={PLAIN} days=5 authority="Ending authority"')
+    assert field.row(PLAIN, 1)["days_left"] == 6
+    assert logged(field, " WARN ", " certs.own_ends ", f'domain={PLAIN} days=6 authority="Ending authority"')
