@@ -81,9 +81,9 @@ class Authority:
         (folder / "ca.pem").write_text(generate.pem(self.party.der))
         (folder / "ca.key").write_bytes(key_of(self.party))
 
-    def issue(self, *domains, ocsp=None, crl=None, seconds=None, must_staple=False):
-        """ocsp, crl: paths; seconds: of its life, from now; must_staple: RFC 7633."""
-        extra = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)] if must_staple else []
+    def issue(self, *domains, ocsp=None, crl=None, seconds=None, extra=()):
+        """ocsp, crl: paths; seconds: of its life, from now; extra: extensions, and whether each is critical."""
+        extra = list(extra)
         if ocsp:
             extra.append(self.source(ocsp))
         if crl:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 
 import pytest
+from cryptography import x509
 
 import bed as bed_module
 import tap
@@ -16,7 +17,8 @@ import wire
 from responder import REVOKED, UNKNOWN, Authority, Responder, revocation, write_certificate
 
 OWN, BRIEF, LONE, PLAIN = "own.example", "brief.example", "lone.example", "plain.example"
-SETTINGS = ["certs.allow_private=true", "certs.fetch_timeout=2s", "certs.cache_file=certs.cache"]
+DEMANDS = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)]  # RFC 7633
+SETTINGS = ["certs.allow_private=true", "certs.fetch_timeout=2s"]
 
 
 class Field:
@@ -30,13 +32,13 @@ class Field:
         self.folder = folder / "bed"
         self.folder.mkdir()
         self.parties = {name: self.authority.issue(name, ocsp=None if name == PLAIN else f"/{name}",
-                                                   must_staple=name == BRIEF) for name in (OWN, BRIEF, LONE, PLAIN)}
+                                                   extra=DEMANDS if name == BRIEF else ()) for name in (OWN, BRIEF, LONE, PLAIN)}
         for name, party in self.parties.items():
             write_certificate(self.folder, name, party, *([] if name == LONE else [self.authority.party]))
         self.says(OWN)
         self.responder.answers[f"/{BRIEF}"] = None
         self.bed = bed_module.Bed(self.folder, domains=list(self.parties), users=1, authority=folder / "ca", settings=[
-            *SETTINGS[:2], f"certs.cache_file={self.folder / 'certs.cache'}"])
+            *SETTINGS, f"certs.cache_file={self.folder / 'certs.cache'}"])
 
     def says(self, name, **options):
         """The responder answers for that domain's certificate, made when it is asked."""
