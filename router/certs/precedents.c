@@ -234,17 +234,21 @@ uint8_t precedents_meet(struct stream *stream, enum precedent_kind kind, struct 
     return before.changed;
 }
 
+void precedents_refuse(const struct stream *stream, enum precedent_kind kind, struct span peer, enum standing standing)
+{
+    const struct credential *credential = engine_credential(stream->tls);
+    precedents_learn(stream->shard->router->precedents, kind, peer, credential->fingerprint, standing);
+}
+
 void precedents_part(const struct stream *stream, enum standing standing)
 {
-    struct precedents *precedents = stream->shard->router->precedents;
-    const uint8_t *chain = engine_credential(stream->tls)->fingerprint;
     if (stream->session) {
         struct jid jid = session_jid(stream->session);
-        precedents_learn(precedents, PRECEDENT_CLIENT, jid_bare(&jid), chain, standing);
+        precedents_refuse(stream, PRECEDENT_CLIENT, jid_bare(&jid), standing);
     } else if (stream->is_s2s) {
         const struct s2s *s2s = (const struct s2s *)stream;
         const struct s2s_name *first = s2s->names;
         struct span proven = first ? span_of(first->bytes, first->theirs_size) : SPAN("");
-        precedents_learn(precedents, PRECEDENT_SERVER, s2s->is_out ? s2s->remote : proven, chain, standing);
+        precedents_refuse(stream, PRECEDENT_SERVER, s2s->is_out ? s2s->remote : proven, standing);
     }
 }

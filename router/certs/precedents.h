@@ -56,7 +56,8 @@ uint32_t precedents_count(struct precedents *precedents, enum precedent_kind kin
 /* The peer of a stream has authenticated by the certificate that its engine tells of: counted, and logged if it has
  * changed. Returns what has. */
 uint8_t precedents_meet(struct stream *stream, enum precedent_kind kind, struct span peer);
-/* Its chain is not good enough any more, and it ends for that. */
+/* Its chain is not good enough, and it is refused for that; or was let in, and ends. */
+void precedents_refuse(const struct stream *stream, enum precedent_kind kind, struct span peer, enum standing standing);
 void precedents_part(const struct stream *stream, enum standing standing);
 /* "key,names"; empty: nothing. */
 const char *precedents_text(uint8_t changed);

@@ -209,6 +209,7 @@ static enum nego_event disown(struct stream *stream, enum standing standing)
 {
     struct span from = span_str(stream->nego->from);
     s2s_of(stream)->disowned = (uint8_t)standing;
+    precedents_refuse(stream, PRECEDENT_SERVER, from, standing);
     log_event(LOG_INFO, "s2s.unproven", "from=%s to=%s certificate=%s", log_quoted(from).text,
               log_quoted(stream->nego->domain).text, standing_text(standing));
     s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_CERTIFICATE);

@@ -224,6 +224,7 @@ static enum nego_event inspect(struct stream *stream, const struct xml_stanza *s
     if (admission == ADMISSION_REFUSED) {
         s2s->evidence &= (uint8_t)~EVIDENCE_PKIX;
         s2s->disowned = (uint8_t)standing;
+        precedents_refuse(stream, PRECEDENT_SERVER, s2s->remote, standing);
         trial_say(trial_of(s2s), "certificate", false, "%s", standing_text(standing));
     }
     return EV_VERIFIED;

@@ -74,6 +74,8 @@ enum nego_event sasl_inspected(struct stream *stream, const struct xml_stanza *s
         return EV_NONE;
     case ADMISSION_REFUSED:
         say_why(stream, standing_text(standing));
+        if (stream->nego->sasl->bare.size)
+            precedents_refuse(stream, PRECEDENT_CLIENT, stream->nego->sasl->bare, standing);
         return sasl_fail(stream, SASL_NOT_AUTHORIZED); /* s6.5.10 */
     case ADMISSION_GRANTED:
         break;

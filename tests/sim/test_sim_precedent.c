@@ -223,6 +223,30 @@ static void revoked__and_back_with_another__from_zero(void **state)
     stage_close(&stage);
 }
 
+/* It had no stream when it was revoked: it is known since it tried to come back by it. */
+static void revoked__while_away__is_learnt_when_it_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct stage stage;
+        stage_open(&stage, 1);
+        struct credential *credential = engine_shared_credential(write_once(&stage, i)->stream.tls);
+        credential_ref(credential);
+        end_streams(&stage);
+        rig_find(stage.rigs[1], NULL, STANDING_REVOKED);
+        actor_send(i ? &stage.romeo : &stage.juliet, "<message to='user0@%c.example/x' type='chat'/>", i ? 'b' : 'a');
+        run(&stage, 3000);
+        assert_int_equal(rig_counter(stage.rigs[1], COUNTER_RESETS), 0);
+        assert_true(rig_counter(stage.rigs[1], COUNTER_CERTS_REFUSED) > 0);
+        struct precedent before = precedents_exchange(stage.rigs[1]->router->precedents, PRECEDENT_SERVER,
+                                                      SPAN("a.example"), credential, STANDING_GOOD);
+        assert_true(before.is_known && !before.changed && !before.is_renewed);
+        assert_int_equal(before.standing, STANDING_REVOKED);
+        credential_free(credential);
+        stage_close(&stage);
+    }
+}
+
 /* Streams by the certificate before stay: they are watched as long as they live. */
 static void stream__by_the_one_before__stays_and_is_watched(void **state)
 {
@@ -244,6 +268,7 @@ int main(void)
         cmocka_unit_test(certificate__of_each_kind__is_counted_and_shown),
         cmocka_unit_test(roles__of_one_peer__share_what_is_remembered),
         cmocka_unit_test(revoked__and_back_with_another__from_zero),
+        cmocka_unit_test(revoked__while_away__is_learnt_when_it_is_refused),
         cmocka_unit_test(stream__by_the_one_before__stays_and_is_watched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

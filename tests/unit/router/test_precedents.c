@@ -4,6 +4,7 @@
 
 #include "tls/traits.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -168,6 +169,38 @@ static void peers__more_than_fit__the_last_ones_are_known(void **state)
     precedents_free(precedents);
 }
 
+#define THREADS 4u
+
+static void *meet_many(void *context)
+{
+    struct precedents *precedents = context;
+    unsigned seed = 20261123;
+    struct credential *credential = credential_of("a", "ca");
+    for (unsigned i = 0; i < 3000; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%u.example", (unsigned)(rand_r(&seed) >> 4) % PEERS);
+        enum precedent_kind kind = i % 2 ? PRECEDENT_CLIENT : PRECEDENT_SERVER;
+        (void)precedents_exchange(precedents, kind, span_str(name), credential, STANDING_GOOD);
+        precedents_learn(precedents, kind, span_str(name), credential->fingerprint, STANDING_REVOKED);
+    }
+    drop(credential);
+    return NULL;
+}
+
+static void threads__at_once__stay_within_the_bounds(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    struct precedents *precedents = precedents_new(&key, ROOM);
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, meet_many, precedents), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(precedents_count(precedents, PRECEDENT_SERVER), ROOM);
+    assert_int_equal(precedents_count(precedents, PRECEDENT_CLIENT), ROOM);
+    precedents_free(precedents);
+}
+
 static void text__of_all__names_them(void **state)
 {
     (void)state;
@@ -183,6 +216,7 @@ int main(void)
         cmocka_unit_test(kinds__of_one_name__are_apart),
         cmocka_unit_test(learnt__of_that_chain_alone__is_told_later),
         cmocka_unit_test(peers__more_than_fit__the_last_ones_are_known),
+        cmocka_unit_test(threads__at_once__stay_within_the_bounds),
         cmocka_unit_test(text__of_all__names_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
