@@ -20,6 +20,7 @@ from responder import REVOKED, Authority, Responder, revocation, write_certifica
 HOME = "watcher.example"
 KINDS = ("dialled", "opened", "client")
 LIFE = 10  # seconds, of certificates that expire; three streams have to be there before
+FADING = 4  # seconds that the last answer of a responder is good, before it is down
 AT_ONCE = 16
 USERS = 24
 REFUSED = {"dialled": "closed", "opened": "sasl:not-authorized", "client": "sasl:not-authorized"}
@@ -35,7 +36,7 @@ class Lives:
         self.folder.mkdir()
         for name, cell in self.cells.items():
             self.add([name], cell[0])
-        for name in ("brief", "turncoat", "missing"):
+        for name in ("brief", "turncoat", "missing", "fading"):
             for kind in KINDS:
                 path = f"/{name}-{kind}"
                 self.add([path[1:]], self.authority.issue(domain(path[1:]), ocsp=None if name == "brief" else path))
@@ -52,6 +53,13 @@ class Lives:
 
     def say(self, name, **options):
         self.responder.answers[f"/{name}"] = lambda: self.authority.answer(self.parties[name], **options)
+
+    def fade(self, names):
+        """The responder gives one more answer, good until the moment that is returned, and then none."""
+        for name in names:
+            told = self.authority.answer(self.parties[name], until=datetime.timedelta(seconds=FADING))
+            self.responder.answers[f"/{name}"] = told
+        return revocation.NOW.replace(tzinfo=datetime.timezone.utc).timestamp() + FADING
 
     def say_all(self, **options):
         """Of each certificate that changes sides."""
@@ -243,7 +251,7 @@ def test_distrust__each_kind__is_reset_at_once(lives):
     others = [stay for stay in lives.alive() if stay not in made]
     begin = time.time()
     name = hashlib.sha256(lives.parties["outcast-client"].der).hexdigest()
-    assert lives.bed.json(f"certs distrust {name}") == {"chains": 1}
+    assert lives.bed.json(f"certs distrust {name}")["chains"] == 1
     assert [stay.wait_for_end() for stay in made] == len(made) * ["reset"]
     assert max(stay.at for stay in made) - begin < 3
     assert lives.ended(others) == {} and lives.carries(others)
@@ -257,10 +265,17 @@ def test_hard__each_kind__lets_go_of_those_that_nobody_answers_for(lives):
     assert len(leaving) == 2 * len(unanswered) and len(staying) >= 14
     down = [lives.open(kind, f"missing-{kind}") for kind in KINDS]
     assert [stay.word for stay in down] == 3 * [None] and lives.carries(down)
+    moment = lives.fade([f"fading-{kind}" for kind in KINDS])
+    fading = [lives.open(kind, f"fading-{kind}") for kind in KINDS]
+    assert [stay.word for stay in fading] == 3 * [None]
+    for kind in KINDS:
+        lives.responder.answers[f"/fading-{kind}"] = (404, b"", {})
     lives.set_revocation("hard")
     assert {stay.wait_for_end() for stay in leaving + down} == {"reset"}
     assert lives.ended(staying) == {} and lives.carries(staying)
     assert lives.refused(leaving + down) == [REFUSED[stay.kind] for stay in leaving + down]
+    assert {stay.wait_for_end() for stay in fading} == {"reset"}  # until then its last answer counts
+    assert all(moment - 0.1 <= stay.at <= moment + 5 for stay in fading), [stay.at - moment for stay in fading]
     lives.set_revocation("soft")
     assert lives.refused(down) == 3 * [None]
 
