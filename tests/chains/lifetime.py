@@ -36,13 +36,13 @@ import wire  # noqa: E402
 from answers import domain  # noqa: E402
 from envoy import context_of  # noqa: E402
 from nameserver import NameServer  # noqa: E402
-from neighbour import Keeper, Neighbour  # noqa: E402
+from neighbour import Keeper, Neighbour, Stay  # noqa: E402
 from responder import REVOKED, Authority, Responder, revocation, write_certificate  # noqa: E402
 
 AT_ONCE = 8
 LIFE = 20      # seconds, of the certificates that expire
 PATIENCE = 30  # seconds that a server has to do something
-KINDS = ("dialled", "opened")
+SERVED, CLIENT = ("dialled", "opened"), "client"
 CHANGED = "chang|differ|renew|replace|previous|another|no longer"  # in a line of a log that names the domain
 
 
@@ -51,7 +51,7 @@ CHANGED = "chang|differ|renew|replace|previous|another|no longer"  # in a line o
 
 class Sluice(field.Sluice):
     """certs.interval: seconds instead of a day, since nobody here waits for a day."""
-    title, settings = "sluice", ()
+    title, settings, has_external = "sluice", (), True
     wish = ("`s2s.policy = pkix`; `certs.interval = 2s`, which is a day unless told otherwise (nextUpdate is sooner mostly; `certs "
             "check` asks at once); `certs.allow_private = true`, since all is on loopback")
 
@@ -64,7 +64,8 @@ class Sluice(field.Sluice):
                                authority=self.folder / "authority", settings=[
                                    f"s2s.ca={self.roots}", f"s2s.nameservers=127.0.0.1@{self.dns}", "s2s.policy=pkix",
                                    "certs.interval=2s", "certs.fetch_timeout=2s", "certs.allow_private=true",
-                                   "timeouts.reset=0s", *self.settings])
+                                   "timeouts.reset=0s", "tls.client_certificates=optional",
+                                   f"tls.client_ca_file={self.roots}", *self.settings])
         self.process = made["process"]
 
     def install(self):
@@ -87,7 +88,8 @@ class HardSluice(Sluice):
 
 class Prosody(field.Prosody):
     title, text = "prosody", field.PROSODY
-    wish = "`s2s_require_encryption = true`, `s2s_secure_auth = true`"
+    wish = "`s2s_require_encryption = true`, `s2s_secure_auth = true`; it has no SASL EXTERNAL for clients"
+    has_external = False
 
     def start(self):
         text = self.text.format(**self.values()) + "".join(f'VirtualHost "{name}"\n' for name in self.domains)
@@ -117,13 +119,16 @@ class ListProsody(Prosody):
 
 class Ejabberd(field.Ejabberd):
     """Reloaded as by ejabberdctl, which would need a node with a name."""
-    title = "ejabberd"
-    wish = "`s2s_use_starttls: required`, `s2s_cafile`, no `mod_s2s_dialback`; no setting is about revocation"
+    title, has_external = "ejabberd", True
+    wish = ("`s2s_use_starttls: required`, `s2s_cafile`, no `mod_s2s_dialback`; for clients `tls_verify: true` and `cafile`; no "
+            "setting is about revocation")
+    text = field.EJABBERD.replace("module: ejabberd_c2s}}", 'module: ejabberd_c2s, starttls: true, tls_verify: true, '
+                                  'cafile: "{roots}"}}')
 
     def start(self):
         self.install()
         (self.folder / "inetrc").write_text(field.INETRC)
-        text = field.EJABBERD.format(**self.values(), hosts=", ".join(self.domains))
+        text = self.text.format(**self.values(), hosts=", ".join(self.domains))
         reloading = (f'spawn(fun() -> R = fun R() -> timer:sleep(100), case file:delete("{self.folder}/reload") of '
                      'ok -> io:format("reload ~p~n", [ejabberd_admin:reload_config()]); _ -> ok end, R() end, R() end).')
         self.process = rivals.run_ejabberd(self.folder, text, [("user0", name) for name in self.domains], self.port,
@@ -148,6 +153,7 @@ class Trial:
 
     def __init__(self, kind, folder):
         self.kind, self.folder = kind, folder
+        self.kinds = (*SERVED, CLIENT) if kind.has_external else SERVED
         folder.mkdir(parents=True)
         self.responder, self.keeper, self.names = Responder(), Keeper(), NameServer()
         self.authority, self.other = Authority(self.responder), Authority(self.responder)
@@ -163,8 +169,8 @@ class Trial:
         self.roots = folder / "roots.pem"
         self.write_roots([self.authority, self.other])
         self.home = f"home.{kind.name}.example"
+        self.user = f"user0@{self.home}"
         self.server = kind(folder / "server", [self.home], self.roots, self.names.port)
-        self.client = None
 
     # ---- certificates ----
 
@@ -176,6 +182,8 @@ class Trial:
     def issue(self, name, by=None, source="ocsp", **options):
         """One that is answered for: good, until it is revoked."""
         by = by or self.authority
+        if name.endswith(CLIENT):
+            options["people"] = [self.user]
         party = by.issue(domain(name), **{source: "/list" if source == "crl" else f"/{name}"}, **options)
         if source == "ocsp":
             self.responder.answers[f"/{name}"] = lambda: by.answer(party)
@@ -210,6 +218,8 @@ class Trial:
     def open(self, kind, name):
         if kind == "opened":
             return self.neighbour.visit(name, self.home, self.server.s2s)
+        if kind == CLIENT:
+            return self.log_in(name)
         client = self.server.log_in(self.home)
         try:
             client.message(f"juliet@{domain(name)}", "but soft")
@@ -217,12 +227,35 @@ class Trial:
         finally:
             client.close()
 
+    def log_in(self, name):
+        """A user's client, by its certificate."""
+        client = field.Sender(self.server.port, self.home)
+        stay = Stay(client, self.user, self.home)
+        try:
+            client.open()
+            client.start_tls(context_of(self.files, name, False), self.home)
+            client.open()
+            client.auth("EXTERNAL", self.user.encode())
+            kind, value = client.sasl_answer()
+            refusal = client.logged_in("user0", kind, value)
+            if not refusal:
+                client.open()
+                client.bind()
+                return self.keeper.keep(client, client.jid, self.home)
+            stay.over(f"sasl:{refusal}")
+        except (OSError, wire.Wrong) as error:
+            stay.over("tls" if isinstance(error, ssl.SSLError) else f"ended: {error}")
+        client.close()
+        return stay
+
     def open_all(self, wanted):
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             return dict(zip(wanted, pool.map(lambda one: self.open(*one), wanted)))
 
     def carries(self, stay, kind, name):
         """Whether a stanza still goes through, on this very stream."""
+        if kind == CLIENT:
+            return stay.ping()
         body, client = f"t{time.monotonic()}", self.server.log_in(self.home)
         try:
             if kind == "dialled":
@@ -268,11 +301,11 @@ class Trial:
 
     def judge_answers(self):
         words = {}
-        for kind in KINDS:  # not at once: a stream that was opened may serve both ways (XEP-0288)
+        for kind in SERVED:  # not at once: a stream that was opened may serve both ways (XEP-0288)
             stays = self.open_all([(kind, name) for name in self.cells])
             words.update({one: self.word(stay) for one, stay in stays.items()})
             self.leave(stays.values())
-        self.found["answers"] = {name: [words[kind, name] for kind in KINDS] for name in self.cells}
+        self.found["answers"] = {name: [words[kind, name] for kind in SERVED] for name in self.cells}
 
     @staticmethod
     def leave(stays):
@@ -280,7 +313,7 @@ class Trial:
             list(pool.map(lambda stay: stay.leave(), [stay for stay in stays if stay]))
 
     def pairs(self, *names):
-        return [(kind, f"{name}-{kind}") for name in names for kind in KINDS]
+        return [(kind, f"{name}-{kind}") for name in names for kind in self.kinds]
 
     def tell(self, title, names, stays, moment):
         self.found["lives"][title] = [self.outcome(stays[one], *one, moment(one)) for one in names]
@@ -295,14 +328,14 @@ class Trial:
     def run(self):
         self.found = {"answers": {}, "lives": {}}
         self.revoke([])
-        for kind in KINDS:
+        for kind in self.kinds:
             for name in ("asked", "calm", "ticket"):
                 self.issue(f"{name}-{kind}")
             self.issue(f"listed-{kind}", source="crl")
             self.issue(f"trust-{kind}", by=self.other)
         self.warm_up()
         self.judge_answers()
-        for kind in KINDS:
+        for kind in self.kinds:
             self.issue(f"brief-{kind}", seconds=LIFE)
         stays = self.open_all(self.pairs("brief", "asked", "listed", "trust", "calm"))
         missing = [one for one, stay in stays.items() if stay is None or stay.word]
@@ -410,7 +443,7 @@ class Trial:
         time.sleep(1)
         said = [line for line in self.log_lines()[len(before):] if "calm-" in line]
         self.found["said"] = said[:40]
-        told = [any(name in line and re.search(CHANGED, line) for line in said) for _, name in self.pairs("calm")]
+        told = [any(name in line and re.search(CHANGED, line) for line in said) for kind, name in self.pairs("calm") if kind in SERVED]
         self.found["lives"]["- the log says that it is another one"] = ["yes" if is_told else "no" for is_told in told]
 
     def log_lines(self):
@@ -435,7 +468,7 @@ HEAD = """{heading}, beside two other servers
 
 *Made by `tests/chains/lifetime.py` (two minutes, all servers at a time). The other end is `tests/integration/neighbour.py`, what
 issuers answer is in `tests/integration/answers.py`. `test_lives.py` and `test_certs.py` there hold Sluice to its part in every
-run of the checks, and users' clients by SASL EXTERNAL, which are not compared here.*
+run of the checks.*
 
 {date}. Each server trusts the same two authorities, demands TLS and certificates, and believes no dialback:
 
@@ -444,8 +477,9 @@ run of the checks, and users' clients by SASL EXTERNAL, which are not compared h
 RFC 6120 s13.7.2.3 has certificates of long-lived streams checked for expiry and revocation for as long as they live, and such a
 stream closed with `<reset/>` (s4.9.3.16) where they are no longer good. Seconds count from the event, of expiry from notAfter. A
 stream is left alone for {patience} s behind each event: *nothing* means that it was there still and carried a stanza. *Dialled*:
-the server opened the stream, the certificate is a server's; *opened*: another server opened it, by SASL EXTERNAL. *Closed
-unused*: the server dialled and went before it authenticated, with no error to tell. **Bold**: against the letter.
+the server opened the stream, the certificate is a server's; *opened*: another server opened it, by SASL EXTERNAL; *client*: a
+user's client logged in by SASL EXTERNAL. *Closed unused*: the server dialled and went before it authenticated, with no error to
+tell. **Bold**: against the letter.
 """
 ANSWERS = """
 ## What its issuer answers, before a stream is authenticated
@@ -459,18 +493,18 @@ MUST_END = ("expires", "is revoked, says OCSP", "is revoked, says a list")  # RF
 
 def shown(row, words):
     """In one cell; bold is what must not be."""
-    must_end = row.split(";")[0] in MUST_END
-    words = [f"**{word}**" if must_end and word in ("nothing", "let in") else word for word in words]
-    if words[0] == "-":
-        return words[1]
-    return words[0] if words[0] == words[1] else f"dialled: {words[0]}; opened: {words[1]}"
+    must_end, kinds = row.split(";")[0] in MUST_END, {}
+    for kind, word in zip((*SERVED, CLIENT), words):
+        if word != "-":
+            kinds.setdefault(f"**{word}**" if must_end and word in ("nothing", "let in") else word, []).append(kind)
+    return next(iter(kinds)) if len(kinds) == 1 else "; ".join(f"{', '.join(who)}: {word}" for word, who in kinds.items())
 
 
 def ends(found):
     """The words of the streams that are not let in, a line for each server."""
     for title, made in found.items():
-        words = [sorted({pair[index] for pair in made["answers"].values()} - {"let in"}) for index in range(len(KINDS))]
-        told = [f"{kind}: {', '.join(some)}" for kind, some in zip(KINDS, words) if some]
+        words = [sorted({pair[index] for pair in made["answers"].values()} - {"let in"}) for index in range(len(SERVED))]
+        told = [f"{kind}: {', '.join(some)}" for kind, some in zip(SERVED, words) if some]
         yield f"- {title}: " + ("; ".join(told) or "all are let in")
 
 

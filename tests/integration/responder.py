@@ -81,8 +81,9 @@ class Authority:
         (folder / "ca.pem").write_text(generate.pem(self.party.der))
         (folder / "ca.key").write_bytes(key_of(self.party))
 
-    def issue(self, *domains, ocsp=None, crl=None, seconds=None, extra=()):
-        """ocsp, crl: paths; seconds: of its life, from now; extra: extensions, and whether each is critical."""
+    def issue(self, *domains, ocsp=None, crl=None, seconds=None, extra=(), people=()):
+        """ocsp, crl: paths; seconds: of its life, from now; extra: extensions, and whether each is critical; people:
+        addresses of accounts."""
         extra = list(extra)
         if ocsp:
             extra.append(self.source(ocsp))
@@ -92,7 +93,8 @@ class Authority:
         now = datetime.datetime.utcnow().replace(microsecond=0)
         generate.NOW = revocation.NOW = now
         end = 3650 if seconds is None else seconds / 86400
-        return generate.leaf(self.party, names=[generate.dns(domain) for domain in domains], extra=extra, end=end)
+        names = [generate.dns(domain) for domain in domains] + [generate.xmpp(person) for person in people]
+        return generate.leaf(self.party, names=names, extra=extra, end=end)
 
     def source(self, path):
         """The extension that says where to ask by OCSP."""
