@@ -326,3 +326,23 @@ def test_hard__lets_go_of_those_that_nobody_answers_for(field):
             assert good <= field.streams()
         await person.log_out()
     run(scene())
+
+
+def test_distrust__with_a_file__outlives_the_process(tmp_path):
+    cache, settings = tmp_path / "cache", ["s2s.enabled=true"]
+    one = bed_module.Bed(tmp_path / "bed", shards=1, users=1, settings=[*settings, f"certs.cache_file={cache}"])
+
+    def again():
+        one.kill()
+        one.relaunch()
+        return [(row["kind"], row["name"]) for row in one.json("show certs distrusted")]
+    try:
+        assert one.json("certs distrust 0f:f0") == {"chains": 0, "lasts": "over restarts"}
+        assert one.json("certs distrust " + "ab" * 32) == {"chains": 0, "lasts": "over restarts"}
+        assert bed_module.wait_until(lambda: cache.exists() and b"\xab" * 32 in cache.read_bytes())
+        assert sorted(again()) == [("serial", "0ff0"), ("sha256", "ab" * 32)]
+        assert one.json("certs trust 0ff0") == {"was_distrusted": True}
+        assert bed_module.wait_until(lambda: b"\x0f\xf0" not in cache.read_bytes())
+        assert again() == [("sha256", "ab" * 32)]
+    finally:
+        one.stop()
