@@ -296,6 +296,9 @@ static bool set_policy(const struct context *context, WOLFSSL_CTX *library)
     /* The peer is asked; one that presents nothing, or nothing good, is for the caller to send away. */
     if (context->anchors != NULL)
         wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_PEER, judge);
+    /* Without this a client's wish is not written into its hello; a server's part of it is not used: see staple.c. */
+    if (context->anchors != NULL && context->role == CONTEXT_CLIENT)
+        is_good = is_good && wolfSSL_CTX_EnableOCSPStapling(library) == WOLFSSL_SUCCESS;
     return is_good;
 }
 

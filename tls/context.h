@@ -101,7 +101,8 @@ bool context_certificate(const struct context *context, unsigned index, struct c
  * the next handshake on to clients that ask for it (RFC 6066 s8, RFC 8446 s4.4.2.1); others get none. Copied; an empty
  * one: none any more. Whether it is one, about this certificate and fresh, is the caller's to know. Any thread, at any
  * time. False: no memory, no such domain, or more than CONTEXT_STAPLE_MAX bytes; then it stays as it was. */
-#define CONTEXT_STAPLE_MAX 16384u /* answers have some hundred bytes, with a delegate's certificate some thousand */
+#define CONTEXT_STAPLE_MAX                                                                                             \
+    16000u /* answers have some hundred bytes, with a delegate some thousand; OpenSSL takes 16,380 */
 bool context_set_staple(struct context *context, unsigned index, struct span response);
 /* What is shown now: a copy, for span_free(). SPAN_NONE: none. */
 struct span context_staple(const struct context *context, unsigned index);

@@ -54,6 +54,10 @@ int engine_see_certificate(void *engine, struct span leaf);
  * The library's connection, or NULL when memory was refused. */
 struct WOLFSSL *engine_judge(void *engine, const struct span *sent, unsigned count, bool is_leaf);
 
+/* Where a server's own OCSP answer lies; what a client's peer has shown, before the handshake is over. */
+struct staple_shelf *engine_shelf(void *engine);
+void engine_see_staple(void *engine, struct span staple);
+
 /* Of the ticket that a server's engine gives: 0 after a full handshake, else one more than that of the ticket it took.
  */
 uint8_t *engine_ticket_generation(void *engine);

@@ -6,9 +6,7 @@
 #include "tls/context_priv.h"
 #include "tls/digest.h"
 #include "tls/hello_priv.h"
-#include "tls/credential_pool_priv.h"
-#include "tls/credential_priv.h"
-#include "tls/dane_priv.h"
+#include "tls/counterpart_priv.h"
 
 #include <wolfssl/options.h>
 
@@ -40,16 +38,6 @@ enum phase {
     PHASE_FAILED,
 };
 
-/* What is known of the peer's certificates. */
-struct remote {
-    bool is_unfinished;            /* between two of them */
-    struct credential *credential; /* what came of that; NULL: none was presented, or it was taken */
-    struct dane *dane;             /* the records that it is to be judged by too; NULL: none */
-    struct dane_finding finding;
-    uint8_t end_point[CERTIFICATE_HASH_MAX];
-    uint8_t end_point_size;
-};
-
 struct engine {
     struct context *context;
     const struct party *party; /* server: whose certificate answers; client: the context's only one */
@@ -63,7 +51,7 @@ struct engine {
     struct chunk_pool *pool;
 
     const char *error;
-    struct remote *remote; /* where the peer's certificates are of interest; else NULL */
+    struct counterpart *remote; /* where the peer's certificates are of interest; else NULL */
     uint8_t ticket_generation;
     uint8_t phase; /* enum phase */
     bool has_closed;
@@ -131,28 +119,34 @@ int engine_send(WOLFSSL *library, char *buffer, int size, void *context)
 
 int engine_see_certificate(void *context, struct span leaf)
 {
-    struct engine *engine = context;
-    engine->remote->end_point_size = (uint8_t)certificate_hash(leaf, engine->remote->end_point);
+    const struct engine *engine = context;
+    counterpart_see_certificate(engine->remote, leaf);
     return 0;
 }
 
 struct WOLFSSL *engine_judge(void *context, const struct span *sent, unsigned count, bool is_leaf)
 {
-    struct engine *engine = context;
-    struct remote *remote = engine->remote;
-    remote->is_unfinished = !is_leaf;
-    if (remote->credential != NULL)
+    const struct engine *engine = context;
+    const struct context *shared = engine->context;
+    engine->remote->is_unfinished = !is_leaf;
+    if (engine->remote->credential != NULL)
         return engine->library;
-    engine_see_certificate(engine, sent[0]);
-    int64_t now = engine->context->clock();
-    remote->credential = credential_judge(engine->context->anchors, sent, count, engine->context->judged, now);
-    if (remote->credential == NULL)
-        return NULL;
-    if (remote->dane != NULL)
-        remote->finding = dane_judge(remote->dane, engine->context->anchors, remote->credential, sent, count, now);
-    if (remote->credential->verdict == CREDENTIAL_VALID)
-        remote->credential = credential_pool_share(remote->credential);
-    return engine->library;
+    if (shared->role == CONTEXT_CLIENT && wolfSSL_version(engine->library) >= TLS1_3_VERSION)
+        counterpart_see_staple(engine->remote, staple_behind(sent[0]));
+    bool is_judged = counterpart_judge(engine->remote, shared->anchors, sent, count, shared->judged, shared->clock());
+    return is_judged ? engine->library : NULL;
+}
+
+struct staple_shelf *engine_shelf(void *context)
+{
+    const struct engine *engine = context;
+    return engine->party->staple;
+}
+
+void engine_see_staple(void *context, struct span staple)
+{
+    const struct engine *engine = context;
+    counterpart_see_staple(engine->remote, staple);
 }
 
 uint8_t *engine_ticket_generation(void *context)
@@ -214,9 +208,17 @@ static bool use_server_name(struct engine *engine, struct span name)
     return wolfSSL_UseSNI(engine->library, WOLFSSL_SNI_HOST_NAME, name.ptr, (word16)name.size) == WOLFSSL_SUCCESS;
 }
 
+/* Without a nonce (RFC 6960 s4.4.1), which no server's answer that lies ready could have. Where nobody judges the
+ * peer's certificate it is not asked for. */
+static bool ask_for_staple(struct engine *engine)
+{
+    return engine->context->anchors == NULL ||
+           wolfSSL_UseOCSPStapling(engine->library, WOLFSSL_CSR_OCSP, 0) == WOLFSSL_SUCCESS;
+}
+
 static bool open_client(struct engine *engine, struct span name)
 {
-    if (!open_library(engine) || !offer_protocols(engine))
+    if (!open_library(engine) || !offer_protocols(engine) || !ask_for_staple(engine))
         return false;
     char *a_label = identity_a_label(name);
     bool is_good = a_label == NULL || use_server_name(engine, span_str(a_label));
@@ -256,11 +258,7 @@ void engine_free(struct engine *engine)
     /* Nothing may be written any more: the library would only send an alert here if it were asked to. */
     if (engine->library != NULL)
         wolfSSL_free(engine->library);
-    if (engine->remote != NULL) {
-        credential_free(engine->remote->credential);
-        dane_free(engine->remote->dane);
-    }
-    free(engine->remote);
+    counterpart_free(engine->remote);
     context_unref(engine->context);
     free(engine->early);
     digest_wipe(engine, sizeof(*engine));
@@ -284,7 +282,7 @@ static void read_exporter(struct engine *engine)
 /* Nothing of what the library verifies may have been left switched off, and a server has a certificate. */
 static bool is_judged(const struct engine *engine)
 {
-    const struct remote *remote = engine->remote;
+    const struct counterpart *remote = engine->remote;
     if (engine->context->anchors == NULL)
         return true;
     return !remote->is_unfinished && (engine->context->role == CONTEXT_SERVER || remote->credential != NULL);
@@ -296,6 +294,8 @@ static enum engine_status negotiate(struct engine *engine)
     if (result == WOLFSSL_SUCCESS) {
         if (!is_judged(engine))
             return fail(engine, "the peer's certificates were not seen to the end");
+        if (engine->context->anchors != NULL && engine->context->role == CONTEXT_CLIENT)
+            counterpart_judge_staple(engine->remote, engine->context->clock());
         engine->phase = PHASE_READY;
         engine->records_read = 0;
         read_exporter(engine);
@@ -628,6 +628,25 @@ struct credential *engine_take_credential(struct engine *engine)
     struct credential *credential = engine->remote->credential;
     engine->remote->credential = NULL;
     return credential;
+}
+
+struct span engine_staple(const struct engine *engine)
+{
+    bool has_one = engine_is_ready(engine) && engine->remote != NULL && engine->remote->staple != NULL;
+    return has_one ? staple_bytes(engine->remote->staple) : SPAN_NONE;
+}
+
+bool engine_is_unstapled(const struct engine *engine)
+{
+    return engine_is_ready(engine) && engine->remote != NULL && engine->remote->is_unstapled;
+}
+
+void engine_drop_staple(struct engine *engine)
+{
+    if (engine->remote == NULL)
+        return;
+    staple_unref(engine->remote->staple);
+    engine->remote->staple = NULL;
 }
 
 void engine_expect(struct engine *engine, struct dane *dane)

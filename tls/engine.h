@@ -66,6 +66,16 @@ const struct credential *engine_credential(const struct engine *engine);
 struct credential *engine_shared_credential(const struct engine *engine);
 struct credential *engine_take_credential(struct engine *engine);
 
+/* Client, with anchors: a server is always asked for its issuer's OCSP answer about its leaf (RFC 6066 s8, RFC 8446
+ * s4.4.2.1), and the handshake goes on whatever it shows. The answer as it came, once ready: bytes for ocsp_judge().
+ * Empty: none, or one of more than REVOCATION_OCSP_MAX bytes, or it was dropped, as is right when it was made use of.
+ */
+struct span engine_staple(const struct engine *engine);
+void engine_drop_staple(struct engine *engine);
+/* Once ready: the valid leaf says that such an answer always comes with it (RFC 7633), but none did that says good or
+ * revoked. Then it is not to be believed. Never where it was not asked for. */
+bool engine_is_unstapled(const struct engine *engine);
+
 /* Client, with anchors, before the server's certificates come: they are judged by these records too. Takes them. As
  * with the credential, whatever comes of it ends no handshake. */
 void engine_expect(struct engine *engine, struct dane *dane);

@@ -13,6 +13,12 @@
 struct staple;
 struct staple_shelf;
 
+/* Once per process: from then on the library asks for what handshakes carry, and judges none of it. */
+void staple_start(void);
+/* What stands behind the first certificate of a Certificate message of TLS 1.3, whose lengths the library has looked
+ * at: extensions<0..2^16-1> (RFC 8446 s4.4.2). The answer among them; empty: none. */
+struct span staple_behind(struct span certificate);
+
 /* A copy, with one reference. NULL: no memory. */
 struct staple *staple_new(struct span bytes);
 void staple_unref(struct staple *staple); /* NULL: nothing */

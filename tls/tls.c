@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/base/err.h"
 #include "tls/context.h"
+#include "tls/staple_priv.h"
 
 #include <wolfssl/options.h>
 
@@ -24,6 +25,7 @@ bool tls_start(struct err *err)
         err_set(err, "wolfSSL does not start: %s", wolfSSL_ERR_reason_error_string((unsigned long)code));
         return false;
     }
+    staple_start();
     return true;
 }
 

@@ -284,6 +284,23 @@ struct credential *engine_take_credential(struct engine *engine)
     return credential;
 }
 
+struct span engine_staple(const struct engine *engine)
+{
+    (void)engine;
+    return SPAN_NONE;
+}
+
+void engine_drop_staple(struct engine *engine)
+{
+    (void)engine;
+}
+
+bool engine_is_unstapled(const struct engine *engine)
+{
+    (void)engine;
+    return false;
+}
+
 void engine_expect(struct engine *engine, struct dane *dane)
 {
     dane_free(engine->dane);

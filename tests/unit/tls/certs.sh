@@ -15,7 +15,8 @@ key() { # name algorithm...
 sign() { # name domain days digest extra-arguments...
     name=$1 domain=$2 days=$3 digest=$4
     shift 4
-    printf 'subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n' "$domain" >"$name.ext"
+    printf 'subjectAltName=DNS:%s\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n%s\n' "$domain" \
+        "${feature:-}" >"$name.ext"
     openssl req -new -key "$name.key" -subj "/CN=$name" -out "$name.csr" 2>/dev/null
     openssl x509 -req -in "$name.csr" -CA "$authority.pem" -CAkey "$authority.key" -CAcreateserial -days "$days" "-$digest" \
         -extfile "$name.ext" -out "$name.leaf" "$@" 2>/dev/null
@@ -49,6 +50,11 @@ sign wild '*.wild.example' 3650 sha256
 # xn--mller-kva.example is the A-label of müller.example.
 key idn -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 sign idn xn--mller-kva.example 3650 sha256
+# RFC 7633: it comes with an OCSP answer, or is none.
+key must -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+feature='tlsfeature=status_request'
+sign must b.example 3650 sha256
+feature=
 cp a.key old.key
 sign old a.example -1 sha256
 # Another key for the same name, and the same name by another authority.

@@ -4,12 +4,11 @@
  * get wrong alike, and what our own client never does (resumption, renegotiation, floods of KeyUpdate).
  */
 #include "core/base/err.h"
-#include "pair.h"
+#include "joint.h"
 #include "tls/anchors.h"
 #include "tls/credential.h"
 #include "tls/ticket_keys_priv.h"
 
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <stdarg.h>
@@ -22,154 +21,6 @@
 
 static const char *const names_all[] = {"a", "b", "wild", "idn", NULL};
 static const char *const names_b[] = {"b", "a", NULL};
-
-/* ---- joining the two ------------------------------------------------------------------------------------------- */
-
-struct joint {
-    struct chunk_pool pool;
-    struct side side;
-    SSL_CTX *factory;
-    SSL *ssl;
-    bool is_broken; /* the peer's library met an error */
-};
-
-static SSL_SESSION *last_session;
-
-static int keep_session(SSL *ssl, SSL_SESSION *session)
-{
-    (void)ssl;
-    SSL_SESSION_free(last_session);
-    last_session = session;
-    return 1;
-}
-
-static void forget_session(void)
-{
-    SSL_SESSION_free(last_session);
-    last_session = NULL;
-}
-
-static void joint_open(struct joint *joint, struct context *context, bool is_server, int version)
-{
-    memset(joint, 0, sizeof(*joint));
-    chunk_pool_init(&joint->pool, 16);
-    joint->factory = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
-    assert_non_null(joint->factory);
-    SSL_CTX_set_min_proto_version(joint->factory, version);
-    SSL_CTX_set_max_proto_version(joint->factory, version);
-    if (is_server) {
-        assert_int_equal(SSL_CTX_use_certificate_chain_file(joint->factory, cert_path("b.pem")), 1);
-        assert_int_equal(SSL_CTX_use_PrivateKey_file(joint->factory, cert_path("b.key"), SSL_FILETYPE_PEM), 1);
-    } else {
-        assert_int_equal(SSL_CTX_load_verify_locations(joint->factory, cert_path("ca.pem"), NULL), 1);
-        SSL_CTX_set_verify(joint->factory, SSL_VERIFY_PEER, NULL);
-        SSL_CTX_set_session_cache_mode(joint->factory, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(joint->factory, keep_session);
-    }
-    joint->ssl = SSL_new(joint->factory);
-    SSL_set_bio(joint->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    BIO_set_mem_eof_return(SSL_get_rbio(joint->ssl), -1);
-    if (is_server)
-        SSL_set_accept_state(joint->ssl);
-    else
-        SSL_set_connect_state(joint->ssl);
-    joint->side.engine = engine_new(context, is_server ? SPAN("b.example") : SPAN_NONE);
-    assert_non_null(joint->side.engine);
-}
-
-static void joint_close(struct joint *joint)
-{
-    engine_free(joint->side.engine);
-    chain_clear(&joint->side.wire, &joint->pool);
-    chain_clear(&joint->side.plain, &joint->pool);
-    chunk_pool_fini(&joint->pool);
-    SSL_free(joint->ssl);
-    SSL_CTX_free(joint->factory);
-}
-
-/* The macros of the library's header cast const away; these do it where no warning looks. */
-static void send_name(SSL *ssl, const char *name)
-{
-    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, (void *)(uintptr_t)name);
-}
-
-static int offer_groups(SSL *ssl, const char *groups)
-{
-    return (int)SSL_ctrl(ssl, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)groups);
-}
-
-static void keep_plain(void *context, struct span plain)
-{
-    struct joint *joint = context;
-    chain_append(&joint->side.plain, &joint->pool, plain);
-}
-
-/* The peer's bytes to the engine, in one piece. */
-static bool carry_to_engine(struct joint *joint)
-{
-    char *bytes = NULL;
-    BIO *bio = SSL_get_wbio(joint->ssl);
-    long size = BIO_get_mem_data(bio, &bytes);
-    if (size <= 0)
-        return false;
-    joint->side.status = engine_feed(joint->side.engine, span_of(bytes, (size_t)size), &joint->side.wire, &joint->pool,
-                                     keep_plain, joint);
-    (void)BIO_reset(bio);
-    return true;
-}
-
-static bool carry_to_peer(struct joint *joint)
-{
-    bool has_moved = !chain_is_empty(&joint->side.wire);
-    while (!chain_is_empty(&joint->side.wire)) {
-        struct span front = chain_front(&joint->side.wire);
-        BIO_write(SSL_get_rbio(joint->ssl), front.ptr, (int)front.size);
-        chain_consume(&joint->side.wire, &joint->pool, front.size);
-    }
-    return has_moved;
-}
-
-static void peer_turn(struct joint *joint, char *out, size_t *out_size)
-{
-    char bytes[16384];
-    int result = SSL_read(joint->ssl, bytes, sizeof(bytes));
-    for (; result > 0; result = SSL_read(joint->ssl, bytes, sizeof(bytes))) {
-        if (out != NULL) {
-            memcpy(out + *out_size, bytes, (size_t)result);
-            *out_size += (size_t)result;
-        }
-    }
-    joint->is_broken = joint->is_broken || SSL_get_error(joint->ssl, result) == SSL_ERROR_SSL;
-}
-
-static void joint_run(struct joint *joint, char *out, size_t *out_size)
-{
-    bool has_moved = true;
-    (void)engine_start(joint->side.engine, &joint->side.wire, &joint->pool);
-    while (has_moved) {
-        has_moved = carry_to_peer(joint);
-        peer_turn(joint, out, out_size);
-        has_moved = carry_to_engine(joint) || has_moved;
-    }
-}
-
-/* engine_start is only for the first time. */
-static void joint_go_on(struct joint *joint, char *out, size_t *out_size)
-{
-    bool has_moved = true;
-    while (has_moved) {
-        has_moved = carry_to_peer(joint);
-        peer_turn(joint, out, out_size);
-        has_moved = carry_to_engine(joint) || has_moved;
-    }
-}
-
-static void joint_shake(struct joint *joint)
-{
-    joint_run(joint, NULL, NULL);
-    if (!engine_is_ready(joint->side.engine) || !SSL_is_init_finished(joint->ssl))
-        fail_msg("%s", engine_error(joint->side.engine));
-}
 
 static void expect_plain(struct joint *joint, const char *expected)
 {
