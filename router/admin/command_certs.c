@@ -47,6 +47,7 @@ static void add_chain(void *context, const struct control_chain *chain)
     answer_string(out, "standing", chain->standing);
     if (chain->answer != NULL)
         answer_string(out, "answer", chain->answer);
+    answer_bool(out, "stapled", chain->is_stapled);
     answer_date(out, "checked", chain->checked);
     answer_date(out, "next", chain->next);
     answer_bool(out, "asking", chain->is_asking);

@@ -167,6 +167,7 @@ struct control_chain {
     struct span url;    /* the first */
     const char *standing;
     const char *answer; /* the last one */
+    bool is_stapled;    /* the leaf's, by a handshake */
     int64_t checked;
     int64_t next;
     bool is_asking;

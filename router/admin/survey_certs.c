@@ -72,6 +72,7 @@ static void tell(void *context, const struct inspector_chain *chain)
         .url = chain->source,
         .standing = standing_text(chain->standing),
         .answer = is_answered ? revocation_text(chain->status) : NULL,
+        .is_stapled = chain->is_stapled,
         .checked = chain->checked,
         .next = chain->due,
         .is_asking = chain->is_asking,

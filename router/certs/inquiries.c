@@ -128,7 +128,7 @@ static struct inspector_finding assess(const struct dossier *dossier)
 {
     static const uint8_t weight[] = {
         [STANDING_GOOD] = 0,    [STANDING_UNCHECKED] = 1, [STANDING_UNANSWERED] = 2,
-        [STANDING_PENDING] = 3, [STANDING_REVOKED] = 4,   [STANDING_DISTRUSTED] = 5,
+        [STANDING_PENDING] = 3, [STANDING_REVOKED] = 4,   [STANDING_DISTRUSTED] = 5, /* UNSTAPLED is no chain's */
     };
     struct inspector_finding finding = {.standing = STANDING_GOOD};
     for (unsigned i = 0; i < dossier->count; i++) {
@@ -245,6 +245,17 @@ static void look_up(struct inquiries *inquiries, struct inquiry *inquiry, int64_
         inquiry->due = now;
 }
 
+/* What was taken back, or is distrusted, stays so whatever a peer shows. */
+static void take_staple(struct inquiries *inquiries, const struct dossier *dossier, struct span staple, int64_t now)
+{
+    struct inquiry *leaf = dossier->count ? dossier->inquiries[0] : NULL;
+    if (!leaf || leaf->standing == STANDING_DISTRUSTED || leaf->standing == STANDING_REVOKED)
+        return;
+    enum standing before = leaf->standing;
+    if (rounds_take_staple(&inquiries->rounds, leaf, staple, now) && leaf->standing != before)
+        changed(inquiries, leaf);
+}
+
 void inquiries_watch(struct inquiries *inquiries, unsigned client, uint64_t tag, struct credential *credential,
                      struct span staple, int64_t now)
 {
@@ -255,12 +266,8 @@ void inquiries_watch(struct inquiries *inquiries, unsigned client, uint64_t tag,
         return;
     }
     struct dossier *dossier = watch->dossier;
-    struct inquiry *leaf = dossier->count ? dossier->inquiries[0] : NULL;
-    if (leaf && staple.size && leaf->standing != STANDING_DISTRUSTED && leaf->standing != STANDING_REVOKED) {
-        enum standing before = leaf->standing;
-        if (rounds_take_answer(&inquiries->rounds, leaf, staple, now) && leaf->standing != before)
-            changed(inquiries, leaf);
-    }
+    if (staple.size)
+        take_staple(inquiries, dossier, staple, now);
     for (unsigned i = 0; i < dossier->count; i++)
         if (dossier->inquiries[i]->due == INT64_MIN)
             look_up(inquiries, dossier->inquiries[i], now);
@@ -269,10 +276,22 @@ void inquiries_watch(struct inquiries *inquiries, unsigned client, uint64_t tag,
         tell(inquiries, watch, dossier->told);
 }
 
-void inquiries_unwatch(struct inquiries *inquiries, unsigned client, uint64_t tag)
+static struct watch *watch_find(const struct inquiries *inquiries, unsigned client, uint64_t tag)
 {
     const struct watch wanted = {.key = {tag, client}};
-    struct watch *watch = table_find(&inquiries->watches, watch_key(&wanted));
+    return table_find(&inquiries->watches, watch_key(&wanted));
+}
+
+void inquiries_staple(struct inquiries *inquiries, unsigned client, uint64_t tag, struct span staple, int64_t now)
+{
+    const struct watch *watch = watch_find(inquiries, client, tag);
+    if (watch)
+        take_staple(inquiries, watch->dossier, staple, now);
+}
+
+void inquiries_unwatch(struct inquiries *inquiries, unsigned client, uint64_t tag)
+{
+    struct watch *watch = watch_find(inquiries, client, tag);
     if (!watch)
         return;
     struct dossier *dossier = watch->dossier;
@@ -381,6 +400,7 @@ void inquiries_list(const struct inquiries *inquiries, struct span domain, inspe
         };
         for (unsigned i = 0; i < dossier->count; i++)
             describe_inquiry(dossier->inquiries[i], &chain);
+        chain.is_stapled = dossier->count && dossier->inquiries[0]->is_stapled;
         fn(context, &chain);
     }
 }

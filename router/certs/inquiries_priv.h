@@ -31,6 +31,8 @@ void inquiries_free(struct inquiries *inquiries);
 /* Takes the reference to the credential, whatever comes of it. */
 void inquiries_watch(struct inquiries *inquiries, unsigned client, uint64_t tag, struct credential *credential,
                      struct span staple, int64_t now);
+/* Came with a later handshake. */
+void inquiries_staple(struct inquiries *inquiries, unsigned client, uint64_t tag, struct span staple, int64_t now);
 void inquiries_unwatch(struct inquiries *inquiries, unsigned client, uint64_t tag);
 /* body.ptr NULL: it could not be fetched. */
 void inquiries_fetched(struct inquiries *inquiries, uint64_t number, struct span body, int64_t now);

@@ -74,6 +74,7 @@ bool inquiry_settle(struct inquiry *inquiry, struct revocation_answer answer, co
     if (pause > settings->interval_s)
         pause = settings->interval_s;
     inquiry->answer = answer;
+    inquiry->is_stapled = false;
     inquiry->standing = is_revoked ? STANDING_REVOKED : STANDING_GOOD;
     inquiry->due = is_revoked && answer.reason != REASON_HOLD ? INT64_MAX : now + (pause > 0 ? sooner(pause, dice) : 1);
     inquiry->checked = now;

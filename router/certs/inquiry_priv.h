@@ -28,6 +28,7 @@ struct inquiry {
     uint64_t fetch;                    /* what is waited for; 0: nothing */
     unsigned failures;                 /* rounds in a row */
     unsigned source;                   /* next to ask in this round */
+    bool is_stapled;                   /* the answer that counted came in a handshake */
 };
 
 /* NULL: no memory. Nothing is asked yet. */

@@ -31,7 +31,7 @@ const struct inspector_settings inspector_settings_default = {
 /* What a client posts. */
 struct post {
     uint64_t tag;
-    struct credential *credential; /* NULL: unwatch */
+    struct credential *credential; /* NULL: unwatch, or where there is a staple, that alone */
     struct span staple;            /* owned */
 };
 
@@ -173,6 +173,8 @@ static void take_posts(struct inspector *inspector)
         while (post_take(posts, &post)) {
             if (post.credential)
                 inquiries_watch(inspector->inquiries, i, post.tag, post.credential, post.staple, now_s());
+            else if (post.staple.size)
+                inquiries_staple(inspector->inquiries, i, post.tag, post.staple, now_s());
             else
                 inquiries_unwatch(inspector->inquiries, i, post.tag);
             span_free(&post.staple);
@@ -522,6 +524,16 @@ bool inspector_watch(struct inspector_client *client, uint64_t tag, struct crede
     }
     credential_ref(credential); /* before it is published */
     return true;
+}
+
+bool inspector_staple(struct inspector_client *client, uint64_t tag, struct span staple)
+{
+    SL_CHECK(staple.size > 0);
+    struct post post = {.tag = tag, .staple = span_copy(staple)};
+    if (post.staple.ptr && post_put(client, &post))
+        return true;
+    span_free(&post.staple);
+    return false;
 }
 
 bool inspector_unwatch(struct inspector_client *client, uint64_t tag)

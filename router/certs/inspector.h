@@ -28,6 +28,7 @@ enum standing {
     STANDING_UNANSWERED, /* no source of some certificate has answered so that it counts */
     STANDING_REVOKED,
     STANDING_DISTRUSTED, /* by the operator */
+    STANDING_UNSTAPLED,  /* a stream's alone, never found: the leaf came without the answer that it has to come with */
 };
 
 /* A chain that streams were authenticated by, while the function that is told of it runs. */
@@ -38,6 +39,7 @@ struct inspector_chain {
     enum standing standing;
     enum revocation_status status; /* the last answer about the certificate that is worst off */
     bool has_ocsp, has_crl;        /* some certificate of the chain names such sources */
+    bool is_stapled;               /* what is known of the leaf came in a handshake */
     struct span source;            /* the address of the first one */
     int64_t checked;               /* when an asking has ended last; 0: none has */
     int64_t due;                   /* the next one; 0: none */
@@ -139,6 +141,9 @@ bool inspector_staple(struct inspector *inspector, const uint8_t sha256[CREDENTI
 /* From now on findings about the credential, which is valid and shared, come with this tag, one at least. staple: the
  * OCSP answer that came in its handshake, or empty; copied. False: no memory or room; ask again later. */
 bool inspector_watch(struct inspector_client *client, uint64_t tag, struct credential *credential, struct span staple)
+    __attribute__((warn_unused_result));
+/* A later handshake with the credential of that tag has brought this answer. The same. */
+bool inspector_staple(struct inspector_client *client, uint64_t tag, struct span staple)
     __attribute__((warn_unused_result));
 /* A finding that is under way may still come. False: no room; again later. */
 bool inspector_unwatch(struct inspector_client *client, uint64_t tag) __attribute__((warn_unused_result));

@@ -38,15 +38,40 @@ static bool settle(struct rounds *rounds, struct inquiry *inquiry, struct revoca
     return inquiry_settle(inquiry, answer, &rounds->settings, dice(rounds), now);
 }
 
-bool rounds_take_answer(struct rounds *rounds, struct inquiry *inquiry, struct span der, int64_t now)
+static struct span known_answer(const struct rounds *rounds, const struct inquiry *inquiry, int64_t now)
 {
-    struct revocation_answer answer = ocsp_judge(der, inquiry->certificate, inquiry->issuer, now);
+    return evidence_find(&rounds->evidence, EVIDENCE_ANSWER, span_of(inquiry->key, sizeof inquiry->key), now);
+}
+
+static bool take(struct rounds *rounds, struct inquiry *inquiry, struct revocation_answer answer, struct span der,
+                 int64_t now)
+{
     if (!settle(rounds, inquiry, answer, now))
         return false;
-    struct span key = span_of(inquiry->key, sizeof inquiry->key);
-    struct span known = evidence_find(&rounds->evidence, EVIDENCE_ANSWER, key, now);
+    struct span known = known_answer(rounds, inquiry, now);
     if (!known.ptr || !span_equal(known, der))
-        (void)evidence_put(&rounds->evidence, EVIDENCE_ANSWER, key, der, answer.next_update, now);
+        (void)evidence_put(&rounds->evidence, EVIDENCE_ANSWER, span_of(inquiry->key, sizeof inquiry->key), der,
+                           answer.next_update, now);
+    return true;
+}
+
+bool rounds_take_answer(struct rounds *rounds, struct inquiry *inquiry, struct span der, int64_t now)
+{
+    return take(rounds, inquiry, ocsp_judge(der, inquiry->certificate, inquiry->issuer, now), der, now);
+}
+
+bool rounds_take_staple(struct rounds *rounds, struct inquiry *inquiry, struct span der, int64_t now)
+{
+    bool is_good = inquiry->standing == STANDING_GOOD;
+    struct span known = is_good ? known_answer(rounds, inquiry, now) : SPAN_NONE;
+    if (known.ptr && span_equal(known, der)) /* the usual thing of a server with many streams: nothing to judge */
+        return false;
+    struct revocation_answer answer = ocsp_judge(der, inquiry->certificate, inquiry->issuer, now);
+    bool is_news = answer.status == REVOCATION_REVOKED ||
+                   (answer.status == REVOCATION_GOOD && (!is_good || answer.this_update > inquiry->answer.this_update));
+    if (!is_news || !take(rounds, inquiry, answer, der, now))
+        return false;
+    inquiry->is_stapled = true;
     return true;
 }
 
@@ -118,8 +143,7 @@ static void go_on(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
 
 bool rounds_recall(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
 {
-    struct span key = span_of(inquiry->key, sizeof inquiry->key);
-    struct span known = evidence_find(&rounds->evidence, EVIDENCE_ANSWER, key, now);
+    struct span known = known_answer(rounds, inquiry, now);
     return known.ptr && rounds_take_answer(rounds, inquiry, known, now);
 }
 

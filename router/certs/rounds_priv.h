@@ -39,5 +39,7 @@ void rounds_clock(struct rounds *rounds, int64_t now);
 bool rounds_recall(struct rounds *rounds, struct inquiry *inquiry, int64_t now);
 /* An OCSP answer from wherever. True: it counts. */
 bool rounds_take_answer(struct rounds *rounds, struct inquiry *inquiry, struct span der, int64_t now);
+/* The same of one that a peer has shown: bad ones, and those that tell nothing newer, change nothing. */
+bool rounds_take_staple(struct rounds *rounds, struct inquiry *inquiry, struct span der, int64_t now);
 /* Asks the first source, or settles without one. */
 void rounds_begin(struct rounds *rounds, struct inquiry *inquiry, int64_t now);

@@ -53,6 +53,7 @@ const char *standing_text(enum standing standing)
     static const char *const texts[] = {
         [STANDING_PENDING] = "pending",       [STANDING_GOOD] = "good",       [STANDING_UNCHECKED] = "unchecked",
         [STANDING_UNANSWERED] = "unanswered", [STANDING_REVOKED] = "revoked", [STANDING_DISTRUSTED] = "distrusted",
+        [STANDING_UNSTAPLED] = "unstapled",
     };
     return texts[standing];
 }
@@ -99,6 +100,7 @@ static bool is_good_enough(const struct watched *watched)
     const struct config *config = watched->shard->policy->config;
     switch (watched->standing) {
     case STANDING_DISTRUSTED:
+    case STANDING_UNSTAPLED:
         return false;
     case STANDING_REVOKED:
         return config->certs_revocation == CERTS_OFF;
@@ -154,18 +156,18 @@ static uint64_t spread_ms(const struct watched *watched)
 }
 
 /* The inspector's link may be full, of such posts: then it is tried again as soon as it may have been emptied. */
-static bool post(struct watched *watched)
+static bool post(struct watched *watched, struct span staple)
 {
     struct inspector_client *inspector = watched->shard->inspector;
     if (!watched->is_posted && inspector)
-        watched->is_posted = inspector_watch(inspector, watched->tag, watched->credential, SPAN(""));
+        watched->is_posted = inspector_watch(inspector, watched->tag, watched->credential, staple);
     return watched->is_posted || !inspector;
 }
 
 static void arm(struct watched *watched)
 {
     int64_t left = left_ms(watched) - (int64_t)SPREAD_MS;
-    if (!post(watched) && left > (int64_t)POST_AGAIN_MS)
+    if (!post(watched, SPAN("")) && left > (int64_t)POST_AGAIN_MS)
         left = POST_AGAIN_MS;
     wheel_set(watched->shard->wheel, &watched->timer, shard_now_ms(watched->shard) + (left > 0 ? (uint64_t)left : 0));
 }
@@ -278,7 +280,7 @@ void watch_fini(struct watch_list *list)
     table_fini(&list->by_tag);
 }
 
-static struct watched *watched_new(struct shard *shard, struct credential *credential)
+static struct watched *watched_new(struct shard *shard, struct credential *credential, struct span staple)
 {
     struct watch_list *list = &shard->watches;
     struct watched *watched = calloc(1, sizeof *watched);
@@ -294,6 +296,7 @@ static struct watched *watched_new(struct shard *shard, struct credential *crede
                                 .standing = STANDING_PENDING};
     bool is_added = table_add(&list->by_chain, watched);
     if (is_added && table_add(&list->by_tag, watched)) {
+        (void)post(watched, staple);
         arm(watched);
         return watched;
     }
@@ -344,8 +347,14 @@ static struct watched *enter(struct stream *stream, struct credential *credentia
     struct watched *watched = watched_of(stream);
     if (stream->is_watched)
         return watched;
+    /* What came in its handshake goes to the inspector and stays nowhere else. Where there is no room for it the
+     * others' sources are asked. */
+    struct span staple = engine_staple(stream->tls);
     if (!watched)
-        watched = watched_new(stream->shard, credential);
+        watched = watched_new(stream->shard, credential, staple);
+    else if (staple.size && watched->is_posted)
+        (void)!inspector_staple(stream->shard->inspector, watched->tag, staple);
+    engine_drop_staple(stream->tls);
     if (!watched)
         return NULL;
     if (!add(watched, io_ref(stream->conn))) {
@@ -368,6 +377,18 @@ bool watch_enter(struct stream *stream)
     return watched != NULL;
 }
 
+/* RFC 7633 s4.3.3: such a certificate is not to be taken for valid, whatever else could be found about it. */
+static bool is_unstapled(const struct stream *stream, const struct credential *credential)
+{
+    char hash[CREDENTIAL_SHORT_SIZE];
+    if (stream->shard->policy->config->certs_revocation == CERTS_OFF || !engine_is_unstapled(stream->tls))
+        return false;
+    shard_count(stream->shard, COUNTER_CERTS_UNSTAPLED, 1);
+    shard_count(stream->shard, COUNTER_CERTS_REFUSED, 1);
+    log_event(LOG_WARN, "certs.unstapled", "certificate=%s", credential_short(credential, hash));
+    return true;
+}
+
 enum admission watch_admit(struct stream *stream, enum standing *standing)
 {
     const struct shard *shard = stream->shard;
@@ -375,6 +396,10 @@ enum admission watch_admit(struct stream *stream, enum standing *standing)
     *standing = STANDING_UNANSWERED;
     if (!credential || !shard->inspector)
         return ADMISSION_GRANTED;
+    if (!stream->is_watched && is_unstapled(stream, credential)) {
+        *standing = STANDING_UNSTAPLED;
+        return ADMISSION_REFUSED;
+    }
     if (shard->policy->config->certs_revocation == CERTS_OFF && !watched_of(stream))
         return ADMISSION_GRANTED; /* it enters when it is bound: nothing waits for its finding */
     struct watched *watched = enter(stream, credential);
@@ -426,6 +451,7 @@ static enum counter counter_of(enum standing standing)
         [STANDING_PENDING] = COUNTER_CERTS_UNANSWERED,  [STANDING_GOOD] = COUNTER_CERTS_GOOD,
         [STANDING_UNCHECKED] = COUNTER_CERTS_UNCHECKED, [STANDING_UNANSWERED] = COUNTER_CERTS_UNANSWERED,
         [STANDING_REVOKED] = COUNTER_CERTS_REVOKED,     [STANDING_DISTRUSTED] = COUNTER_CERTS_DISTRUSTED,
+        [STANDING_UNSTAPLED] = COUNTER_CERTS_UNSTAPLED,
     };
     return counters[standing];
 }

@@ -309,6 +309,8 @@ static enum nego_event ready(struct stream *stream, const struct xml_stanza *sta
         (void)watch_enter(stream);
         s2s->changed = precedents_meet(stream, PRECEDENT_SERVER, s2s->remote);
     }
+    if (stream->tls) /* where nobody made use of it */
+        engine_drop_staple(stream->tls);
     s2s->is_bidi = s2s->may_bidi && s2s_prove(s2s, s2s->remote, stream->nego->domain, (enum proof)s2s->proof);
     s2s->contact = NULL;
     log_event(LOG_INFO, "s2s.out", "from=%s to=%s proof=%s bidi=%s tls=%s", log_quoted(stream->nego->domain).text,

@@ -234,9 +234,11 @@ class Envoy:
     def chain_for(self, _, theirs):
         return self.chains[theirs]
 
+    def server_context(self, chain):
+        return context_of(self.folder, chain, True, None, chain in self.by_hand)
+
     def receive(self, speech, ours, theirs):
-        chain = self.chain_for(ours, theirs)
-        context = context_of(self.folder, chain, True, None, chain in self.by_hand)
+        context = self.server_context(self.chain_for(ours, theirs))
         speech.open(ours, theirs, " id='s0'")
         speech.say(f"<stream:features><starttls xmlns='{wire.TLS}'><required/></starttls></stream:features>")
         speech.expect(f"{{{wire.TLS}}}starttls")

@@ -976,8 +976,8 @@ static void s2s_close__of_a_domain__asks_every_shard(void **state)
 #define CHAIN_FIRST                                                                                                    \
     "aa00000000000000 sha256=aa00 serial=0f names=there.example,.. streams=5000 expires=2030-01-01T00:00:00Z "         \
     "source=both url=\"http://ocsp.example/ x\" standing=unanswered answer=\"stale answer\" "                          \
-    "checked=2020-01-01T00:00:00Z next=2020-01-01T00:00:30Z asking=true\n"
-#define CHAIN_SECOND "bb sha256=bb00 serial=00ff streams=0 source=none standing=unchecked asking=false\n"
+    "stapled=false checked=2020-01-01T00:00:00Z next=2020-01-01T00:00:30Z asking=true\n"
+#define CHAIN_SECOND "bb sha256=bb00 serial=00ff streams=0 source=none standing=unchecked stapled=false asking=false\n"
 
 static void show_certs_peers__of_chains__tells_each(void **state)
 {
@@ -992,10 +992,11 @@ static void show_certs_peers__of_chains__tells_each(void **state)
         &probe, "json show certs peers",
         "[{\"certificate\":\"aa00000000000000\",\"sha256\":\"aa00\",\"serial\":\"0f\",\"names\":\"there.example,..\","
         "\"streams\":5000,\"expires\":\"2030-01-01T00:00:00Z\",\"source\":\"both\",\"url\":\"http://ocsp.example/ x\","
-        "\"standing\":\"unanswered\",\"answer\":\"stale answer\",\"checked\":\"2020-01-01T00:00:00Z\","
+        "\"standing\":\"unanswered\",\"answer\":\"stale "
+        "answer\",\"stapled\":false,\"checked\":\"2020-01-01T00:00:00Z\","
         "\"next\":\"2020-01-01T00:00:30Z\",\"asking\":true},"
         "{\"certificate\":\"bb\",\"sha256\":\"bb00\",\"serial\":\"00ff\",\"streams\":0,\"source\":\"none\","
-        "\"standing\":\"unchecked\",\"asking\":false}]\nOK\n\n");
+        "\"standing\":\"unchecked\",\"stapled\":false,\"asking\":false}]\nOK\n\n");
 }
 
 static void show_certs__of_ours__tells_each(void **state)

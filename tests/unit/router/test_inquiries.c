@@ -243,6 +243,34 @@ static void staple__good_or_not__counts_as_an_answer(void **state)
     close_stage(&stage);
 }
 
+/* Of a chain that is watched already: what tells something newer counts, whoever brings it. */
+static void staple__with_a_later_stream__counts_where_it_is_newer(void **state)
+{
+    (void)state;
+    struct stage stage;
+    struct span good = read_file("watched_ocsp.good"), revoked = read_file("watched_ocsp.revoked");
+    open_stage(&stage);
+    watch(&stage, "ocsp", 1);
+    answer(&stage, OCSP, NULL);
+    expect(&stage, 1, STANDING_UNANSWERED);
+    inquiries_staple(stage.inquiries, 1, 1, SPAN("nonsense"), stage.now);
+    inquiries_staple(stage.inquiries, 1, 77, good, stage.now); /* nobody's */
+    expect_silence(&stage);
+    inquiries_staple(stage.inquiries, 1, 1, good, stage.now);
+    expect(&stage, 1, STANDING_GOOD);
+    uint64_t version = inquiries_version(stage.inquiries);
+    inquiries_staple(stage.inquiries, 1, 1, good, stage.now + 1); /* once more */
+    expect_silence(&stage);
+    assert_int_equal(inquiries_version(stage.inquiries), version);
+    inquiries_staple(stage.inquiries, 1, 1, revoked, stage.now);
+    expect(&stage, 1, STANDING_REVOKED);
+    inquiries_staple(stage.inquiries, 1, 1, good, stage.now);
+    expect_silence(&stage);
+    span_free(&good);
+    span_free(&revoked);
+    close_stage(&stage);
+}
+
 static void clock__set_back_by_decades__asks_within_an_interval(void **state)
 {
     (void)state;
@@ -296,6 +324,7 @@ int main(void)
         cmocka_unit_test(list__of_many__is_fetched_once),
         cmocka_unit_test(source__none__is_unchecked_and_never_asked),
         cmocka_unit_test(staple__good_or_not__counts_as_an_answer),
+        cmocka_unit_test(staple__with_a_later_stream__counts_where_it_is_newer),
         cmocka_unit_test(clock__set_back_by_decades__asks_within_an_interval),
         cmocka_unit_test(watches__a_hundred_thousand_of_one__cost_one_inquiry),
     };
