@@ -526,7 +526,7 @@ bool inspector_watch(struct inspector_client *client, uint64_t tag, struct crede
     return true;
 }
 
-bool inspector_staple(struct inspector_client *client, uint64_t tag, struct span staple)
+bool inspector_shown(struct inspector_client *client, uint64_t tag, struct span staple)
 {
     SL_CHECK(staple.size > 0);
     struct post post = {.tag = tag, .staple = span_copy(staple)};

@@ -143,7 +143,7 @@ bool inspector_staple(struct inspector *inspector, const uint8_t sha256[CREDENTI
 bool inspector_watch(struct inspector_client *client, uint64_t tag, struct credential *credential, struct span staple)
     __attribute__((warn_unused_result));
 /* A later handshake with the credential of that tag has brought this answer. The same. */
-bool inspector_staple(struct inspector_client *client, uint64_t tag, struct span staple)
+bool inspector_shown(struct inspector_client *client, uint64_t tag, struct span staple)
     __attribute__((warn_unused_result));
 /* A finding that is under way may still come. False: no room; again later. */
 bool inspector_unwatch(struct inspector_client *client, uint64_t tag) __attribute__((warn_unused_result));

@@ -353,7 +353,7 @@ static struct watched *enter(struct stream *stream, struct credential *credentia
     if (!watched)
         watched = watched_new(stream->shard, credential, staple);
     else if (staple.size && watched->is_posted)
-        (void)!inspector_staple(stream->shard->inspector, watched->tag, staple);
+        (void)!inspector_shown(stream->shard->inspector, watched->tag, staple);
     engine_drop_staple(stream->tls);
     if (!watched)
         return NULL;
