@@ -9,12 +9,14 @@ import bed as bed_module
 import throwaway
 import wire
 from answers import DAY, domain
+from cryptography import x509
 from envoy import context_of
 from neighbour import Keeper, Neighbour
 from responder import REVOKED, Authority, Responder, write_certificate
 from stapler import staple
 
 HOME = "watcher.example"
+MUST = (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
 VERSIONS = {"12": ssl.TLSVersion.TLSv1_2, "13": ssl.TLSVersion.TLSv1_3}
 
 
@@ -66,7 +68,8 @@ class Stapling:
                 self.add(f"{row}-{version}", shown, told)
 
     def add(self, name, shown, told):
-        party = self.parties[name] = self.authority.issue(domain(name), ocsp=f"/{name}", must_staple=name.startswith("must"))
+        extra = [MUST] if name.startswith("must") else []
+        party = self.parties[name] = self.authority.issue(domain(name), ocsp=f"/{name}", extra=extra)
         write_certificate(self.folder, name, party)
         self.peer.versions[name] = VERSIONS[name[-2:]]
         self.responder.answers[f"/{name}"] = None if told is None else (lambda: self.authority.answer(party, **told))
