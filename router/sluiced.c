@@ -17,6 +17,7 @@
 #include "router/admin/survey.h"
 #include "router/admin/survey_certs.h"
 #include "router/route/shard.h"
+#include "router/certs/crl_files.h"
 #include "router/certs/inspector.h"
 #include "router/s2s/resolver_config.h"
 #include "router/store/store.h"
@@ -254,6 +255,8 @@ static bool hook_reload(void *context, struct err *notice, struct err *err)
             policy_unref(policy);
     policy_unref(sluice->policy);
     sluice->policy = policy;
+    if (sluice->inspector)
+        inspector_exchange_files(sluice->inspector, crl_files_ref(policy->crl_files));
     sluice->warned_s = 0;
     hook_daily(sluice);
     log_event(LOG_INFO, "control.reloaded", "domains=%u", policy->config->domain_count);
@@ -447,6 +450,8 @@ static bool build(struct sluice *sluice, struct err *err)
     }
     if (!(sluice->inspector = open_inspector(config, sluice->shard_count, err)))
         return false;
+    if (sluice->inspector)
+        inspector_exchange_files(sluice->inspector, crl_files_ref(sluice->policy->crl_files));
     sluice->workers = aligned_alloc(64, sluice->shard_count * sizeof(struct worker));
     sluice->counters = calloc(sluice->shard_count, sizeof(struct counters *));
     SL_CHECK(sluice->workers && sluice->counters);

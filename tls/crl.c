@@ -159,9 +159,8 @@ static bool find_entry(struct span entries, struct span serial, struct revocatio
     return true;
 }
 
-static enum revocation_status verify(const struct list *list, const struct revocation_case *the_case)
+static enum revocation_status verify(const struct list *list, const struct certificate *issuer)
 {
-    const struct certificate *issuer = &the_case->issuer;
     if (!span_equal(list->issuer, issuer->subject))
         return REVOCATION_OTHER;
     if (issuer->has_key_usage && (issuer->key_usage & KEY_USAGE_CRL_SIGN) == 0) /* s6.3.3 (f) */
@@ -177,7 +176,8 @@ static enum revocation_status verify(const struct list *list, const struct revoc
     return REVOCATION_FORGED;
 }
 
-struct revocation_answer crl_judge(struct span crl, struct span certificate, struct span issuer, int64_t now)
+static struct revocation_answer judge(struct span crl, struct span certificate, struct span issuer, bool is_vouched,
+                                      int64_t now)
 {
     struct revocation_case the_case;
     struct revocation_answer answer = {0};
@@ -186,7 +186,7 @@ struct revocation_answer crl_judge(struct span crl, struct span certificate, str
         return revocation_none(REVOCATION_MALFORMED);
     if (!revocation_case_read(certificate, issuer, now, &the_case))
         return revocation_none(REVOCATION_OTHER);
-    enum revocation_status status = verify(&list, &the_case);
+    enum revocation_status status = is_vouched ? REVOCATION_GOOD : verify(&list, &the_case.issuer);
     if (status == REVOCATION_GOOD)
         status = judge_extensions(list.extensions, &the_case.certificate);
     if (status != REVOCATION_GOOD)
@@ -197,4 +197,34 @@ struct revocation_answer crl_judge(struct span crl, struct span certificate, str
     if (status != REVOCATION_GOOD && !revocation_outlives(&answer, status))
         answer.status = status;
     return answer;
+}
+
+struct revocation_answer crl_judge(struct span crl, struct span certificate, struct span issuer, int64_t now)
+{
+    return judge(crl, certificate, issuer, false, now);
+}
+
+struct revocation_answer crl_look_up(struct span crl, struct span certificate, struct span issuer, int64_t now)
+{
+    return judge(crl, certificate, issuer, true, now);
+}
+
+bool crl_read(struct span crl, struct crl_facts *out)
+{
+    struct list list = {0};
+    struct revocation_answer answer;
+    if (crl.size > REVOCATION_CRL_MAX || !read_list(crl, &list))
+        return false;
+    (void)revocation_freshness(list.this_update, list.next_update, 0, &answer);
+    *out = (struct crl_facts){list.issuer, certificate_name_text(list.issuer), answer.this_update, answer.next_update};
+    return true;
+}
+
+enum revocation_status crl_vouch(struct span crl, struct span issuer)
+{
+    struct certificate read;
+    struct list list = {0};
+    if (crl.size > REVOCATION_CRL_MAX || !read_list(crl, &list))
+        return REVOCATION_MALFORMED;
+    return certificate_read(issuer, &read) ? verify(&list, &read) : REVOCATION_OTHER;
 }

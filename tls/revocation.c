@@ -110,3 +110,9 @@ struct span revocation_serial(struct span certificate)
     struct certificate read;
     return certificate_read(certificate, &read) ? read.serial : SPAN_NONE;
 }
+
+struct span revocation_issuer(struct span certificate)
+{
+    struct certificate read;
+    return certificate_read(certificate, &read) ? read.issuer : SPAN_NONE;
+}

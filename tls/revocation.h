@@ -65,6 +65,8 @@ bool revocation_sources(struct span certificate, struct revocation_sources *out)
 
 /* Its serial number, content of the INTEGER; with its issuer it names it. Empty: it is no certificate. */
 struct span revocation_serial(struct span certificate);
+/* The name of who issued it, content of Name. Empty: it is no certificate. */
+struct span revocation_issuer(struct span certificate);
 
 /* An OCSPRequest for one certificate, of at most OCSP_REQUEST_MAX bytes; 0: one of the two is no certificate. SHA-1
  * names the issuer, as the profile for large scale wants it (RFC 5019 s2.1.1; it protects nothing). */
@@ -74,6 +76,21 @@ size_t ocsp_request(struct span certificate, struct span issuer, uint8_t out[OCS
 /* All in DER; now in seconds since 1970. */
 struct revocation_answer ocsp_judge(struct span response, struct span certificate, struct span issuer, int64_t now);
 struct revocation_answer crl_judge(struct span crl, struct span certificate, struct span issuer, int64_t now);
+
+/* What a list says of itself, whoever made it. */
+struct crl_facts {
+    struct span issuer;      /* content of its Name, as it stands in the certificates of who issued it; in the DER */
+    struct span issuer_text; /* its common name, or else its organisation, as it stands there; may be empty */
+    int64_t this_update;
+    int64_t next_update; /* until when it is fresh, also if it did not say so */
+};
+/* False: it breaks the syntax, or is larger than REVOCATION_CRL_MAX. */
+bool crl_read(struct span crl, struct crl_facts *out);
+/* crl_judge() in two steps, for a list that many certificates of one issuer are looked up in: is it good by this
+ * issuer's name and key, whatever the time? Then its signature, which takes as long as the list is large, has been seen
+ * to, and crl_look_up() goes without. */
+enum revocation_status crl_vouch(struct span crl, struct span issuer);
+struct revocation_answer crl_look_up(struct span crl, struct span certificate, struct span issuer, int64_t now);
 
 /* "stale"; for people and for the log. */
 const char *revocation_text(enum revocation_status status);

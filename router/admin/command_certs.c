@@ -44,6 +44,8 @@ static void add_chain(void *context, const struct control_chain *chain)
     answer_date(out, "expires", chain->expires);
     answer_string(out, "source", chain->source);
     text_if_known(out, "url", chain->url);
+    if (chain->file != NULL)
+        answer_string(out, "file", chain->file);
     answer_string(out, "standing", chain->standing);
     if (chain->answer != NULL)
         answer_string(out, "answer", chain->answer);

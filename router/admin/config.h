@@ -73,6 +73,7 @@ typedef const char *config_STRING; /* never NULL */
 typedef const char *config_PATH;   /* absolute; empty when unset */
 typedef unsigned config_CHOICE;
 typedef struct config_list config_LIST;
+typedef struct config_list config_PATHS; /* absolute each */
 typedef struct config_addresses config_ADDRESSES;
 
 struct config {

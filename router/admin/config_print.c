@@ -78,6 +78,8 @@ static const char *type_text(enum config_type type, bool has_choices)
         return "one of";
     case CONFIG_LIST:
         return has_choices ? "list of" : "list";
+    case CONFIG_PATHS:
+        return "list of paths";
     case CONFIG_ADDRESSES:
         return "list of ADDRESS:PORT";
     }

@@ -23,6 +23,7 @@ enum config_type {
     CONFIG_PATH,
     CONFIG_CHOICE,
     CONFIG_LIST,
+    CONFIG_PATHS,
     CONFIG_ADDRESSES,
 };
 

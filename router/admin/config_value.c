@@ -197,11 +197,37 @@ static bool list_parse(const struct config_key *key, const struct config_text *t
     return true;
 }
 
+static bool paths_parse(const struct config_text *text, const char *folder, struct arena *arena,
+                        struct config_list *out, struct err *err)
+{
+    const char **items = arena_take(arena, sizeof(*items) * (text->count + 1));
+    if (items == NULL)
+        return out_of_memory(err);
+    for (unsigned i = 0; i < text->count; i++) {
+        if (text->items[i][0] == 0) {
+            err_set(err, "an empty path");
+            return false;
+        }
+        if (!path_parse(text->items[i], folder, arena, &items[i], err))
+            return false;
+        for (unsigned j = 0; j < i; j++) {
+            if (strcmp(items[j], items[i]) == 0) {
+                err_set(err, "\"%s\" stands twice in the list", text->items[i]);
+                return false;
+            }
+        }
+    }
+    *out = (struct config_list){items, text->count};
+    return true;
+}
+
 bool config_value_parse(const struct config_key *key, const struct config_text *text, const char *folder,
                         struct arena *arena, void *field, struct err *err)
 {
     if (key->type == CONFIG_LIST)
         return list_parse(key, text, arena, field, err);
+    if (key->type == CONFIG_PATHS)
+        return paths_parse(text, folder, arena, field, err);
     if (key->type == CONFIG_ADDRESSES)
         return addresses_parse(text, arena, field, err);
     if (text->is_list || text->count != 1) {
@@ -223,6 +249,7 @@ bool config_value_parse(const struct config_key *key, const struct config_text *
         return path_parse(value, folder, arena, string, err);
     case CONFIG_STRING:
     case CONFIG_LIST:
+    case CONFIG_PATHS:
     case CONFIG_ADDRESSES:
         break;
     }
@@ -249,7 +276,7 @@ static struct span strip(struct span text, char open, char close)
 bool config_value_split(const struct config_key *key, const char *value, struct arena *arena, struct config_text *text,
                         struct err *err)
 {
-    bool is_list = key->type == CONFIG_LIST || key->type == CONFIG_ADDRESSES;
+    bool is_list = key->type == CONFIG_LIST || key->type == CONFIG_PATHS || key->type == CONFIG_ADDRESSES;
     const char *items[CONFIG_ITEM_MAX];
     unsigned count = 0;
     struct span rest = span_str(value);
@@ -310,12 +337,14 @@ void config_value_print(const struct config_key *key, const void *field, FILE *o
         quoted_print(*string, out);
         break;
     case CONFIG_LIST:
+    case CONFIG_PATHS:
     case CONFIG_ADDRESSES: {
-        unsigned count = key->type == CONFIG_LIST ? list->count : addresses->count;
+        bool is_addresses = key->type == CONFIG_ADDRESSES;
+        unsigned count = is_addresses ? addresses->count : list->count;
         fputc('[', out);
         for (unsigned i = 0; i < count; i++) {
             fputs(i > 0 ? ", " : "", out);
-            quoted_print(key->type == CONFIG_LIST ? list->items[i] : addresses->items[i].text, out);
+            quoted_print(is_addresses ? addresses->items[i].text : list->items[i], out);
         }
         fputc(']', out);
         break;
@@ -342,6 +371,7 @@ bool config_value_equal(const struct config_key *key, const void *a, const void 
     case CONFIG_PATH:
         return strcmp(*string_a, *string_b) == 0;
     case CONFIG_LIST:
+    case CONFIG_PATHS:
         equal = list_a->count == list_b->count;
         for (unsigned i = 0; equal && i < list_a->count; i++)
             equal = strcmp(list_a->items[i], list_b->items[i]) == 0;

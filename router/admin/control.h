@@ -163,7 +163,8 @@ struct control_chain {
     struct span names;  /* apart by commas; those that do not fit are left out */
     uint32_t streams;
     int64_t expires;
-    const char *source; /* "ocsp", "crl", "both", "none" */
+    const char *source; /* "ocsp", "crl", "both"; "file" where there is nothing else than the next; "none" */
+    const char *file;   /* of certs.crl_files, with a list by an issuer of theirs; NULL: none */
     struct span url;    /* the first */
     const char *standing;
     const char *answer; /* the last one */

@@ -38,7 +38,7 @@ static const char *source_text(const struct inspector_chain *chain)
 {
     if (chain->has_ocsp)
         return chain->has_crl ? "both" : "ocsp";
-    return chain->has_crl ? "crl" : "none";
+    return chain->has_crl ? "crl" : chain->file ? "file" : "none";
 }
 
 /* As many octets as fit. */
@@ -69,6 +69,7 @@ static void tell(void *context, const struct inspector_chain *chain)
         .streams = chain->streams,
         .expires = credential->not_after,
         .source = source_text(chain),
+        .file = chain->file,
         .url = chain->source,
         .standing = standing_text(chain->standing),
         .answer = is_answered ? revocation_text(chain->status) : NULL,

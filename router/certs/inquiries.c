@@ -64,7 +64,7 @@ static bool is_distrusted(const struct inquiries *inquiries, const struct inquir
 }
 
 static struct inquiry *inquiry_take(struct inquiries *inquiries, const struct credential_certificate *certificate,
-                                    const struct credential_certificate *issuer)
+                                    const struct credential_certificate *issuer, int64_t now)
 {
     uint8_t key[INQUIRY_KEY_SIZE];
     inquiry_key(certificate, issuer, key);
@@ -80,6 +80,7 @@ static struct inquiry *inquiry_take(struct inquiries *inquiries, const struct cr
         return NULL;
     }
     inquiry->references = 1;
+    rounds_consult(&inquiries->rounds, inquiry, now);
     if (is_distrusted(inquiries, inquiry))
         inquiry->standing = STANDING_DISTRUSTED;
     inquiry->due = inquiry->standing == STANDING_DISTRUSTED ? INT64_MAX : INT64_MIN;
@@ -139,7 +140,10 @@ static struct inspector_finding assess(const struct dossier *dossier)
         finding.fault = i;
         finding.status = inquiry->standing == STANDING_REVOKED ? REVOCATION_REVOKED : inquiry->status;
         finding.reason = inquiry->standing == STANDING_REVOKED ? inquiry->answer.reason : 0;
+        finding.rests_on_file = inquiry->rests_on_file;
     }
+    for (unsigned i = 0; i < dossier->count && finding.standing == STANDING_GOOD; i++)
+        finding.rests_on_file |= dossier->inquiries[i]->rests_on_file;
     return finding;
 }
 
@@ -185,7 +189,7 @@ static void dossier_free(struct inquiries *inquiries, struct dossier *dossier)
 }
 
 /* Takes the reference. NULL: no memory. */
-static struct dossier *dossier_new(struct inquiries *inquiries, struct credential *credential)
+static struct dossier *dossier_new(struct inquiries *inquiries, struct credential *credential, int64_t now)
 {
     struct dossier *dossier = calloc(1, sizeof *dossier);
     if (!dossier) {
@@ -196,7 +200,7 @@ static struct dossier *dossier_new(struct inquiries *inquiries, struct credentia
     dossier->told.standing = STANDING_PENDING;
     bool is_made = true;
     for (unsigned i = 0; is_made && i + 1 < credential->count; i++) {
-        struct inquiry *inquiry = inquiry_take(inquiries, &credential->path[i], &credential->path[i + 1]);
+        struct inquiry *inquiry = inquiry_take(inquiries, &credential->path[i], &credential->path[i + 1], now);
         is_made = inquiry != NULL;
         if (is_made)
             dossier->inquiries[dossier->count++] = inquiry;
@@ -208,14 +212,14 @@ static struct dossier *dossier_new(struct inquiries *inquiries, struct credentia
 }
 
 static struct watch *watch_new(struct inquiries *inquiries, unsigned client, uint64_t tag,
-                               struct credential *credential)
+                               struct credential *credential, int64_t now)
 {
     struct span name = span_of(credential->fingerprint, sizeof credential->fingerprint);
     struct dossier *dossier = table_find(&inquiries->dossiers, name);
     if (dossier)
         credential_free(credential);
     else
-        dossier = dossier_new(inquiries, credential);
+        dossier = dossier_new(inquiries, credential, now);
     struct watch *watch = dossier ? calloc(1, sizeof *watch) : NULL;
     if (watch) {
         *watch = (struct watch){.next = dossier->watches, .dossier = dossier, .key = {tag, client}};
@@ -237,9 +241,10 @@ static struct watch *watch_new(struct inquiries *inquiries, unsigned client, uin
 static void look_up(struct inquiries *inquiries, struct inquiry *inquiry, int64_t now)
 {
     bool has_source = inquiry->sources.ocsp_count + inquiry->sources.crl_count > 0;
-    if (rounds_recall(&inquiries->rounds, inquiry, now))
+    bool is_listed = inquiry->listed.status == REVOCATION_REVOKED;
+    if (!is_listed && rounds_recall(&inquiries->rounds, inquiry, now))
         changed(inquiries, inquiry);
-    else if (!has_source)
+    else if (!has_source || is_listed)
         rounds_begin(&inquiries->rounds, inquiry, now);
     else
         inquiry->due = now;
@@ -259,7 +264,7 @@ static void take_staple(struct inquiries *inquiries, const struct dossier *dossi
 void inquiries_watch(struct inquiries *inquiries, unsigned client, uint64_t tag, struct credential *credential,
                      struct span staple, int64_t now)
 {
-    struct watch *watch = watch_new(inquiries, client, tag, credential);
+    struct watch *watch = watch_new(inquiries, client, tag, credential, now);
     if (!watch) {
         const struct inspector_finding finding = {.tag = tag, .standing = STANDING_UNANSWERED};
         inquiries->rounds.hooks.tell(inquiries->rounds.hooks.context, client, &finding);
@@ -346,6 +351,15 @@ void inquiries_list_distrusted(const struct inquiries *inquiries, inspector_name
             fn(context, memory.name);
 }
 
+void inquiries_exchange_files(struct inquiries *inquiries, struct crl_files *files, int64_t now)
+{
+    struct dossier *dossier;
+    uint32_t position = 0;
+    rounds_exchange_files(&inquiries->rounds, files, now);
+    while ((dossier = table_next(&inquiries->dossiers, &position)))
+        reassess(inquiries, dossier);
+}
+
 unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_t now)
 {
     struct dossier *dossier;
@@ -373,6 +387,8 @@ static void describe_inquiry(const struct inquiry *inquiry, struct inspector_cha
         chain->source = sources->crl[0];
     chain->has_ocsp |= sources->ocsp_count > 0;
     chain->has_crl |= sources->crl_count > 0;
+    if (!chain->file || inquiry->rests_on_file)
+        chain->file = inquiry->file;
     chain->is_asking |= inquiry->fetch != 0;
     if (inquiry->checked > chain->checked)
         chain->checked = inquiry->checked;

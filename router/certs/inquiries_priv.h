@@ -47,6 +47,9 @@ unsigned inquiries_distrust(struct inquiries *inquiries, struct span name);
 /* No longer distrusted by that name, and asked for anew; false: it was not. */
 bool inquiries_trust(struct inquiries *inquiries, struct span name, int64_t now);
 void inquiries_list_distrusted(const struct inquiries *inquiries, inspector_name_fn fn, void *context);
+/* Other lists of the operator's (certs.crl_files), of which a reference is taken over: all in use are judged by them at
+ * once, and what rested on the old ones is asked for. */
+void inquiries_exchange_files(struct inquiries *inquiries, struct crl_files *files, int64_t now);
 /* All certificates of credentials with this leaf identity are asked for at once; how many. */
 unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_t now);
 

@@ -84,13 +84,29 @@ bool inquiry_settle(struct inquiry *inquiry, struct revocation_answer answer, co
     return true;
 }
 
-void inquiry_fail(struct inquiry *inquiry, const struct inspector_settings *settings, uint32_t dice, int64_t now)
+static int64_t pause_of(const struct inquiry *inquiry, const struct inspector_settings *settings)
 {
     int64_t pause = settings->retry_min_s;
     for (unsigned i = 0; i < inquiry->failures && pause < settings->retry_max_s; i++)
         pause *= 2;
-    if (pause > settings->retry_max_s)
-        pause = settings->retry_max_s;
+    return pause < settings->retry_max_s ? pause : settings->retry_max_s;
+}
+
+void inquiry_fall_back(struct inquiry *inquiry, const struct inspector_settings *settings, uint32_t dice, int64_t now)
+{
+    int64_t pause = sooner(pause_of(inquiry, settings), dice);
+    unsigned failures = inquiry->failures + 1;
+    (void)inquiry_settle(inquiry, inquiry->listed, settings, dice, now);
+    if (inquiry->sources.ocsp_count + inquiry->sources.crl_count == 0)
+        return;
+    inquiry->failures = failures;
+    if (inquiry->due > now + pause)
+        inquiry->due = now + pause;
+}
+
+void inquiry_fail(struct inquiry *inquiry, const struct inspector_settings *settings, uint32_t dice, int64_t now)
+{
+    int64_t pause = pause_of(inquiry, settings);
     bool is_known = inquiry->standing == STANDING_GOOD || inquiry->standing == STANDING_REVOKED;
     bool is_fresh = is_known && inquiry->answer.next_update > now;
     if (is_fresh && now + pause > inquiry->answer.next_update)

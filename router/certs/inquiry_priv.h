@@ -23,6 +23,9 @@ struct inquiry {
     enum standing standing;            /* not UNCHECKED or GOOD by mistake: see inquiry_settle() */
     struct revocation_answer answer;   /* the last one that counted; fresh until next_update */
     enum revocation_status status;     /* of the last answer, whatever it was */
+    struct revocation_answer listed;   /* what the operator's own lists say: crl_files_judge() */
+    const char *file;                  /* which of them; NULL: none is by its issuer */
+    bool rests_on_file;                /* the standing */
     int64_t due;                       /* the next round; INT64_MAX: never, or one is under way */
     int64_t checked;                   /* when the last one ended */
     uint64_t fetch;                    /* what is waited for; 0: nothing */
@@ -44,6 +47,8 @@ enum inquiry_source inquiry_source(const struct inquiry *inquiry, struct span *u
 /* An answer came. True: it counts, and the round is over. */
 bool inquiry_settle(struct inquiry *inquiry, struct revocation_answer answer, const struct inspector_settings *settings,
                     uint32_t dice, int64_t now);
+/* No source has answered, and a list of the operator's has: it is good, and they are asked again as if it were not. */
+void inquiry_fall_back(struct inquiry *inquiry, const struct inspector_settings *settings, uint32_t dice, int64_t now);
 /* No source is left. */
 void inquiry_fail(struct inquiry *inquiry, const struct inspector_settings *settings, uint32_t dice, int64_t now);
 /* Is this its serial number, or its hash? */

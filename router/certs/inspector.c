@@ -429,6 +429,14 @@ bool inspector_is_lasting(const struct inspector *inspector)
     return inspector->settings.cache_file != NULL;
 }
 
+void inspector_exchange_files(struct inspector *inspector, struct crl_files *files)
+{
+    pthread_mutex_lock(&inspector->mutex);
+    inquiries_exchange_files(inspector->inquiries, files, now_s());
+    pthread_mutex_unlock(&inspector->mutex);
+    ring(inspector);
+}
+
 unsigned inspector_check(struct inspector *inspector, struct span domain)
 {
     pthread_mutex_lock(&inspector->mutex);

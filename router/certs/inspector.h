@@ -11,8 +11,8 @@
  *
  * For our own certificates it fetches what is stapled to them.
  *
- * Thread:  a client belongs to its thread (a shard's); open, close, rouse, hush, distrust, check, list, own
- *          and staple are the control thread's.
+ * Thread:  a client belongs to its thread (a shard's); open, close, rouse, hush, distrust, check, list, own,
+ *          staple and exchange_files are the control thread's.
  * Owns:    a reference to each credential that is watched.
  * Bounds:  fetches_max at a time, each by REVOCATION_OCSP_MAX or REVOCATION_CRL_MAX bytes and timeout_ms.
  */
@@ -41,6 +41,7 @@ struct inspector_chain {
     bool has_ocsp, has_crl;        /* some certificate of the chain names such sources */
     bool is_stapled;               /* what is known of the leaf came in a handshake */
     struct span source;            /* the address of the first one */
+    const char *file;              /* of certs.crl_files, with a list by the issuer of one of them; NULL: none */
     int64_t checked;               /* when an asking has ended last; 0: none has */
     int64_t due;                   /* the next one; 0: none */
     bool is_asking;                /* one is under way */
@@ -59,6 +60,7 @@ struct inspector_finding {
     unsigned fault;                /* of which certificate, counted from the leaf, when it is not good */
     enum revocation_status status; /* the last answer about that one */
     uint8_t reason;                /* CRLReason of a revoked one */
+    bool rests_on_file;            /* good or revoked by a list of certs.crl_files */
 };
 
 struct inspector_settings {
@@ -95,6 +97,7 @@ struct inspector_staple {
 
 struct anchors;
 struct context;
+struct crl_files;
 struct inspector;
 struct inspector_client;
 
@@ -122,6 +125,9 @@ bool inspector_trust(struct inspector *inspector, struct span name);
 void inspector_list_distrusted(struct inspector *inspector, inspector_name_fn fn, void *context);
 /* Is what is distrusted written down? If not, it ends with the process. */
 bool inspector_is_lasting(const struct inspector *inspector);
+/* The lists of certs.crl_files count from now on, instead of those before; a reference is taken over. All chains in use
+ * are judged by them before it returns: the shards hear of those that stand otherwise. */
+void inspector_exchange_files(struct inspector *inspector, struct crl_files *files);
 /* Asks now for all certificates of credentials in use that are the domain's, and for our own of that name; how many
  * credentials and certificates of ours. */
 unsigned inspector_check(struct inspector *inspector, struct span domain);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/certs/rounds_priv.h"
 
+#include "core/base/hex.h"
+#include "core/base/log.h"
+
 #include <stdlib.h>
 
 /* A fetch of a list, which several inquiries may wait for. */
@@ -26,6 +29,7 @@ void rounds_fini(struct rounds *rounds)
         free(list);
     }
     evidence_fini(&rounds->evidence);
+    crl_files_unref(rounds->files);
 }
 
 static uint32_t dice(const struct rounds *rounds)
@@ -33,9 +37,43 @@ static uint32_t dice(const struct rounds *rounds)
     return rounds->hooks.dice(rounds->hooks.context);
 }
 
+static void settle_by_file(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
+{
+    char hash[2 * 8 + 1] = "";
+    if (inquiry->standing != STANDING_REVOKED) {
+        hex_encode(span_of(inquiry->sha256, 8), hash);
+        log_event(LOG_WARN, "certs.listed", "certificate=%s file=%s", hash, log_quoted(span_str(inquiry->file)).text);
+    }
+    (void)inquiry_settle(inquiry, inquiry->listed, &rounds->settings, dice(rounds), now);
+    inquiry->rests_on_file = true;
+}
+
+/* A certificate on a list of the operator's is revoked, whatever others say. */
 static bool settle(struct rounds *rounds, struct inquiry *inquiry, struct revocation_answer answer, int64_t now)
 {
-    return inquiry_settle(inquiry, answer, &rounds->settings, dice(rounds), now);
+    bool is_good = answer.status == REVOCATION_GOOD;
+    if (is_good && inquiry->listed.status == REVOCATION_REVOKED) {
+        settle_by_file(rounds, inquiry, now);
+        return true;
+    }
+    if (!inquiry_settle(inquiry, answer, &rounds->settings, dice(rounds), now))
+        return false;
+    inquiry->rests_on_file = false;
+    return true;
+}
+
+/* No source is left: a list of the operator's may answer. */
+static void conclude(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
+{
+    if (inquiry->listed.status == REVOCATION_GOOD && inquiry->standing != STANDING_REVOKED) {
+        inquiry_fall_back(inquiry, &rounds->settings, dice(rounds), now);
+        inquiry->rests_on_file = true;
+        return;
+    }
+    if (inquiry->sources.ocsp_count + inquiry->sources.crl_count == 0)
+        inquiry->status = inquiry->listed.status;
+    inquiry_fail(inquiry, &rounds->settings, dice(rounds), now);
+    inquiry->rests_on_file &= inquiry->standing == STANDING_REVOKED || inquiry->standing == STANDING_GOOD;
 }
 
 static struct span known_answer(const struct rounds *rounds, const struct inquiry *inquiry, int64_t now)
@@ -138,7 +176,7 @@ static void go_on(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
         if (fetch(rounds, inquiry, url, source == INQUIRY_CRL))
             return;
     }
-    inquiry_fail(inquiry, &rounds->settings, dice(rounds), now);
+    conclude(rounds, inquiry, now);
 }
 
 bool rounds_recall(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
@@ -150,7 +188,10 @@ bool rounds_recall(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
 void rounds_begin(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
 {
     enum standing before = inquiry->standing;
-    if (before != STANDING_PENDING || !rounds_recall(rounds, inquiry, now))
+    rounds_consult(rounds, inquiry, now);
+    if (inquiry->listed.status == REVOCATION_REVOKED)
+        settle_by_file(rounds, inquiry, now);
+    else if (before != STANDING_PENDING || !rounds_recall(rounds, inquiry, now))
         go_on(rounds, inquiry, now);
     if (inquiry->standing != before)
         rounds->changed(rounds->changed_context, inquiry);
@@ -244,4 +285,52 @@ void rounds_clock(struct rounds *rounds, int64_t now)
     for (struct inquiry *inquiry = rounds->all; inquiry; inquiry = inquiry->next)
         if (inquiry->due != INT64_MAX && inquiry->due > now + rounds->settings.interval_s)
             inquiry->due = now + rounds->settings.interval_s;
+}
+
+/* ---- the operator's lists ---------------------------------------------------------------------------------------- */
+
+void rounds_consult(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
+{
+    inquiry->listed = (struct revocation_answer){.status = REVOCATION_SILENCE};
+    inquiry->file = NULL;
+    if (rounds->files)
+        inquiry->listed = crl_files_judge(rounds->files, inquiry->certificate, inquiry->issuer, now, &inquiry->file);
+}
+
+/* What its standing rested on has gone: it is asked for as if for the first time. A good one stays good until somebody
+ * has answered, or nobody has. */
+static void forget_file(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
+{
+    inquiry->rests_on_file = false;
+    inquiry->answer.next_update = 0;
+    inquiry->failures = 0;
+    if (inquiry->standing == STANDING_REVOKED)
+        inquiry->standing = STANDING_PENDING;
+    if (inquiry->sources.ocsp_count + inquiry->sources.crl_count == 0)
+        conclude(rounds, inquiry, now);
+    else if (!inquiry->fetch)
+        inquiry->due = now;
+}
+
+static void judge_again(struct rounds *rounds, struct inquiry *inquiry, int64_t now)
+{
+    bool is_unanswered = inquiry->standing == STANDING_UNCHECKED || inquiry->standing == STANDING_UNANSWERED;
+    rounds_consult(rounds, inquiry, now);
+    if (inquiry->standing == STANDING_DISTRUSTED)
+        return;
+    if (inquiry->listed.status == REVOCATION_REVOKED)
+        settle_by_file(rounds, inquiry, now);
+    else if (inquiry->rests_on_file)
+        forget_file(rounds, inquiry, now);
+    else if (is_unanswered && inquiry->listed.status == REVOCATION_GOOD)
+        conclude(rounds, inquiry, now);
+}
+
+void rounds_exchange_files(struct rounds *rounds, struct crl_files *files, int64_t now)
+{
+    struct crl_files *before = rounds->files;
+    rounds->files = files;
+    for (struct inquiry *inquiry = rounds->all; inquiry; inquiry = inquiry->next)
+        judge_again(rounds, inquiry, now);
+    crl_files_unref(before);
 }

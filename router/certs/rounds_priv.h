@@ -7,6 +7,7 @@
  * Thread:  the inspector's.
  * Bounds:  settings.fetches_max under way.
  */
+#include "router/certs/crl_files.h"
 #include "router/certs/evidence_priv.h"
 #include "router/certs/inquiries_priv.h"
 #include "router/certs/inquiry_priv.h"
@@ -21,6 +22,7 @@ struct rounds {
     struct inquiry *all; /* owned by who enters them */
     struct list_fetch *lists;
     struct evidence evidence;
+    struct crl_files *files; /* a reference; NULL: none yet */
     uint64_t last_number;
     uint32_t fetches;
 };
@@ -34,6 +36,12 @@ void rounds_advance(struct rounds *rounds, int64_t now);
 int64_t rounds_due(const struct rounds *rounds);
 void rounds_fetched(struct rounds *rounds, uint64_t number, struct span body, int64_t now);
 void rounds_clock(struct rounds *rounds, int64_t now);
+
+/* Other lists of the operator's, of which a reference is taken over; all are judged by them. It is not said what
+ * changed. */
+void rounds_exchange_files(struct rounds *rounds, struct crl_files *files, int64_t now);
+/* What they say of it is looked up; it counts with the next answer, or without one. */
+void rounds_consult(struct rounds *rounds, struct inquiry *inquiry, int64_t now);
 
 /* A new one: what is remembered about it will do. */
 bool rounds_recall(struct rounds *rounds, struct inquiry *inquiry, int64_t now);

@@ -482,6 +482,7 @@ void watch_found(void *context, const struct inspector_finding *finding)
     watched->standing = finding->standing;
     watched->answer = finding->status;
     shard_count(shard, counter_of(finding->standing), 1);
+    shard_count(shard, COUNTER_CERTS_BY_FILE, finding->rests_on_file);
     log_event(finding->standing > STANDING_UNCHECKED ? LOG_WARN : LOG_DEBUG, "certs.standing",
               "certificate=%s standing=%s fault=%u answer=\"%s\" streams=%u",
               credential_short(watched->credential, hash), standing_text(finding->standing), finding->fault,

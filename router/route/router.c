@@ -2,8 +2,10 @@
 #include "router/route/router.h"
 
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/base/link.h"
 #include "router/certs/precedents.h"
+#include "router/certs/crl_files.h"
 #include "router/stream/client_map.h"
 #include "router/stream/crowd.h"
 #include "tls/digest.h"
@@ -111,6 +113,13 @@ struct policy *policy_new(struct config *config, struct ticket_keys *tickets, st
     policy->limits.spares_misnamed = config->xml_namespace_errors == NAMESPACE_ERRORS_STANZA;
     policy->limits_unauthenticated =
         limits_of(config, config->limits_stanza_size_unauthenticated, config->limits_elements_unauthenticated);
+    const struct config_list *lists = &config->certs_crl_files;
+    policy->crl_files = crl_files_read(lists->items, lists->count, clock_wall_ms() / 1000, err);
+    if (!policy->crl_files) {
+        err_prefix(err, "certs.crl_files");
+        policy_unref(policy);
+        return NULL;
+    }
     if (!has_certificate(config))
         return policy;
     if (client_context(policy, tickets, err, warning) && (!config->s2s_enabled || server_contexts(policy, err)))
@@ -177,6 +186,7 @@ void policy_unref(struct policy *policy)
         if (contexts[i])
             context_unref(contexts[i]);
     client_map_free(policy->client_map);
+    crl_files_unref(policy->crl_files);
     config_unref(policy->config);
     free(policy);
 }

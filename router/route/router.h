@@ -17,6 +17,7 @@
 #define ROUTER_SHARDS_MAX 256u
 
 struct client_map;
+struct crl_files;
 struct crowd;
 struct link;
 struct precedents;
@@ -31,6 +32,7 @@ struct policy {
     struct context *tls_server;               /* for streams that other servers open; NULL: none */
     struct context *tls_client;               /* for those that we open to them */
     struct client_map *client_map;            /* whose a client's certificate is: router/stream/bearer.h; NULL: none */
+    struct crl_files *crl_files;              /* router/certs/crl_files.h */
     uint32_t epoch;                           /* one more whenever the features of a stream are others than before */
     struct xml_limits limits;                 /* of authenticated streams */
     struct xml_limits limits_unauthenticated; /* before */

@@ -4,6 +4,7 @@
 it is about and its issuer (NAME.leaf, NAME.issuer), all in DER, and answers.txt: name, kind, the exact status, at the
 time that is in the file "now". See README.md."""
 
+import base64
 import datetime
 import os
 import sys
@@ -310,7 +311,31 @@ def watched():
                                                reason=x509.ReasonFlags.certificate_hold)
         files[f"watched_{name}.unknown"] = answer(certificate=leaves[name], by=top, status=UNKNOWN)
     files["watched_ocsp.later"] = answer(certificate=leaves["ocsp"], by=top, this=8 * HOUR, until=30 * HOUR)
-    return files
+    return files | local_lists(top, leaves)
+
+
+def pem_crl(der):
+    text = base64.encodebytes(der).decode("ascii")
+    return f"-----BEGIN X509 CRL-----\n{text}-----END X509 CRL-----\n"
+
+
+def local_lists(top, leaves):
+    """CRLs as operators have them on disk, by the root of what is watched and by others."""
+    everybody = list(leaves.values())
+    listed, none = crl(by=top, revoked=everybody), crl(by=top)
+    namesake, stranger = authority("Watched root", None), authority("Another root", None)
+    return {"file_all.der": listed, "file_none.der": none,
+            "file_hold.der": crl(by=top, revoked=everybody, reason=x509.ReasonFlags.certificate_hold),
+            "file_stale.der": crl(by=top, this=-3 * DAY, until=-2 * DAY),
+            "file_stale_all.der": crl(by=top, revoked=everybody, this=-3 * DAY, until=-2 * DAY),
+            "file_early.der": crl(by=top, this=1 * HOUR), "file_forged.der": spoilt(listed),
+            "file_namesake.der": crl(by=namesake, revoked=everybody), "file_stranger.der": crl(by=stranger),
+            "file_short.der": listed[:-1], "file_leaf.der": leaves["plain"].der, "file_empty.pem": b"",
+            "file_two.pem": ("Of the root:\n" + pem_crl(crl(by=stranger)) + "and\r\n" + pem_crl(listed)).encode("ascii"),
+            "file_open.pem": pem_crl(none).encode("ascii")[:-20],
+            "file_base64.pem": pem_crl(none).replace("M", "!", 1).encode("ascii"),
+            "file_second.pem": (pem_crl(none) + pem_crl(b"0\0")).encode("ascii"),
+            "file_text.pem": generate.pem(top.der).encode("ascii")}
 
 
 def rsa_crl():

@@ -2,6 +2,7 @@
 """Reloads that change whom is trusted: the authorities by which other servers and users are judged, wherever the change
 is, in the path of the file or in what is in it (RFC 6120 s13.7.2.3, s4.9.3.16). What has lost its ground ends with
 <reset/> within a second; everything else goes on and carries stanzas."""
+import datetime
 import ssl
 import time
 
@@ -11,7 +12,7 @@ import bed as bed_module
 import throwaway
 import wire
 from envoy import Envoy, Over, Speech
-from responder import generate, write_certificate
+from responder import generate, revocation, write_certificate
 
 OURS = "sluice.example"
 BY_FIRST, BY_SECOND = ("one.example", "uno.example", "eins.example"), ("two.example", "due.example")
@@ -65,15 +66,27 @@ class Ground:
     def reload(self):
         return self.bed.ask("reload")
 
-    def call(self, domain):
-        """A stream that was let in."""
+    def connect(self, domain):
+        """A stream, and how it has authenticated or why not."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.load_cert_chain(self.folder / f"{domain}.pem", self.folder / f"{domain}.key")
         speech = Speech(wire.Wire(self.s2s), wire.WAIT)
-        word = self.envoy.negotiate(speech, context, domain, OURS)
+        try:
+            return speech, self.envoy.negotiate(speech, context, domain, OURS)
+        except Over as over:
+            return speech, str(over)
+
+    def call(self, domain):
+        """A stream that was let in."""
+        speech, word = self.connect(domain)
         assert word == ("dialback" if domain == BY_DIALBACK else "external")
         return speech
+
+    def word_for(self, domain):
+        speech, word = self.connect(domain)
+        speech.close()
+        return word
 
     def carries(self, domain, speech):
         text = f"{domain} {time.monotonic()}"
@@ -104,7 +117,7 @@ def streams(ground):
     yield made
     for _, speech in made:
         speech.close()
-    assert bed_module.wait_until(lambda: not ground.bed.json("show s2s"))
+    assert bed_module.wait_until(lambda: not [row for row in ground.bed.json("show s2s") if row.get("direction") == "in"])
 
 
 def end_of(speech):
@@ -131,8 +144,9 @@ def test_authority__gone_from_the_file__ends_exactly_its_streams(ground, streams
     ground.trust(ground.second)
     ground.reload()
     check(ground, streams, BY_FIRST, began, count)
-    with pytest.raises(AssertionError):
-        ground.call(BY_FIRST[0])  # nor is it let in again by it
+    ground.envoy.has_dialback = False
+    assert ground.word_for(BY_FIRST[0]) == "nothing"  # nor is it let in again by it
+    ground.envoy.has_dialback = True
 
 
 def test_authority__of_another_file__is_the_same_to_those_that_it_has(ground, streams):
@@ -251,3 +265,105 @@ def test_authority__of_users__ends_their_sessions_by_certificate(ground):
         client.ping()
     assert ground.bed.stats()["certs_untrusted"] == count + 1
     other.end()
+
+
+# ---- lists of revoked certificates -------------------------------------------------------------------------------------
+
+
+def write_list(ground, authority, *revoked, name="first.crl", **options):
+    """PEM, as openssl writes it; name.der: the same in DER."""
+    revocation.NOW = datetime.datetime.utcnow().replace(microsecond=0)
+    der = revocation.crl(by=authority, revoked=[ground.parties[domain] for domain in revoked], **options)
+    path = ground.folder / name
+    path.write_text(revocation.pem_crl(der)) if name.endswith(".crl") else path.write_bytes(der)
+    return path
+
+
+def use_lists(ground, *paths):
+    return ground.configure(f"certs.crl_files = [{', '.join(chr(34) + str(path) + chr(34) for path in paths)}];")
+
+
+def chain(ground, domain):
+    return ground.bed.json(f"show certs peers 9 {domain}")[0]
+
+
+def is_finding(ground, domain, standing, source):
+    return bed_module.wait_until(lambda: (chain(ground, domain)["standing"], chain(ground, domain)["source"]) == (standing, source))
+
+
+@pytest.fixture
+def no_lists(ground):
+    yield
+    ground.configure("certs.crl_files = [];", "certs.unchecked = allow;", "certs.revocation = soft;")
+
+
+def ends_as_bad(streams, domain):
+    for name, speech in streams:
+        if name == domain:
+            assert end_of(speech) == ("reset", "the certificate of this stream is no longer good")
+
+
+def test_list__that_a_reload_adds__ends_who_is_on_it_and_nobody_else(ground, streams, no_lists):
+    listed, other = BY_FIRST[:2]
+    assert is_finding(ground, other, "unchecked", "none")
+    count, began = ground.bed.stats(), time.monotonic()
+    path = write_list(ground, ground.first, listed)
+    use_lists(ground, path)
+    ends_as_bad(streams, listed)
+    assert time.monotonic() - began < 30
+    assert all(ground.carries(*stream) for stream in streams if stream[0] != listed)
+    assert is_finding(ground, other, "good", "file") and chain(ground, other)["file"] == str(path)
+    assert is_finding(ground, BY_SECOND[0], "unchecked", "none") and "file" not in chain(ground, BY_SECOND[0])
+    stats = ground.bed.stats()
+    assert stats["certs_by_file"] > count["certs_by_file"] and stats["streams_reset"] - count["streams_reset"] == 2
+    assert bed_module.wait_until(lambda: any("certs.listed" in line and str(path) in line for line in ground.bed.log()))
+    ground.envoy.has_dialback = False
+    assert ground.word_for(listed) == "sasl:not-authorized"
+    write_list(ground, ground.first)  # it is taken off again
+    ground.reload()
+    assert ground.word_for(listed) == "external"
+    ground.envoy.has_dialback = True
+    use_lists(ground)
+    assert is_finding(ground, other, "unchecked", "none")
+    assert all(ground.carries(*stream) for stream in streams if stream[0] != listed)
+
+
+def test_list__of_an_issuer__is_what_there_is_to_be_checked(ground, streams, no_lists):
+    ground.configure("certs.unchecked = refuse;", f'certs.crl_files = ["{write_list(ground, ground.first, name="first.der")}"];')
+    for domain in BY_SECOND:
+        ends_as_bad(streams, domain)
+    assert all(ground.carries(*stream) for stream in streams if stream[0] not in BY_SECOND)
+
+
+@pytest.mark.parametrize("kind", ["stale", "forged"])
+def test_list__that_is_no_answer__changes_nothing_and_is_told(ground, streams, no_lists, kind):
+    if kind == "stale":
+        path = write_list(ground, ground.first, name="stale.crl", this=-3 * revocation.DAY, until=-2 * revocation.DAY)
+    else:
+        path = write_list(ground, ground.first, BY_FIRST[0], name="forged.crl", signer=ground.second)
+    use_lists(ground, path)
+    told = "certs.crl_stale" if kind == "stale" else "certs.crl_unusable"
+    assert bed_module.wait_until(lambda: any(told in line and str(path) in line for line in ground.bed.log()))
+    assert chain(ground, BY_FIRST[1])["standing"] == "unchecked" and chain(ground, BY_FIRST[1])["file"] == str(path)
+    assert all(ground.carries(*stream) for stream in streams)
+
+
+@pytest.mark.parametrize("content, reason", [
+    (None, "No such file"), (b"", "has no list"), (b"hello\n", "has no list"), (b"0\x03abc", "list 1 breaks the syntax"),
+    (b"-----BEGIN X509 CRL-----\nAAAA\n", "list 1 is broken PEM"),
+    (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "list 1 breaks the syntax")])
+def test_list__that_is_none__refuses_the_reload_and_the_old_ones_count(ground, no_lists, content, reason):
+    ground.trust(ground.first, ground.second)
+    good, bad = write_list(ground, ground.first, BY_FIRST[0]), ground.folder / "bad.crl"
+    use_lists(ground, good)
+    ground.envoy.has_dialback = False
+    bad.unlink(missing_ok=True)
+    if content is not None:
+        bad.write_bytes(content)
+    with pytest.raises(throwaway.Trouble, match=f"certs.crl_files: {bad}: {reason}"):
+        ground.configure("certs.unchecked = refuse;", f'certs.crl_files = ["{good}", "{bad}"];')
+    try:
+        assert ground.word_for(BY_FIRST[0]) == "sasl:not-authorized"
+        assert ground.word_for(BY_SECOND[0]) == "external"  # the old policy altogether
+    finally:
+        ground.envoy.has_dialback = True
