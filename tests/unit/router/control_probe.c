@@ -163,7 +163,12 @@ static void list_chains(void *context, struct span domain, control_chain_fn tell
          .checked = 1577836800,
          .next = 1577836830,
          .is_asking = true},
-        {.certificate = "bb", .sha256 = "bb00", .serial = "00ff", .source = "none", .standing = "unchecked"},
+        {.certificate = "bb",
+         .sha256 = "bb00",
+         .serial = "00ff",
+         .source = "file",
+         .file = "/a list",
+         .standing = "unchecked"},
     };
     (void)context;
     tell(listing, &chains[0]);

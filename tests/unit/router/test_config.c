@@ -110,6 +110,7 @@ static void config__with_every_form__is_read(void **state)
                                       "limits.stanza_size=1MiB; limits.stanza_size_unauthenticated = 20000;;\n"
                                       "timeouts { header = 500ms; login = 2min; idle = 1h }\n"
                                       "limits { queue_hard = 2MiB }\n"
+                                      "certs.crl_files = [one.crl, \"/k/two crl\"]\n"
                                       "log { level debug; file = \"a \\\"b\\\\c\" }");
     assert_int_equal(config->domain_count, 2);
     assert_string_equal(config->domains[0].name, "example.com");
@@ -131,6 +132,9 @@ static void config__with_every_form__is_read(void **state)
     assert_int_equal(config->timeouts_idle_ms, 3600000);
     assert_int_equal(config->log_level, LOG_DEBUG);
     assert_string_equal(config->log_file + strlen(folder), "/a \"b\\c");
+    assert_int_equal(config->certs_crl_files.count, 2);
+    assert_string_equal(config->certs_crl_files.items[0] + strlen(folder), "/one.crl");
+    assert_string_equal(config->certs_crl_files.items[1], "/k/two crl");
     config_unref(config);
 }
 
@@ -207,6 +211,8 @@ static const struct refusal value_refusals[] = {
     {"bind.conflict = \"\"", ":1: bind.conflict: \"\" is not one of replace, refuse, rename"},
     {"sasl.mechanisms = [PLAIN, LOGIN]", ":1: sasl.mechanisms: \"LOGIN\" is not one of EXTERNAL, SCRAM-SHA-256-PLUS, "
                                          "SCRAM-SHA-256, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, PLAIN"},
+    {"certs.crl_files = [a.crl, \"\"]", ":1: certs.crl_files: an empty path"},
+    {"certs.crl_files = [a.crl, b.crl, a.crl]", ":1: certs.crl_files: \"a.crl\" stands twice in the list"},
     {"sasl.mechanisms = [PLAIN, PLAIN]", ":1: sasl.mechanisms: \"PLAIN\" stands twice in the list"},
     {"listen.c2s = [\"0.0.0.0\"]",
      ":1: listen.c2s: \"0.0.0.0\" is not an address and a port, like 0.0.0.0:5222 or [::]:5222"},

@@ -977,7 +977,9 @@ static void s2s_close__of_a_domain__asks_every_shard(void **state)
     "aa00000000000000 sha256=aa00 serial=0f names=there.example,.. streams=5000 expires=2030-01-01T00:00:00Z "         \
     "source=both url=\"http://ocsp.example/ x\" standing=unanswered answer=\"stale answer\" "                          \
     "stapled=false checked=2020-01-01T00:00:00Z next=2020-01-01T00:00:30Z asking=true\n"
-#define CHAIN_SECOND "bb sha256=bb00 serial=00ff streams=0 source=none standing=unchecked stapled=false asking=false\n"
+#define CHAIN_SECOND                                                                                                   \
+    "bb sha256=bb00 serial=00ff streams=0 source=file file=\"/a list\" standing=unchecked stapled=false "              \
+    "asking=false\n"
 
 static void show_certs_peers__of_chains__tells_each(void **state)
 {
@@ -995,7 +997,8 @@ static void show_certs_peers__of_chains__tells_each(void **state)
         "\"standing\":\"unanswered\",\"answer\":\"stale "
         "answer\",\"stapled\":false,\"checked\":\"2020-01-01T00:00:00Z\","
         "\"next\":\"2020-01-01T00:00:30Z\",\"asking\":true},"
-        "{\"certificate\":\"bb\",\"sha256\":\"bb00\",\"serial\":\"00ff\",\"streams\":0,\"source\":\"none\","
+        "{\"certificate\":\"bb\",\"sha256\":\"bb00\",\"serial\":\"00ff\",\"streams\":0,\"source\":\"file\",\"file\":\"/"
+        "a list\","
         "\"standing\":\"unchecked\",\"stapled\":false,\"asking\":false}]\nOK\n\n");
 }
 
