@@ -109,7 +109,7 @@ bool rounds_take_staple(struct rounds *rounds, struct inquiry *inquiry, struct s
                    (answer.status == REVOCATION_GOOD && (!is_good || answer.this_update > inquiry->answer.this_update));
     if (!is_news || !take(rounds, inquiry, answer, der, now))
         return false;
-    inquiry->is_stapled = true;
+    inquiry->is_stapled = !inquiry->rests_on_file;
     return true;
 }
 
