@@ -45,6 +45,8 @@ const char *load_options_usage(void)
            "  --body B              bytes of a message's body, at least 24 (100)\n"
            "  --count N             chat, iq: end after N messages of each session instead of a time\n"
            "  --rate R              rate: messages per second in all (1000)\n"
+           "  --calm                rate: sleeps between milliseconds, and latency counts from when a message was "
+           "written\n"
            "  --duration S          of the measurement (5)\n"
            "  --warmup S            of the same load before it (1)\n"
            "  --resets N            idle: the server ends N streams with <reset/>, and then it is over\n"
@@ -83,6 +85,7 @@ enum option_id {
     OPT_BODY,
     OPT_COUNT,
     OPT_RATE,
+    OPT_CALM,
     OPT_DURATION,
     OPT_WARMUP,
     OPT_SETTLE,
@@ -121,6 +124,7 @@ static const struct option longs[] = {
     {"body", required_argument, NULL, OPT_BODY},
     {"count", required_argument, NULL, OPT_COUNT},
     {"rate", required_argument, NULL, OPT_RATE},
+    {"calm", no_argument, NULL, OPT_CALM},
     {"duration", required_argument, NULL, OPT_DURATION},
     {"warmup", required_argument, NULL, OPT_WARMUP},
     {"settle", required_argument, NULL, OPT_SETTLE},
@@ -341,6 +345,8 @@ static const char *misfit(const struct load_options *options)
         return "-PLUS needs TLS";
     if (options->resets && (options->mode != MODE_IDLE || options->resets > options->sessions))
         return "--resets goes with idle, and is no more than its sessions";
+    if (options->is_calm && options->mode != MODE_RATE)
+        return "--calm goes with rate";
     if (options->record && options->threads > 1)
         return "--record goes with one thread";
     const char *wrong = wallet_misfit(options);
@@ -402,6 +408,8 @@ enum load_parsed load_options_parse(struct load_options *options, int argc, char
             options->is_json = true;
         else if (id == OPT_ONE_WAY)
             options->is_one_way = true;
+        else if (id == OPT_CALM)
+            options->is_calm = true;
         else if (is_number(id))
             is_fine = set_number(options, (enum option_id)id, err);
         else

@@ -51,13 +51,13 @@ static double busiest_share(const struct load_options *options, const struct res
     return most;
 }
 
-/* An open loop waits awake, so only being late counts; a closed one is busy. When the server is as busy, the rate is
+/* An open loop waits awake, so only being late counts, unless it is calm; a closed one is busy. When the server is as busy, the rate is
  * the server's all the same. */
 bool report_is_saturated(const struct load_options *options, const struct result *result)
 {
     if (options->mode == MODE_IDLE)
         return false;
-    if (options->mode == MODE_RATE)
+    if (options->mode == MODE_RATE && !options->is_calm)
         return is_late(result, 0.5) || is_late(result, 0.99) || is_late(result, 0.999);
     struct proc_use own = proc_use(&result->own_before, &result->own_after);
     if (share(own.wait_ns, result) > STARVED)

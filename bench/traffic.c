@@ -278,7 +278,7 @@ uint64_t traffic_turn(struct fleet *fleet)
     for (uint32_t n = 0; n < BURST_MAX && due <= now && may_send(fleet); n++) {
         struct client *client = &fleet->clients[fleet->due_count * step % fleet->client_count];
         if (client->state == CLIENT_BOUND && client->partner->state == CLIENT_BOUND) {
-            send_one(client, due);
+            send_one(client, fleet->options->is_calm ? now : due);
             if (fleet->is_measuring)
                 histogram_record(&fleet->lag, now - due);
         }
@@ -287,5 +287,7 @@ uint64_t traffic_turn(struct fleet *fleet)
     }
     if (fleet_read(fleet, TALLY_OVERRUN))
         return UINT64_MAX;
+    if (fleet->options->is_calm)
+        return due / 1000000 + 1;
     return due < now + SPIN_NS ? 0 : due / 1000000 - 1;
 }
