@@ -2,7 +2,6 @@
 """Two servers of one kind that talk to each other, as bench/compare-federation runs them: each with one domain on an
 address of loopback, certificates of a CA of the bench's, found through its name server. Limits of rate are off, modules
 are those without which there is no federated message, and both run on one core."""
-import os
 import re
 import subprocess
 import time
@@ -177,15 +176,3 @@ class Ejabberd(Couple):
 
 
 KINDS = (Sluice, Prosody, Ejabberd)
-
-
-def on_core(core, make, *more):
-    """What make starts runs on that core: affinity is inherited."""
-    old = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        return make(*more)
-    finally:
-        os.sched_setaffinity(0, old)
-
-

@@ -16,6 +16,16 @@ def prefer(nice, pid):
         group.write_text(f"{nice}\n")
 
 
+def on_core(core, make, *more, **named):
+    """What make starts runs on that core: affinity is inherited."""
+    old = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        return make(*more, **named)
+    finally:
+        os.sched_setaffinity(0, old)
+
+
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     return f"{model}, {os.cpu_count()} cores, Linux {os.uname().release}"

@@ -185,6 +185,10 @@ def step_release(options):
     pytest('integration', 'tests/integration', env, 5400 if options.long else 1200)
     pytest('schema', 'tests/schema', env, 300)
     pytest('conformance', 'tests/conformance', env, 300)
+    status, text = run(['bench/budget'], 'budget', timeout=300)
+    tail(text)
+    count('budget', text.count('\nkept') + text.startswith('kept'), re.findall(r'^BROKEN (\S.*)', text, re.M) or
+          ([] if status == 0 else [f'bench/budget exited with {status}']))
 
 
 def step_quickstart(_):
@@ -201,7 +205,7 @@ STEPS = [
     ('clang', step_clang, 'Clang without warnings'),
     ('asan', step_asan, 'unit and simulation tests under ASan, LSan and UBSan'),
     ('tsan', step_tsan, 'unit tests, links and threads among them, under TSan'),
-    ('release', step_release, 'optimised build; real clients, grammars, the probe'),
+    ('release', step_release, 'optimised build; real clients, grammars, the probe; instructions of a message'),
     ('quickstart', step_quickstart, 'tools/quickstart --once'),
 ]
 
