@@ -52,6 +52,7 @@ struct inspector_client {
 
 struct inspector {
     struct inspector_settings settings;
+    char *cache_file;                       /* the settings': a reload frees the configuration that it came from */
     struct inquiries *inquiries;            /* the worker's while it runs, or of who holds the mutex */
     struct staples *staples;                /* the same */
     struct context *contexts[CONTEXTS_MAX]; /* with our own certificates, kept; the control thread's */
@@ -299,6 +300,7 @@ static void inspector_free(struct inspector *inspector)
     if (inspector->timer >= 0)
         close(inspector->timer);
     pthread_mutex_destroy(&inspector->mutex);
+    free(inspector->cache_file);
     free(inspector);
 }
 
@@ -356,6 +358,9 @@ struct inspector *inspector_open(const struct inspector_settings *settings, unsi
         return NULL;
     }
     inspector->settings = *settings;
+    inspector->cache_file = settings->cache_file ? strdup(settings->cache_file) : NULL;
+    inspector->settings.cache_file = inspector->cache_file;
+    SL_CHECK(!settings->cache_file == !inspector->cache_file);
     inspector->client_count = client_count;
     pthread_mutex_init(&inspector->mutex, NULL);
     int rc = 0;

@@ -70,7 +70,7 @@ struct inspector_settings {
     uint32_t timeout_ms; /* of one fetch */
     unsigned fetches_max;
     struct address_policy addresses; /* where it may fetch from */
-    const char *cache_file;          /* NULL: nothing is remembered over a restart */
+    const char *cache_file;          /* NULL: nothing is remembered over a restart; copied */
     uint64_t dice_seed;              /* 0: from the system's entropy */
 };
 extern const struct inspector_settings inspector_settings_default;

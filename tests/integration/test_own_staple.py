@@ -152,20 +152,6 @@ def test_responder_down__the_last_answer_stays_until_its_end(field):
     assert logged(field, " WARN ", " certs.staple_over ", f"domain={BRIEF}")
 
 
-def test_restart__has_the_answer_from_the_first_handshake_on(field):
-    field.says(OWN)
-    field.bed.ask(f"certs check {OWN}")
-    before = field.becomes(OWN, staple="good", failing=None)
-    field.responder.answers[f"/{OWN}"] = None
-    asked = field.responder.asked.count(f"/{OWN}")
-    os.kill(field.bed.pid, signal.SIGTERM)
-    assert bed_module.wait_until(lambda: bed_module.throwaway.pid_of(field.folder) is None)
-    field.bed.relaunch()
-    assert stapled(field, OWN) == ("good", spelled(before["staple_until"]))
-    assert field.row(OWN)["staple_until"] == before["staple_until"]
-    assert field.responder.asked.count(f"/{OWN}") == asked
-
-
 def test_renewal__has_an_answer_of_its_own_and_ends_no_session(field):
     field.becomes(OWN, staple="good")
     client = field.bed.login("user0", domain=OWN, direct=True)
@@ -181,6 +167,21 @@ def test_renewal__has_an_answer_of_its_own_and_ends_no_session(field):
     client.ping()
     assert [session["jid"] for session in field.bed.sessions()] == [client.jid]
     client.end()
+
+
+def test_restart__has_the_answer_from_the_first_handshake_on(field):
+    """After a reload, too: the file's name outlives the configuration that it came from."""
+    field.says(OWN)
+    field.bed.ask(f"certs check {OWN}")
+    before = field.becomes(OWN, staple="good", failing=None)
+    field.responder.answers[f"/{OWN}"] = None
+    asked = field.responder.asked.count(f"/{OWN}")
+    os.kill(field.bed.pid, signal.SIGTERM)
+    assert bed_module.wait_until(lambda: bed_module.throwaway.pid_of(field.folder) is None)
+    field.bed.relaunch()
+    assert stapled(field, OWN) == ("good", spelled(before["staple_until"]))
+    assert field.row(OWN)["staple_until"] == before["staple_until"]
+    assert field.responder.asked.count(f"/{OWN}") == asked
 
 
 def test_reload__of_the_same_certificate__staples_at_once(field):
