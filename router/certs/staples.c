@@ -206,7 +206,8 @@ static bool take(const struct staples *staples, struct staple *staple, struct sp
         take_good(staples, staple, der, answer, now);
         renew_early(staples, inquiry, now);
     }
-    if (!known.ptr || !span_equal(known, der))
+    bool is_last = answer.next_update >= staple->until; /* always, of one that is revoked: nothing is shown then */
+    if (is_last && (!known.ptr || !span_equal(known, der)))
         (void)evidence_put(staples->evidence, EVIDENCE_ANSWER, key, der, answer.next_update, now);
     return true;
 }

@@ -171,8 +171,6 @@ def test_renewal__has_an_answer_of_its_own_and_ends_no_session(field):
 
 def test_restart__has_the_answer_from_the_first_handshake_on(field):
     """After a reload, too: the file's name outlives the configuration that it came from."""
-    field.says(OWN)
-    field.bed.ask(f"certs check {OWN}")
     before = field.becomes(OWN, staple="good", failing=None)
     field.responder.answers[f"/{OWN}"] = None
     asked = field.responder.asked.count(f"/{OWN}")

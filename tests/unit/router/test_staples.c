@@ -465,6 +465,26 @@ static void restart__from_the_file__shows_at_once(void **state)
     }
 }
 
+/* Some responders behind one name are late: what lasts longer stays, over a restart too. */
+static void answer__that_ends_sooner__takes_no_place(void **state)
+{
+    (void)state;
+    struct stage stage;
+    open_stage(&stage);
+    stage.now += 9 * HOUR;
+    take(&stage, "ocsp", 0, 0);
+    answer(&stage, "watched_ocsp.later");
+    staples_check(stage.staples, SPAN("a.example"), stage.now);
+    advance(&stage);
+    answer(&stage, "watched_ocsp.good");
+    assert_true(shows(&stage, 0, "watched_ocsp.later"));
+    assert_int_equal(stage.good, 1);
+    take(&stage, "both", 1, 1);
+    take(&stage, "ocsp", 2, 2); /* forgotten, and out of what is remembered */
+    assert_true(shows(&stage, 2, "watched_ocsp.later"));
+    close_stage(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +499,7 @@ int main(void)
         cmocka_unit_test(sources__that_do_not_do__are_told_apart),
         cmocka_unit_test(both__sources__the_list_is_never_asked),
         cmocka_unit_test(clock__set_back_by_decades__asks_within_an_interval),
+        cmocka_unit_test(answer__that_ends_sooner__takes_no_place),
         cmocka_unit_test(restart__from_the_file__shows_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
