@@ -226,6 +226,7 @@ static void hear_timer(struct inspector *inspector)
     if (read(inspector->timer, &count, sizeof count) >= 0 || errno != ECANCELED)
         return;
     log_event(LOG_WARN, "certs.clock", "the wall clock was set");
+    inspector->saved_at = 0; /* by the old one it may be far ahead */
     inquiries_clock(inspector->inquiries, now_s());
     staples_clock(inspector->staples, now_s());
     for (unsigned i = 0; i < inspector->client_count; i++)
@@ -237,9 +238,10 @@ static void save(struct inspector *inspector)
     struct err err = {0};
     if (!inspector->settings.cache_file || inquiries_version(inspector->inquiries) == inspector->saved_version)
         return;
-    inspector->saved_version = inquiries_version(inspector->inquiries);
     inspector->saved_at = now_s();
-    if (!memory_file_write(inspector->settings.cache_file, inspector->inquiries, &err))
+    if (memory_file_write(inspector->settings.cache_file, inspector->inquiries, &err))
+        inspector->saved_version = inquiries_version(inspector->inquiries);
+    else /* the next time again: what is distrusted may be in it */
         log_event(LOG_WARN, "certs.cache", "reason=%s", log_quoted(span_str(err.text)).text);
 }
 
