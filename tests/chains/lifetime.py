@@ -49,13 +49,22 @@ CHANGED = "chang|differ|renew|replace|previous|another|no longer"  # in a line o
 # ---- the servers -----------------------------------------------------------------------------------------------------
 
 
-class Sluice(field.Sluice):
+class Certified:
+    """own: writes its certificate and key, in the folder."""
+
+    def __init__(self, folder, domains, roots, dns, own):
+        self.own = own
+        super().__init__(folder, domains, roots, dns)
+
+
+class Sluice(Certified, field.Sluice):
     """certs.interval: seconds instead of a day, since nobody here waits for a day."""
     title, settings, has_external = "sluice", (), True
     wish = ("`s2s.policy = pkix`; `certs.interval = 2s`, which is a day unless told otherwise (nextUpdate is sooner mostly; `certs "
             "check` asks at once); `certs.allow_private = true`, since all is on loopback")
 
     def start(self):
+        self.own(self.folder)
         (self.folder / "authority").mkdir()
         for end in ("pem", "key"):
             shutil.copy(self.folder / f"ca.{end}", self.folder / "authority")
@@ -86,12 +95,13 @@ class HardSluice(Sluice):
     wish = "the same and `certs.revocation = hard`, `certs.unchecked = refuse`"
 
 
-class Prosody(field.Prosody):
+class Prosody(Certified, field.Prosody):
     title, text = "prosody", field.PROSODY
     wish = "`s2s_require_encryption = true`, `s2s_secure_auth = true`; it has no SASL EXTERNAL for clients"
     has_external = False
 
     def start(self):
+        self.own(self.folder)
         text = self.text.format(**self.values()) + "".join(f'VirtualHost "{name}"\n' for name in self.domains)
         for name in self.domains:
             accounts = self.folder / "data" / name.replace(".", "%2e").replace("-", "%2d") / "accounts"
@@ -117,7 +127,7 @@ class ListProsody(Prosody):
     has_list = True
 
 
-class Ejabberd(field.Ejabberd):
+class Ejabberd(Certified, field.Ejabberd):
     """Reloaded as by ejabberdctl, which would need a node with a name."""
     title, has_external = "ejabberd", True
     wish = ("`s2s_use_starttls: required`, `s2s_cafile`, no `mod_s2s_dialback`; for clients `tls_verify: true` and `cafile`; no "
@@ -126,6 +136,7 @@ class Ejabberd(field.Ejabberd):
                                   'cafile: "{roots}"}}')
 
     def start(self):
+        self.own(self.folder)
         self.install()
         (self.folder / "inetrc").write_text(field.INETRC)
         text = self.text.format(**self.values(), hosts=", ".join(self.domains))
@@ -170,7 +181,7 @@ class Trial:
         self.write_roots([self.authority, self.other])
         self.home = f"home.{kind.name}.example"
         self.user = f"user0@{self.home}"
-        self.server = kind(folder / "server", [self.home], self.roots, self.names.port)
+        self.server = kind(folder / "server", [self.home], self.roots, self.names.port, self.certify)
 
     # ---- certificates ----
 
@@ -188,6 +199,14 @@ class Trial:
         if source == "ocsp":
             self.responder.answers[f"/{name}"] = lambda: by.answer(party)
         self.add(name, party)
+
+    def certify(self, folder):
+        """The server's own, which is answered for too; with its issuer, as servers want it who staple."""
+        party = self.authority.issue(f"*.{self.kind.name}.example", ocsp="/own")
+        self.responder.answers["/own"] = lambda: self.authority.answer(party)
+        (folder / "own.pem").write_text(generate.pem(party.der) + generate.pem(self.authority.party.der))
+        (folder / "own.key").write_bytes(key_of(party))
+        return party
 
     def write_roots(self, authorities):
         """And the list, where the server takes one; with another inode, as one installs a file."""
@@ -390,10 +409,7 @@ class Trial:
     def renew(self, stays):
         """Our own certificate."""
         person = self.server.log_in(self.home)
-        party = self.authority.issue(f"*.{self.kind.name}.example", ocsp="/own")
-        self.responder.answers["/own"] = lambda: self.authority.answer(party)
-        (self.server.folder / "own.pem").write_text(generate.pem(party.der) + generate.pem(self.authority.party.der))
-        (self.server.folder / "own.key").write_bytes(key_of(party))
+        party = self.certify(self.server.folder)
         self.server.install()
         begin = time.time()
         self.server.reload()
@@ -404,7 +420,7 @@ class Trial:
             with contextlib.suppress(AttributeError):  # no TLS
                 seen = stay.made.wire.tls.getpeercert(True)
             stay.leave()
-        self.tell("the server's own is renewed and it is reloaded", self.pairs("calm"), stays, lambda _: begin)
+        self.tell("the server's own is renewed by its issuer and it is reloaded", self.pairs("calm"), stays, lambda _: begin)
         self.found["lives"]["- its users' sessions"] = ["-", "stay" if self.is_well(person) else "are closed"]
         self.found["lives"]["- new streams see"] = ["-", "the new one" if seen == party.der else "the old one"]
         is_stapled = any(self.is_stapled() or time.sleep(1) for _ in range(PATIENCE // 3))
@@ -558,6 +574,7 @@ def main():
     parser.add_argument("--output", default=str(ROOT / "docs" / "CERTIFICATES.md"))
     given = parser.parse_args()
     folder = pathlib.Path(given.folder or tempfile.mkdtemp(prefix="lifetime-")).resolve()
+    rivals.START_SECONDS = field.START_SECONDS  # they all start at once
     kinds = [kind for kind in SERVERS if kind.is_installed() and (not given.server or kind.title in given.server)]
     found = {}
     try:
