@@ -58,7 +58,8 @@ static struct span answer_about(const char *leaf, int status, long until)
     ASN1_TIME *begin = X509_time_adj_ex(NULL, -2, 0, &now), *end = X509_time_adj_ex(NULL, 0, until * HOUR, &now);
     ASN1_GENERALIZEDTIME *first = ASN1_TIME_to_generalizedtime(begin, NULL);
     ASN1_GENERALIZEDTIME *last = ASN1_TIME_to_generalizedtime(end, NULL);
-    assert_non_null(OCSP_basic_add1_status(basic, OCSP_cert_to_id(NULL, about, authority), status,
+    OCSP_CERTID *id = OCSP_cert_to_id(NULL, about, authority);
+    assert_non_null(OCSP_basic_add1_status(basic, id, status,
                                            status == V_OCSP_CERTSTATUS_REVOKED ? OCSP_REVOKED_STATUS_KEYCOMPROMISE : 0,
                                            first, first, last));
     assert_int_equal(OCSP_basic_sign(basic, authority, key, EVP_sha256(), NULL, OCSP_NOCERTS), 1);
@@ -70,6 +71,7 @@ static struct span answer_about(const char *leaf, int status, long until)
     OPENSSL_free(der);
     OCSP_RESPONSE_free(response);
     OCSP_BASICRESP_free(basic);
+    OCSP_CERTID_free(id);
     ASN1_GENERALIZEDTIME_free(first);
     ASN1_GENERALIZEDTIME_free(last);
     ASN1_TIME_free(begin);
