@@ -54,7 +54,8 @@ int engine_see_certificate(void *engine, struct span leaf);
  * The library's connection, or NULL when memory was refused. */
 struct WOLFSSL *engine_judge(void *engine, const struct span *sent, unsigned count, bool is_leaf);
 
-/* Where a server's own OCSP answer lies; what a client's peer has shown, before the handshake is over. */
+/* Where a server's own OCSP answer lies; NULL of a client, which may be asked too (RFC 8446 s4.3.2). What a client's
+ * peer has shown, before the handshake is over. */
 struct staple_shelf *engine_shelf(void *engine);
 void engine_see_staple(void *engine, struct span staple);
 

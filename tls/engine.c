@@ -140,7 +140,7 @@ struct WOLFSSL *engine_judge(void *context, const struct span *sent, unsigned co
 struct staple_shelf *engine_shelf(void *context)
 {
     const struct engine *engine = context;
-    return engine->party->staple;
+    return engine->context->role == CONTEXT_SERVER ? engine->party->staple : NULL;
 }
 
 void engine_see_staple(void *context, struct span staple)

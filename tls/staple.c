@@ -78,6 +78,8 @@ void staple_shelf_put(struct staple_shelf *shelf, struct staple *staple)
 
 struct staple *staple_shelf_get(struct staple_shelf *shelf)
 {
+    if (shelf == NULL)
+        return NULL;
     pthread_mutex_lock(&shelf->mutex);
     struct staple *staple = shelf->staple;
     if (staple != NULL)

@@ -28,5 +28,5 @@ struct staple_shelf *staple_shelf_new(void);
 void staple_shelf_free(struct staple_shelf *shelf);
 /* Takes the reference; NULL: the shelf is empty then. */
 void staple_shelf_put(struct staple_shelf *shelf, struct staple *staple);
-/* With a reference for the caller; NULL: it is empty. */
+/* With a reference for the caller; NULL: it is empty, or there is no shelf. */
 struct staple *staple_shelf_get(struct staple_shelf *shelf);

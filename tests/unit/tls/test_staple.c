@@ -5,6 +5,7 @@
  */
 #include "core/base/err.h"
 #include "joint.h"
+#include "tls/context_priv.h"
 #include "tls/revocation.h"
 
 #include <openssl/ocsp.h>
@@ -245,6 +246,17 @@ static void client__of_a_certificate_that_must_be_stapled__tells_when_it_is_not(
     context_unref(context);
 }
 
+/* A server may ask for its client's too (RFC 8446 s4.3.2), which the library takes for a client's hello. */
+static void client__asked_for_its_own__has_none(void **state)
+{
+    struct context *context = judging_client();
+    struct engine *engine = engine_new(context, SPAN("a.example"));
+    (void)state;
+    assert_null(staple_shelf_get(engine_shelf(engine)));
+    engine_free(engine);
+    context_unref(context);
+}
+
 /* ---- servers ----------------------------------------------------------------------------------------------------- */
 
 static const char *const names[] = {"a", "b", NULL};
@@ -397,6 +409,7 @@ int main(void)
         cmocka_unit_test(client__of_a_server_with_a_huge_answer__has_it_or_fails),
         cmocka_unit_test(client__without_anchors__does_not_ask),
         cmocka_unit_test(client__of_a_certificate_that_must_be_stapled__tells_when_it_is_not),
+        cmocka_unit_test(client__asked_for_its_own__has_none),
         cmocka_unit_test(server__with_answers__shows_each_to_who_asks),
         cmocka_unit_test(server__that_asks_for_another_hello__shows_it_all_the_same),
         cmocka_unit_test(both__of_ours__carry_it),
