@@ -18,6 +18,17 @@ static bool lasts_as_long(const void *credential, const struct path *path)
     return true;
 }
 
+/* Whether names alone leave a way: without one no signature has to be verified, which is what an authority that was
+ * taken away costs. */
+static bool has_namesake(const struct anchors *anchors, const struct certificate *certificates, unsigned count)
+{
+    for (unsigned i = 0; i < anchors->count; i++)
+        for (unsigned k = 0; k < count; k++)
+            if (span_equal(anchors->certificates[i].subject, certificates[k].issuer))
+                return true;
+    return anchors_have(anchors, certificates[0].der);
+}
+
 /* The old anchor is left out: whether the peer presented it is not known, and it is trusted no more. A pinned leaf is
  * both. */
 static bool finds_another_path(const struct context *context, const struct credential *credential)
@@ -27,6 +38,8 @@ static bool finds_another_path(const struct context *context, const struct crede
     unsigned count = credential->count > 1 ? credential->count - 1 : 1;
     for (unsigned i = 0; i < count; i++)
         SL_CHECK(certificate_read(credential->path[i].der, &certificates[i])); /* as it was for the old path */
+    if (!has_namesake(context->anchors, certificates, count))
+        return false;
     return path_find_wanted(context->anchors, certificates, count, context->judged, context->clock(), lasts_as_long,
                             credential, &path) == CREDENTIAL_VALID;
 }

@@ -176,8 +176,9 @@ static enum revocation_status verify(const struct list *list, const struct certi
     return REVOCATION_FORGED;
 }
 
-static struct revocation_answer judge(struct span crl, struct span certificate, struct span issuer, bool is_vouched,
-                                      int64_t now)
+/* entry NULL: neither its signature nor its entries have been looked at. */
+static struct revocation_answer judge(struct span crl, const struct span *entry, struct span certificate,
+                                      struct span issuer, int64_t now)
 {
     struct revocation_case the_case;
     struct revocation_answer answer = {0};
@@ -186,13 +187,13 @@ static struct revocation_answer judge(struct span crl, struct span certificate, 
         return revocation_none(REVOCATION_MALFORMED);
     if (!revocation_case_read(certificate, issuer, now, &the_case))
         return revocation_none(REVOCATION_OTHER);
-    enum revocation_status status = is_vouched ? REVOCATION_GOOD : verify(&list, &the_case.issuer);
+    enum revocation_status status = entry != NULL ? REVOCATION_GOOD : verify(&list, &the_case.issuer);
     if (status == REVOCATION_GOOD)
         status = judge_extensions(list.extensions, &the_case.certificate);
     if (status != REVOCATION_GOOD)
         return revocation_none(status);
     status = revocation_freshness(list.this_update, list.next_update, now, &answer);
-    if (!find_entry(list.entries, the_case.certificate.serial, &answer))
+    if (!find_entry(entry != NULL ? *entry : list.entries, the_case.certificate.serial, &answer))
         return revocation_none(REVOCATION_MALFORMED);
     if (status != REVOCATION_GOOD && !revocation_outlives(&answer, status))
         answer.status = status;
@@ -201,12 +202,23 @@ static struct revocation_answer judge(struct span crl, struct span certificate, 
 
 struct revocation_answer crl_judge(struct span crl, struct span certificate, struct span issuer, int64_t now)
 {
-    return judge(crl, certificate, issuer, false, now);
+    return judge(crl, NULL, certificate, issuer, now);
 }
 
-struct revocation_answer crl_look_up(struct span crl, struct span certificate, struct span issuer, int64_t now)
+struct revocation_answer crl_look_up(struct span crl, struct span entry, struct span certificate, struct span issuer,
+                                     int64_t now)
 {
-    return judge(crl, certificate, issuer, true, now);
+    return judge(crl, &entry, certificate, issuer, now);
+}
+
+bool crl_next_entry(struct span *entries, struct span *entry, struct span *serial)
+{
+    struct span rest = *entries, content;
+    if (rest.size == 0 || !der_take_whole(&rest, DER_SEQUENCE, entry, &content) ||
+        !der_take_tag(&content, DER_INTEGER, serial))
+        return false;
+    *entries = rest;
+    return true;
 }
 
 bool crl_read(struct span crl, struct crl_facts *out)
@@ -216,7 +228,8 @@ bool crl_read(struct span crl, struct crl_facts *out)
     if (crl.size > REVOCATION_CRL_MAX || !read_list(crl, &list))
         return false;
     (void)revocation_freshness(list.this_update, list.next_update, 0, &answer);
-    *out = (struct crl_facts){list.issuer, certificate_name_text(list.issuer), answer.this_update, answer.next_update};
+    *out = (struct crl_facts){list.issuer, certificate_name_text(list.issuer), answer.this_update, answer.next_update,
+                              list.entries};
     return true;
 }
 

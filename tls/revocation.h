@@ -83,14 +83,19 @@ struct crl_facts {
     struct span issuer_text; /* its common name, or else its organisation, as it stands there; may be empty */
     int64_t this_update;
     int64_t next_update; /* until when it is fresh, also if it did not say so */
+    struct span entries; /* for crl_next_entry() */
 };
 /* False: it breaks the syntax, or is larger than REVOCATION_CRL_MAX. */
 bool crl_read(struct span crl, struct crl_facts *out);
+/* The next entry of a list, with the serial number that it is for; false: there is none, or it breaks the syntax, and
+ * then entries is not empty. */
+bool crl_next_entry(struct span *entries, struct span *entry, struct span *serial);
 /* crl_judge() in two steps, for a list that many certificates of one issuer are looked up in: is it good by this
  * issuer's name and key, whatever the time? Then its signature, which takes as long as the list is large, has been seen
- * to, and crl_look_up() goes without. */
+ * to, and crl_look_up() goes without, and by the entry of the certificate alone; empty: it has none. */
 enum revocation_status crl_vouch(struct span crl, struct span issuer);
-struct revocation_answer crl_look_up(struct span crl, struct span certificate, struct span issuer, int64_t now);
+struct revocation_answer crl_look_up(struct span crl, struct span entry, struct span certificate, struct span issuer,
+                                     int64_t now);
 
 /* "stale"; for people and for the log. */
 const char *revocation_text(enum revocation_status status);
