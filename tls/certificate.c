@@ -210,21 +210,27 @@ bool certificate_read(struct span der, struct certificate *out)
     return read_signed(tbs, out);
 }
 
-struct span certificate_name_text(struct span name)
+/* RFC 5280 appendix A.1: id-at-commonName and id-at-organizationName. */
+static const struct span common_name = {"\x55\x04\x03", 3}, organisation = {"\x55\x04\x0a", 3};
+
+/* The first attribute of that type in a Name's content; SPAN_NONE: there is none. */
+static struct span name_attribute(struct span name, struct span wanted)
 {
-    /* RFC 5280 appendix A.1: id-at-commonName and id-at-organizationName. */
-    static const struct span common_name = {"\x55\x04\x03", 3}, organisation = {"\x55\x04\x0a", 3};
-    struct span set, attribute, type, value, found = SPAN_NONE;
+    struct span set, attribute, type, value;
     unsigned tag;
     while (der_take_tag(&name, DER_SET, &set)) {
         bool is_read = der_take_tag(&set, DER_SEQUENCE, &attribute) && der_take_tag(&attribute, DER_OID, &type) &&
                        der_take(&attribute, &tag, &value);
-        if (is_read && span_equal(type, common_name))
+        if (is_read && span_equal(type, wanted))
             return value;
-        if (is_read && span_equal(type, organisation))
-            found = value;
     }
-    return found;
+    return SPAN_NONE;
+}
+
+struct span certificate_name_text(struct span name)
+{
+    struct span text = name_attribute(name, common_name);
+    return text.size ? text : name_attribute(name, organisation);
 }
 
 bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE])
@@ -233,7 +239,8 @@ bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE
     uint8_t digests[2 * CERTIFICATE_IDENTITY_SIZE];
     if (!certificate_read(der, &certificate))
         return false;
-    digest_hash(DIGEST_SHA256, certificate.issuer, digests);
+    struct span authority = name_attribute(certificate.issuer, organisation);
+    digest_hash(DIGEST_SHA256, authority.size ? authority : certificate.issuer, digests);
     digest_hash(DIGEST_SHA256, certificate.names, digests + CERTIFICATE_IDENTITY_SIZE);
     digest_hash(DIGEST_SHA256, span_of(digests, sizeof(digests)), out);
     return true;

@@ -62,7 +62,8 @@ static inline bool certificate_is_self_issued(const struct certificate *certific
 /* For people, of a Name's content: its common name, or else its organisation, as it stands there; SPAN_NONE: neither.
  */
 struct span certificate_name_text(struct span name);
-/* SHA-256 over issuer and subjectAltName: equal for a certificate and its renewals. */
+/* SHA-256 over the issuer's organisation, or its whole name when there is none, and subjectAltName: equal for a
+ * certificate and its renewals. Authorities change the certificate that they issue by from one renewal to the next. */
 #define CERTIFICATE_IDENTITY_SIZE 32u
 bool certificate_identity(struct span der, uint8_t out[CERTIFICATE_IDENTITY_SIZE]);
 /* The hash of the certificate by the function of its signature, SHA-256 in place of MD5 and SHA-1 (RFC 5929 s4.1).

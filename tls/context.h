@@ -112,7 +112,7 @@ bool context_certificate_above(const struct context *context, unsigned index, un
 /* The certificate in DER that has signed the leaf: among the others of its file, else among the context's anchors, else
  * among those, which may be NULL. SPAN_NONE: nowhere. */
 struct span context_certificate_issuer(const struct context *context, unsigned index, const struct anchors *others);
-/* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, with the same
- * issuer and the same names (a new key and new dates make no other certificate of it)? True too when neither has the
- * domain; NULL stands for a context without domains. */
+/* Two contexts of a server, an older and a newer one: is the domain's certificate the same or a renewal, by the same
+ * organisation (without one, by the same issuer) and with the same names (a new key and new dates make no other
+ * certificate of it)? True too when neither has the domain; NULL stands for a context without domains. */
 bool context_is_renewal(const struct context *before, const struct context *after, struct span domain);

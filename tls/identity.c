@@ -267,3 +267,18 @@ bool identity_matches_host(const struct identity *identity, struct span host)
 {
     return is_anywhere(identity, host, NULL);
 }
+
+bool identity_has_person_at(const struct identity *identity, struct span domain)
+{
+    char *a_label = identity_a_label(domain);
+    bool is_found = false;
+    for (uint32_t i = 0; a_label != NULL && i < identity->count && !is_found; i++) {
+        struct span name = identity->identifiers[i].name;
+        enum identifier_kind kind = identity->identifiers[i].kind;
+        const char *at =
+            kind == IDENTIFIER_ACCOUNT || kind == IDENTIFIER_MAIL ? memchr(name.ptr, '@', name.size) : NULL;
+        is_found = at != NULL && is_xmpp_match(span_skip(name, (size_t)(at - name.ptr) + 1), span_str(a_label));
+    }
+    free(a_label);
+    return is_found;
+}

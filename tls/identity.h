@@ -52,6 +52,9 @@ void identity_free(struct identity *identity);
  * the root's dot. A DNS-ID or an XmppAddr is good for any service, an SRV-ID for its own. */
 bool identity_matches(const struct identity *identity, struct span domain, const char *service);
 
+/* Is one of them the address of somebody at that domain? */
+bool identity_has_person_at(const struct identity *identity, struct span domain);
+
 /* Is a DNS-ID the host's that a SRV record names? Other names speak of services, not of hosts (RFC 7673 s4.1, RFC 6125
  * s6.2.1). */
 bool identity_matches_host(const struct identity *identity, struct span host);

@@ -360,13 +360,20 @@ void inquiries_exchange_files(struct inquiries *inquiries, struct crl_files *fil
         reassess(inquiries, dossier);
 }
 
+/* The domain's own, or of somebody there. */
+static bool is_about(const struct credential *credential, struct span domain)
+{
+    return identity_matches(&credential->identity, domain, "xmpp-server") ||
+           identity_has_person_at(&credential->identity, domain);
+}
+
 unsigned inquiries_check(struct inquiries *inquiries, struct span domain, int64_t now)
 {
     struct dossier *dossier;
     uint32_t position = 0;
     unsigned count = 0;
     while ((dossier = table_next(&inquiries->dossiers, &position))) {
-        if (!identity_matches(&dossier->credential->identity, domain, "xmpp-server"))
+        if (!is_about(dossier->credential, domain))
             continue;
         count++;
         for (unsigned i = 0; i < dossier->count; i++) {
@@ -404,7 +411,7 @@ void inquiries_list(const struct inquiries *inquiries, struct span domain, inspe
     while ((dossier = table_next(&inquiries->dossiers, &position))) {
         const struct credential *credential = dossier->credential;
         uint32_t streams = atomic_load_explicit(&credential->uses, memory_order_relaxed);
-        if (!streams || (domain.size && !identity_matches(&credential->identity, domain, "xmpp-server")))
+        if (!streams || (domain.size && !is_about(credential, domain)))
             continue;
         const struct inspector_finding finding = assess(dossier);
         struct inspector_chain chain = {

@@ -131,8 +131,8 @@ void inspector_exchange_files(struct inspector *inspector, struct crl_files *fil
 /* Asks now for all certificates of credentials in use that are the domain's, and for our own of that name; how many
  * credentials and certificates of ours. */
 unsigned inspector_check(struct inspector *inspector, struct span domain);
-/* Tells of each chain that streams use, in no order; of those of a domain, unless it is empty. Meanwhile the inspector
- * rests. */
+/* Tells of each chain that streams use, in no order; of those of a domain and of people there, unless it is empty.
+ * Meanwhile the inspector rests. */
 void inspector_list(struct inspector *inspector, struct span domain, inspector_chain_fn fn, void *context);
 
 /* Our own certificates: from now on those of these contexts, which are kept, and of no others; one that is NULL is

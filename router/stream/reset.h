@@ -4,7 +4,7 @@
  * Reset: what a reload means for streams that are there (RFC 6120 s4.3.2, s4.9.3.16): once negotiation is over no
  * features are sent, so where the features, the TLS policy, the certificate or the mechanism that a stream stands on
  * have gone, the stream ends with <reset/> and its peer begins anew; with <host-gone/> where its domain has. A renewed
- * certificate (same issuer, same names) ends nothing.
+ * certificate (issued by the same organisation, same names) ends nothing.
  *
  * Trust: a stream that was authenticated by a certificate ends when it does not hold by the authorities of now, whether
  * the file is another one or has another content, within a second; those of other authorities stay, and so do those

@@ -73,6 +73,18 @@ openssl req -x509 -new -key second.key -subj '/CN=Second test authority' -days 3
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
 sign reissued a.example 3650 sha256
 cat ca.pem second.pem >authorities.pem
+# Two issuers of one organisation, as public authorities have them, and one of another that is called the same.
+organised() { # name subject
+    authority=$1
+    key "$1" -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+    openssl req -x509 -new -key "$1.key" -subj "$2" -days 3650 -out "$1.pem" \
+        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
+    cp a.key "by_$1.key"
+    sign "by_$1" a.example 3650 sha256
+}
+organised e5 '/C=AQ/O=Encrypting Penguins/CN=E5'
+organised e6 '/C=AQ/O=Encrypting Penguins/CN=E6'
+organised e7 '/C=AQ/O=Encrypting Seals/CN=E6'
 for name in ca second; do
     openssl x509 -in "$name.pem" -outform DER -out "$name.der"
 done

@@ -239,7 +239,8 @@ static void library__version__is_told(void **state)
     assert_non_null(strchr(tls_library(), '('));
 }
 
-/* A renewal has the same issuer and names; its key and dates are its own. */
+/* A renewal has the same issuer, or another one of its organisation, and the same names; its key and dates are its own.
+ */
 static void is_renewal__of_certificates__by_issuer_and_names(void **state)
 {
     static const struct {
@@ -247,9 +248,11 @@ static void is_renewal__of_certificates__by_issuer_and_names(void **state)
         const char *key_before, *key_after;
         bool is_renewal;
     } rows[] = {
-        {"a.pem", "a.pem", "a.key", "a.key", true},         {"old.pem", "a.pem", "a.key", "a.key", true},
-        {"a.pem", "fresh.pem", "a.key", "fresh.key", true}, {"a.pem", "foreign.pem", "a.key", "a.key", false},
-        {"a.pem", "b.pem", "a.key", "b.key", false},
+        {"a.pem", "a.pem", "a.key", "a.key", true},          {"old.pem", "a.pem", "a.key", "a.key", true},
+        {"a.pem", "fresh.pem", "a.key", "fresh.key", true},  {"a.pem", "foreign.pem", "a.key", "a.key", false},
+        {"a.pem", "b.pem", "a.key", "b.key", false},         {"by_e5.pem", "by_e6.pem", "a.key", "a.key", true},
+        {"by_e6.pem", "by_e7.pem", "a.key", "a.key", false}, {"a.pem", "by_e5.pem", "a.key", "a.key", false},
+        {"by_e5.pem", "a.pem", "a.key", "a.key", false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

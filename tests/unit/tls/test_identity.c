@@ -312,7 +312,10 @@ static void addresses__of_people__are_told_apart(void **state)
             assert_true(span_equal(identity.identifiers[0].name, rows[i].value));
         }
         bool is_domain = rows[i].is_read && rows[i].kind == IDENTIFIER_XMPP;
+        bool is_there = rows[i].is_read && !is_domain && rows[i].value.size > 5;
         assert_int_equal(identity_matches(&identity, SPAN("b.example"), "xmpp-server"), is_domain);
+        assert_int_equal(identity_has_person_at(&identity, SPAN("B.example")), is_there);
+        assert_false(identity_has_person_at(&identity, SPAN("example")));
         identity_free(&identity);
     }
 }
