@@ -26,9 +26,9 @@ const struct command commands[] = {
      "none, "
      "with the error and when it is tried again."},
     {"show certs peers", "[N] [DOMAIN]", 0, 2, command_show_certs_peers,
-     "Up to N (100) chains of certificates that streams were authenticated by, those of DOMAIN; with what their "
-     "issuers "
-     "say of them."},
+     "Up to N (100) chains of certificates that streams were authenticated by, those of DOMAIN and of people there; "
+     "with "
+     "what their issuers say of them."},
     {"show certs distrusted", "", 0, 0, command_show_certs_distrusted,
      "What certs distrust was told: a SHA-256 or a serial number each."},
     {"show certs", "", 0, 0, command_show_certs,
@@ -55,7 +55,8 @@ const struct command commands[] = {
      "error. "
      "Ends the rest after failures: the next stanza is tried at once."},
     {"certs check", "DOMAIN", 1, 1, command_certs_check,
-     "Asks the issuers of that domain's certificates in use now whether they took them back."},
+     "Asks the issuers of the certificates in use of that domain, and of people there, now whether they took them "
+     "back."},
     {"certs distrust", "SERIAL|SHA256", 1, 1, command_certs_distrust,
      "Ends the streams of all chains with that certificate and trusts it no more. In hex, as show certs peers has "
      "them."},
