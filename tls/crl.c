@@ -20,10 +20,10 @@ static bool read_to_be_signed(struct span tbs, struct list *out)
     if (der_peek(tbs) == DER_INTEGER && (!der_take_number(&tbs, &version) || version != 1)) /* v2 */
         return false;
     if (!der_take_tag(&tbs, DER_SEQUENCE, &algorithm) || !span_equal(algorithm, out->signature.algorithm) ||
-        !der_take_tag(&tbs, DER_SEQUENCE, &out->issuer) || !der_take_time(&tbs, &out->this_update))
+        !der_take_tag(&tbs, DER_SEQUENCE, &out->issuer) || !revocation_take_update(&tbs, &out->this_update))
         return false;
     unsigned tag = der_peek(tbs);
-    if ((tag == DER_UTC_TIME || tag == DER_GENERALIZED_TIME) && !der_take_time(&tbs, &out->next_update))
+    if ((tag == DER_UTC_TIME || tag == DER_GENERALIZED_TIME) && !revocation_take_update(&tbs, &out->next_update))
         return false;
     if (der_peek(tbs) == DER_SEQUENCE && !der_take_tag(&tbs, DER_SEQUENCE, &out->entries))
         return false;

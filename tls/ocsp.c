@@ -106,10 +106,10 @@ static struct revocation_answer read_single(struct span response, int64_t now)
     struct revocation_answer answer = {0};
     struct span wrapped;
     int64_t this_update, next_update = 0;
-    if (!read_status(&response, &answer) || !der_take_time(&response, &this_update))
+    if (!read_status(&response, &answer) || !revocation_take_update(&response, &this_update))
         return revocation_none(REVOCATION_MALFORMED);
     if (der_peek(response) == DER_CONTEXT_LIST(0) &&
-        (!der_take_tag(&response, DER_CONTEXT_LIST(0), &wrapped) || !der_take_time(&wrapped, &next_update)))
+        (!der_take_tag(&response, DER_CONTEXT_LIST(0), &wrapped) || !revocation_take_update(&wrapped, &next_update)))
         return revocation_none(REVOCATION_MALFORMED);
     enum revocation_status freshness = revocation_freshness(this_update, next_update, now, &answer);
     if (freshness != REVOCATION_GOOD && !revocation_outlives(&answer, freshness))
@@ -117,21 +117,25 @@ static struct revocation_answer read_single(struct span response, int64_t now)
     return answer;
 }
 
-/* The one about our certificate; others may stand beside it. */
-static struct revocation_answer find_single(struct span responses, const struct revocation_case *the_case)
+/* The one about our certificate; others may stand beside it. False: there is none, and the status tells why. */
+static bool find_single(struct span responses, const struct revocation_case *the_case, struct revocation_answer *out)
 {
-    enum revocation_status none = REVOCATION_OTHER;
+    *out = revocation_none(REVOCATION_OTHER);
     while (responses.size > 0) {
         struct span response, id;
-        if (!der_take_tag(&responses, DER_SEQUENCE, &response) || !der_take_tag(&response, DER_SEQUENCE, &id))
-            return revocation_none(REVOCATION_MALFORMED);
+        if (!der_take_tag(&responses, DER_SEQUENCE, &response) || !der_take_tag(&response, DER_SEQUENCE, &id)) {
+            out->status = REVOCATION_MALFORMED;
+            return false;
+        }
         enum revocation_status match = compare_id(id, the_case);
-        if (match == REVOCATION_GOOD)
-            return read_single(response, the_case->now);
+        if (match == REVOCATION_GOOD) {
+            *out = read_single(response, the_case->now);
+            return out->status != REVOCATION_MALFORMED;
+        }
         if (match != REVOCATION_OTHER)
-            none = match;
+            out->status = match;
     }
-    return revocation_none(none);
+    return false;
 }
 
 /* ---- who says so ------------------------------------------------------------------------------------------------- */
@@ -247,8 +251,8 @@ struct revocation_answer ocsp_judge(struct span response, struct span certificat
     enum revocation_status status = read_response(response, &basic);
     if (status != REVOCATION_GOOD)
         return revocation_none(status);
-    struct revocation_answer answer = find_single(basic.responses, &the_case);
-    if (answer.this_update == 0) /* there is none about it, so whoever signed it is of no interest */
+    struct revocation_answer answer;
+    if (!find_single(basic.responses, &the_case, &answer)) /* so whoever signed it is of no interest */
         return answer;
     status = verify(&basic, &the_case);
     return status == REVOCATION_GOOD ? answer : revocation_none(status);

@@ -33,6 +33,11 @@ bool revocation_case_read(struct span certificate, struct span issuer, int64_t n
            span_equal(out->certificate.issuer, out->issuer.subject);
 }
 
+bool revocation_take_update(struct span *s, int64_t *out)
+{
+    return der_take_time(s, out) && *out > 0;
+}
+
 enum revocation_status revocation_freshness(int64_t this_update, int64_t next_update, int64_t now,
                                             struct revocation_answer *answer)
 {

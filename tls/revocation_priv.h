@@ -13,6 +13,9 @@ struct revocation_case {
 
 /* False: one is no certificate, or the issuer is another one's. */
 bool revocation_case_read(struct span certificate, struct span issuer, int64_t now, struct revocation_case *out);
+/* thisUpdate or nextUpdate, off the front. False for one of 1970 or sooner too, which no answer has: 0 stands for one
+ * that is not told. */
+bool revocation_take_update(struct span *s, int64_t *out);
 /* thisUpdate and nextUpdate (0: none) against the clock: good, early or stale. Fills both in. */
 enum revocation_status revocation_freshness(int64_t this_update, int64_t next_update, int64_t now,
                                             struct revocation_answer *answer);

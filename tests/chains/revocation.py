@@ -19,6 +19,7 @@ import generate
 from generate import DAY, NOW, Party, authority, inside, leaf, new_key, split, tlv, usage
 
 HOUR = datetime.timedelta(hours=1)
+SINCE_1970 = datetime.datetime.fromtimestamp(0, NOW.tzinfo) - NOW
 GOOD, REVOKED, UNKNOWN = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.UNKNOWN
 DER = serialization.Encoding.DER
 
@@ -172,6 +173,12 @@ def bad_answers():
     case("ocsp_weak_signature", "ocsp", "unsupported", weak_signature())
     case("ocsp_another_kind", "ocsp", "unsupported", another_kind())
     case("ocsp_hash_unknown", "ocsp", "unsupported", answer(algorithm=hashes.SHA224()))
+    # By the clock's first second, which stands for "not told" in the judge's facts, and good for a day to come.
+    case("ocsp_1970_good_forged", "ocsp", "malformed", spoilt(answer(this=SINCE_1970)))
+    case("ocsp_1970_revoked_forged", "ocsp", "malformed", spoilt(answer(this=SINCE_1970, status=REVOKED)))
+    case("ocsp_1970_revoked_stale_forged", "ocsp", "malformed",
+         spoilt(answer(this=SINCE_1970, until=-2 * DAY, status=REVOKED)))
+    case("ocsp_1970", "ocsp", "malformed", answer(this=SINCE_1970))
 
 
 def unsigned():
@@ -262,6 +269,7 @@ def crls():
     case("crl_delta", "crl", "unsupported", crl(extensions=[(x509.DeltaCRLIndicator(1), True)]))
     case("crl_unknown_critical", "crl", "unsupported",
          crl(extensions=[(x509.UnrecognizedExtension(generate.UNKNOWN, b"\x05\x00"), True)]))
+    case("crl_1970", "crl", "malformed", crl(this=SINCE_1970))
     case("crl_empty", "crl", "malformed", b"")
     case("crl_cut", "crl", "malformed", crl()[:-1])
     case("crl_trailing", "crl", "malformed", crl() + b"\0")

@@ -115,7 +115,7 @@ static void answers__of_every_kind__have_their_status(void **state)
     }
     fclose(table);
     assert_int_equal(failures, 0);
-    assert_in_range(count, 85, 1000);
+    assert_in_range(count, 90, 1000);
 }
 
 static void reason__of_the_revoked__is_told(void **state)
