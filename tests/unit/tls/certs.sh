@@ -29,15 +29,25 @@ key ca -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 openssl req -x509 -new -key ca.key -subj '/CN=Sluice test authority' -days 3650 -out ca.pem \
     -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
 
-# The authority once more: with its key, to a later and to a sooner end; by its name alone, with another key.
-authority() { # name key days
+# The authority once more: with its key, to a later and to a sooner end; by its name alone, with another key; with its
+# key and what forbids it to vouch for one or the other.
+authority() { # name key days [basic-constraints key-usage other-extension]
     openssl req -x509 -new -key "$2.key" -subj '/CN=Sluice test authority' -days "$3" -out "$1.pem" \
-        -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign,cRLSign 2>/dev/null
+        -addext "basicConstraints=critical,${4:-CA:TRUE}" -addext "keyUsage=${5:-keyCertSign,cRLSign}" \
+        ${6:+-addext "$6"} 2>/dev/null
 }
 key namesake -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 authority ca_later ca 3700
 authority ca_sooner ca 20
 authority ca_namesake namesake 3700
+authority ca_none ca 3700 CA:FALSE
+authority ca_mute ca 3700 CA:TRUE cRLSign
+authority ca_short ca 3700 CA:TRUE,pathlen:0
+authority ca_long ca 3700 CA:TRUE,pathlen:1
+authority ca_narrow ca 3700 CA:TRUE keyCertSign 'nameConstraints=critical,permitted;DNS:b.example'
+authority ca_wide ca 3700 CA:TRUE keyCertSign 'nameConstraints=critical,permitted;DNS:example'
+authority ca_mail ca 3700 CA:TRUE keyCertSign extendedKeyUsage=emailProtection
+authority ca_strange ca 3700 CA:TRUE keyCertSign 1.2.3.4=critical,ASN1:NULL
 
 key a -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 sign a a.example 3650 sha256
@@ -85,7 +95,16 @@ organised() { # name subject
 organised e5 '/C=AQ/O=Encrypting Penguins/CN=E5'
 organised e6 '/C=AQ/O=Encrypting Penguins/CN=E6'
 organised e7 '/C=AQ/O=Encrypting Seals/CN=E6'
-for name in ca second; do
+# One below the authority, and who is below that.
+key middle -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+openssl req -new -key middle.key -subj '/CN=Middle' -out middle.csr 2>/dev/null
+printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign,cRLSign\n' >middle.ext
+openssl x509 -req -in middle.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -sha256 -extfile middle.ext \
+    -out middle.pem 2>/dev/null
+authority=middle
+cp a.key below.key
+sign below a.example 3650 sha256
+for name in ca second middle; do
     openssl x509 -in "$name.pem" -outform DER -out "$name.der"
 done
 authority=ca

@@ -5,7 +5,9 @@
 #include "tls/credential_pool_priv.h"
 #include "tls/credential_priv.h"
 
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,17 +53,35 @@ static struct context *context_of(const char *const *names, unsigned count)
     return context;
 }
 
-/* Of a leaf in DER, by these anchors. */
-static struct credential *credential_of(const char *leaf, const struct context *by)
+static struct span read_der(const char *name, char bytes[4096])
 {
-    char bytes[4096];
-    FILE *file = fopen(cert_path(leaf), "r");
+    FILE *file = fopen(cert_path(name), "r");
     assert_non_null(file);
-    struct span der = span_of(bytes, fread(bytes, 1, sizeof bytes, file));
+    struct span der = span_of(bytes, fread(bytes, 1, 4096, file));
     fclose(file);
-    struct credential *credential = credential_judge(by->anchors, &der, 1, CREDENTIAL_SERVER, (int64_t)time(NULL));
+    return der;
+}
+
+static struct credential *judged(const struct span *sent, unsigned count, const struct context *by)
+{
+    struct credential *credential = credential_judge(by->anchors, sent, count, CREDENTIAL_SERVER, (int64_t)time(NULL));
     assert_int_equal(credential->verdict, CREDENTIAL_VALID);
     return credential;
+}
+
+/* Of a leaf in DER and who is above it, NULL: none, by these anchors. */
+static struct credential *chain_of(const char *leaf, const char *above, const struct context *by)
+{
+    char bytes[2][4096];
+    struct span sent[2] = {read_der(leaf, bytes[0])};
+    if (above)
+        sent[1] = read_der(above, bytes[1]);
+    return judged(sent, above ? 2 : 1, by);
+}
+
+static struct credential *credential_of(const char *leaf, const struct context *by)
+{
+    return chain_of(leaf, NULL, by);
 }
 
 static void anchors__other_than_before__hold_what_they_vouch_for(void **state)
@@ -80,6 +100,15 @@ static void anchors__other_than_before__hold_what_they_vouch_for(void **state)
         {{"ca_sooner.pem"}, 1, false},                  /* good, and over before the timers that run */
         {{"ca_sooner.pem", "ca_later.pem"}, 2, true},   /* the one that lasts is found among those that hold */
         {{"a.leaf"}, 1, true},                          /* pinned meanwhile */
+        /* With its key, and forbidden to vouch for it. */
+        {{"ca_none.pem"}, 1, false},
+        {{"ca_mute.pem"}, 1, false},
+        {{"ca_narrow.pem"}, 1, false},
+        {{"ca_mail.pem"}, 1, false},
+        {{"ca_strange.pem"}, 1, false},
+        {{"ca_wide.pem"}, 1, true},
+        {{"ca_short.pem"}, 1, true}, /* nobody is between */
+        {{"ca_narrow.pem", "ca_wide.pem"}, 2, true},
     };
     static const char *const before[] = {"ca.pem"};
     (void)state;
@@ -92,6 +121,30 @@ static void anchors__other_than_before__hold_what_they_vouch_for(void **state)
                 fail_msg("row %zu, time %u", i, again);
             assert_true(again == 1 || context_trusts(old, credential));
         }
+        context_unref(new);
+    }
+    credential_free(credential);
+    context_unref(old);
+}
+
+/* Who is in the middle may be an anchor now, and counts for what the one above allows. */
+static void anchors__above_or_in_the_middle__hold_what_they_vouch_for(void **state)
+{
+    static const struct {
+        const char *name;
+        bool holds;
+    } rows[] = {{"ca.pem", true},      {"middle.pem", true},    {"ca_later.pem", true},
+                {"ca_long.pem", true}, {"ca_short.pem", false}, {"ca_narrow.pem", false},
+                {"ca_wide.pem", true}, {"below.leaf", true},    {"second.pem", false}};
+    static const char *const before[] = {"ca.pem"};
+    (void)state;
+    struct context *old = context_of(before, 1);
+    struct credential *credential = chain_of("below.der", "middle.der", old);
+    assert_int_equal(credential->count, 3);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct context *new = context_of(&rows[i].name, 1);
+        if (context_trusts(new, credential) != rows[i].holds)
+            fail_msg("%s", rows[i].name);
         context_unref(new);
     }
     credential_free(credential);
@@ -160,13 +213,78 @@ static void review__of_all_that_are_shared__leaves_a_look_up(void **state)
     context_unref(new);
 }
 
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+struct traffic {
+    struct context *old, *later, *none;
+    struct span leaves[3];
+    atomic_bool is_over;
+    atomic_uint wrong;
+};
+
+/* As the control thread does at every reload. */
+static void *review_often(void *context)
+{
+    struct traffic *traffic = context;
+    while (!atomic_load(&traffic->is_over)) {
+        context_review(traffic->later);
+        context_review(traffic->none);
+    }
+    return NULL;
+}
+
+/* As shards do: the last one that gives a chain up frees it, while others look it up or find it in the pool. */
+static void *come_and_go(void *context)
+{
+    struct traffic *traffic = context;
+    for (unsigned i = 0; i < 60; i++) {
+        struct credential *one = credential_pool_share(judged(&traffic->leaves[i % 3], 1, traffic->old));
+        credential_ref(one);
+        bool is_right = context_trusts(traffic->later, one) && !context_trusts(traffic->none, one);
+        credential_free(one);
+        is_right = is_right && context_trusts(traffic->old, one) && one->path[0].der.ptr[0] == 0x30;
+        credential_free(one);
+        atomic_fetch_add(&traffic->wrong, !is_right);
+    }
+    return NULL;
+}
+
+static void review__while_others_come_and_go__lets_each_find_its_own(void **state)
+{
+    static const char *const names[][1] = {{"ca.pem"}, {"ca_later.pem"}, {"foreign.pem"}};
+    struct traffic traffic = {context_of(names[0], 1), context_of(names[1], 1), context_of(names[2], 1)};
+    static const char *const leaves[] = {"a.der", "b.der", "fresh.der"};
+    char bytes[3][4096];
+    pthread_t threads[4];
+    struct credential **left;
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        traffic.leaves[i] = read_der(leaves[i], bytes[i]);
+    assert_int_equal(pthread_create(&threads[0], NULL, review_often, &traffic), 0);
+    for (unsigned i = 1; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &traffic), 0);
+    for (unsigned i = 4; i-- > 0;) {
+        if (i == 0)
+            atomic_store(&traffic.is_over, true);
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(traffic.wrong, 0);
+    assert_int_equal(credential_pool_list(&left), 0);
+    free(left);
+    context_unref(traffic.old);
+    context_unref(traffic.later);
+    context_unref(traffic.none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anchors__other_than_before__hold_what_they_vouch_for),
+        cmocka_unit_test(anchors__above_or_in_the_middle__hold_what_they_vouch_for),
         cmocka_unit_test(pin__taken_away__holds_no_more),
         cmocka_unit_test(content__the_same_in_another_order_or_file__is_the_same),
         cmocka_unit_test(review__of_all_that_are_shared__leaves_a_look_up),
+        cmocka_unit_test(review__while_others_come_and_go__lets_each_find_its_own),
     };
     struct err err;
     if (!tls_start(&err))

@@ -246,6 +246,25 @@ static void client__of_a_certificate_that_must_be_stapled__tells_when_it_is_not(
     context_unref(context);
 }
 
+/* Its hello comes twice too, and asks both times. */
+static void client__that_is_asked_for_another_hello__has_it_all_the_same(void **state)
+{
+    struct span rows[] = {answer_about("must.leaf", V_OCSP_CERTSTATUS_GOOD, 1), SPAN_NONE};
+    struct context *context = judging_client();
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct joint joint;
+        open_server(&joint, context, TLS1_3_VERSION, "must.pem", "must.key", &rows[i]);
+        assert_int_equal(offer_groups(joint.ssl, "P-384"), 1);
+        joint_shake(&joint);
+        assert_true(span_equal(engine_staple(joint.side.engine), rows[i]));
+        assert_int_equal(engine_is_unstapled(joint.side.engine), rows[i].size == 0);
+        joint_close(&joint);
+        span_free(&rows[i]);
+    }
+    context_unref(context);
+}
+
 /* A server may ask for its client's too (RFC 8446 s4.3.2), which the library takes for a client's hello. */
 static void client__asked_for_its_own__has_none(void **state)
 {
@@ -325,6 +344,35 @@ static void server__that_asks_for_another_hello__shows_it_all_the_same(void **st
     forget_session();
     span_free(&answer);
     context_unref(context);
+}
+
+/* A resumed handshake shows no certificate, and so no answer: one that lies ready does not disturb it. */
+static void server__that_resumes__shows_none(void **state)
+{
+    struct span answer = answer_about("a.leaf", V_OCSP_CERTSTATUS_GOOD, 1);
+    struct ticket_keys *keys = ticket_keys_new();
+    struct context *context = server_context(names, keys, 0x0303, 0, NULL);
+    (void)state;
+    assert_true(context_set_staple(context, 0, answer));
+    for (unsigned i = 0; i < 2 * VERSION_COUNT; i++) {
+        struct joint joint;
+        bool is_first = i % 2 == 0;
+        joint_open(&joint, context, false, versions[i / 2]);
+        send_name(joint.ssl, "a.example");
+        SSL_set_tlsext_status_type(joint.ssl, TLSEXT_STATUSTYPE_ocsp);
+        if (!is_first)
+            SSL_set_session(joint.ssl, last_session);
+        joint_shake(&joint);
+        assert_int_equal(engine_is_resumed(joint.side.engine), !is_first);
+        assert_true(span_equal(seen_by(&joint), is_first ? answer : SPAN_NONE));
+        SSL_shutdown(joint.ssl);
+        joint_close(&joint);
+        if (!is_first)
+            forget_session();
+    }
+    context_unref(context);
+    ticket_keys_free(keys);
+    span_free(&answer);
 }
 
 /* Both of them ours, as between two routers. */
@@ -409,9 +457,11 @@ int main(void)
         cmocka_unit_test(client__of_a_server_with_a_huge_answer__has_it_or_fails),
         cmocka_unit_test(client__without_anchors__does_not_ask),
         cmocka_unit_test(client__of_a_certificate_that_must_be_stapled__tells_when_it_is_not),
+        cmocka_unit_test(client__that_is_asked_for_another_hello__has_it_all_the_same),
         cmocka_unit_test(client__asked_for_its_own__has_none),
         cmocka_unit_test(server__with_answers__shows_each_to_who_asks),
         cmocka_unit_test(server__that_asks_for_another_hello__shows_it_all_the_same),
+        cmocka_unit_test(server__that_resumes__shows_none),
         cmocka_unit_test(both__of_ours__carry_it),
         cmocka_unit_test(answer__exchanged_while_handshakes_run__is_one_of_them),
     };
