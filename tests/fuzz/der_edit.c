@@ -47,8 +47,8 @@ bool der_edit_next(struct span *rest, uint8_t *tag, struct span *whole, struct s
 
 struct span der_edit_find(struct span der, const char *path)
 {
-    struct span rest = der, whole = SPAN_NONE, content;
-    uint8_t tag;
+    struct span rest = der, whole = SPAN_NONE, content = SPAN_NONE;
+    uint8_t tag = 0;
     for (; *path; path++) {
         for (int i = *path - '0'; i >= 0; i--)
             if (!der_edit_next(&rest, &tag, &whole, &content))

@@ -130,7 +130,10 @@ static struct s2s *write_once(struct stage *stage, bool is_romeo)
                "<message to='user0@%c.example/x' type='chat'><body>x</body></message>", is_romeo ? 'b' : 'a');
     run(stage, 3000);
     assert_int_equal(stage->letters, before + 1);
-    return met(stage);
+    struct s2s *s2s = met(stage);
+    if (!s2s)
+        fail_msg("no stream carries it");
+    return s2s;
 }
 
 static const enum counter counters[] = {COUNTER_CERTS_CHANGED_KEY, COUNTER_CERTS_CHANGED_ISSUER,
