@@ -34,7 +34,7 @@ bool counterpart_judge(struct counterpart *remote, const struct anchors *anchors
         remote->finding = dane_judge(remote->dane, anchors, remote->credential, sent, count, now);
     if (remote->credential->verdict == CREDENTIAL_VALID)
         remote->credential = credential_pool_share(remote->credential);
-    return true;
+    return remote->credential != NULL;
 }
 
 void counterpart_see_staple(struct counterpart *remote, struct span staple)

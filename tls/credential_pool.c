@@ -36,10 +36,10 @@ struct credential *credential_pool_share(struct credential *credential)
     struct credential *older = table_find(&table, key_of(credential));
     if (older != NULL)
         older->references++;
-    else /* without memory for its place it stays its holder's own */
+    else
         credential->is_shared = table_add(&table, credential);
     pthread_mutex_unlock(&mutex);
-    if (older == NULL)
+    if (credential->is_shared)
         return credential;
     credential_free(credential);
     return older;

@@ -9,7 +9,8 @@
  */
 #include "tls/credential.h"
 
-/* Takes a valid credential with its only reference; gives the one with the same path, be it that or an older one. */
+/* Takes a valid credential with its only reference; gives the one with the same path, be it that or an older one.
+ * NULL: no memory for its place, and it is gone. */
 struct credential *credential_pool_share(struct credential *credential);
 /* A reference to each of those there are; the array is the caller's, and so are they. 0: none, or no memory. */
 uint32_t credential_pool_list(struct credential ***out);

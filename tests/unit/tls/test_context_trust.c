@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whether a chain that was judged before holds by other anchors. */
+#include "core/base/table.h"
 #include "tests/unit/tls/pair.h"
 #include "tls/context_priv.h"
 #include "tls/credential_pool_priv.h"
@@ -213,6 +214,38 @@ static void review__of_all_that_are_shared__leaves_a_look_up(void **state)
     context_unref(new);
 }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+static bool has_no_memory;
+
+/* What the pool calls for its table. */
+bool __real_table_add(struct table *table, void *object);
+bool __wrap_table_add(struct table *table, void *object);
+bool __wrap_table_add(struct table *table, void *object)
+{
+    return !has_no_memory && __real_table_add(table, object);
+}
+
+/* One that is not shared would be watched by nobody: revoked or not, its streams would go on. */
+static void chain__without_memory_to_share_it__ends_the_handshake(void **state)
+{
+    static const char *const names[] = {"a", NULL}, *const anchors[] = {"ca.pem"};
+    (void)state;
+    struct context *client = context_of(anchors, 1), *server = server_context(names, NULL, 0x0303, 0, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        struct pair pair;
+        has_no_memory = i == 0;
+        pair_open(&pair, client, server, "a.example");
+        assert_int_equal(engine_start(pair.client.engine, &pair.client.wire, &pair.pool), ENGINE_OK);
+        pair_run(&pair);
+        assert_int_equal(engine_is_ready(pair.client.engine), i);
+        assert_true(i == 0 || engine_shared_credential(pair.client.engine));
+        pair_close(&pair);
+    }
+    context_unref(client);
+    context_unref(server);
+}
+
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 struct traffic {
@@ -284,6 +317,7 @@ int main(void)
         cmocka_unit_test(pin__taken_away__holds_no_more),
         cmocka_unit_test(content__the_same_in_another_order_or_file__is_the_same),
         cmocka_unit_test(review__of_all_that_are_shared__leaves_a_look_up),
+        cmocka_unit_test(chain__without_memory_to_share_it__ends_the_handshake),
         cmocka_unit_test(review__while_others_come_and_go__lets_each_find_its_own),
     };
     struct err err;
