@@ -2,6 +2,7 @@
 #include "router/certs/fetch_priv.h"
 
 #include "core/base/check.h"
+#include "core/base/log.h"
 
 #include <curl/curl.h>
 #include <limits.h>
@@ -221,7 +222,12 @@ static const char *fault_of(const struct fetch *fetch, CURLcode code)
 static void end(struct fetch *fetch, CURLcode code)
 {
     struct fetcher *fetcher = fetch->fetcher;
-    const char *error = fault_of(fetch, code);
+    const char *error = fault_of(fetch, code), *url = NULL;
+    if (error && fetch->easy) /* where the last redirect led */
+        (void)curl_easy_getinfo(fetch->easy, CURLINFO_EFFECTIVE_URL, &url);
+    if (error)
+        log_event(LOG_INFO, "certs.fetch_failed", "url=%s reason=%s", log_quoted(span_str(url ? url : "")).text,
+                  log_quoted(span_str(error)).text);
     struct span body = error ? SPAN_NONE : span_of(fetch->body ? fetch->body : "", fetch->size);
     fetcher->done(fetcher->context, fetch->number, body, error);
     fetch_free(fetch);

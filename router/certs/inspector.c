@@ -146,8 +146,7 @@ static uint32_t throw_dice(void *context)
 static void fetched(void *context, uint64_t number, struct span body, const char *error)
 {
     struct inspector *inspector = context;
-    if (error)
-        log_event(LOG_INFO, "certs.fetch_failed", "reason=%s", log_quoted(span_str(error)).text);
+    (void)error; /* the fetcher has told it */
     pthread_mutex_lock(&inspector->mutex);
     if (number & STAPLES_NUMBER)
         staples_fetched(inspector->staples, number, body, now_s());

@@ -7,6 +7,8 @@
 #include "tls/context.h"
 #include "tls/digest.h"
 
+#include <time.h>
+
 struct place {
     struct context *context;
     unsigned index;
@@ -159,13 +161,18 @@ static void take_good(const struct staples *staples, struct staple *staple, stru
 static void take_revoked(const struct staples *staples, struct staple *staple, struct revocation_answer answer,
                          bool is_news)
 {
+    char since[32] = "unknown";
+    struct tm parts;
+    time_t revoked_at = (time_t)answer.revoked_at;
     withdraw(staples, staple);
     if (!is_news)
         return;
     staples->hooks.count(staples->hooks.context, STANDING_REVOKED);
+    if (gmtime_r(&revoked_at, &parts))
+        (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &parts);
     log_event(LOG_ERROR, "certs.own_revoked",
-              "domain=%s reason=%u since=%lld: its issuer has revoked our certificate, and others refuse it",
-              name_of(staple), answer.reason, (long long)answer.revoked_at);
+              "domain=%s reason=%u since=%s: its issuer has revoked our certificate, and others refuse it",
+              name_of(staple), answer.reason, since);
     complain(staple);
 }
 

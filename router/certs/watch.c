@@ -65,6 +65,13 @@ void watch_init(struct watch_list *list, const struct hash_key *key)
     list->last_tag = INSPECTOR_CLOCK_TAG;
 }
 
+/* Whom the operator knows it by: the first of its names; a peer chose it. */
+static struct span first_name(const struct watched *watched)
+{
+    const struct identity *identity = &watched->credential->identity;
+    return identity->count ? identity->identifiers[0].name : SPAN("");
+}
+
 /* ---- closing ----------------------------------------------------------------------------------------------------- */
 
 static struct stream *stream_of(const struct watched *watched, uint64_t ref)
@@ -194,8 +201,8 @@ static void expire(void *context, struct timer *timer)
     uint32_t reset = reset_all(watched, "the certificate of this stream has expired", left > 0 ? (uint64_t)left : 0);
     shard_count(watched->shard, COUNTER_CERTS_EXPIRED, reset);
     if (reset)
-        log_event(LOG_INFO, "certs.expired", "certificate=%s streams=%u", credential_short(watched->credential, hash),
-                  reset);
+        log_event(LOG_INFO, "certs.expired", "certificate=%s name=%s streams=%u",
+                  credential_short(watched->credential, hash), log_quoted(first_name(watched)).text, reset);
     wheel_set(watched->shard->wheel, timer, now + AGAIN_MS); /* whoever came meanwhile */
 }
 
@@ -258,8 +265,8 @@ static void wait_is_over(void *context, struct timer *timer)
     }
     char hash[CREDENTIAL_SHORT_SIZE];
     if (watched->standing == STANDING_PENDING) {
-        log_event(LOG_WARN, "certs.late", "certificate=%s streams=%u", credential_short(watched->credential, hash),
-                  watched->waiting);
+        log_event(LOG_WARN, "certs.late", "certificate=%s name=%s streams=%u",
+                  credential_short(watched->credential, hash), log_quoted(first_name(watched)).text, watched->waiting);
         shard_count(watched->shard, COUNTER_CERTS_LATE, watched->waiting);
     }
     settle(watched);
@@ -464,6 +471,16 @@ static void count_own(struct shard *shard, enum standing standing)
     shard_count(shard, counter, 1);
 }
 
+/* Where nobody was asked, an answer would mislead. */
+static const char *answer_of(const struct inspector_finding *finding)
+{
+    if (finding->standing == STANDING_GOOD)
+        return "good";
+    if (finding->standing == STANDING_DISTRUSTED)
+        return "none: by certs distrust";
+    return finding->standing == STANDING_UNCHECKED ? "none: it names nobody" : revocation_text(finding->status);
+}
+
 void watch_found(void *context, const struct inspector_finding *finding)
 {
     struct shard *shard = context;
@@ -484,9 +501,9 @@ void watch_found(void *context, const struct inspector_finding *finding)
     shard_count(shard, counter_of(finding->standing), 1);
     shard_count(shard, COUNTER_CERTS_BY_FILE, finding->rests_on_file);
     log_event(finding->standing > STANDING_UNCHECKED ? LOG_WARN : LOG_DEBUG, "certs.standing",
-              "certificate=%s standing=%s fault=%u answer=\"%s\" streams=%u",
-              credential_short(watched->credential, hash), standing_text(finding->standing), finding->fault,
-              finding->standing == STANDING_GOOD ? "good" : revocation_text(finding->status), watched->live);
+              "certificate=%s name=%s standing=%s fault=%u answer=\"%s\" streams=%u",
+              credential_short(watched->credential, hash), log_quoted(first_name(watched)).text,
+              standing_text(finding->standing), finding->fault, answer_of(finding), watched->live);
     act(watched);
     if (watched->waiting && judge(watched) != ADMISSION_WAITS)
         settle(watched);
@@ -497,7 +514,8 @@ void watch_clock(struct shard *shard)
     struct watched *watched;
     uint32_t position = 0;
     while ((watched = table_next(&shard->watches.by_chain, &position)))
-        arm(watched);
+        if (watched->live) /* the others' timers run to unwatch them */
+            arm(watched);
 }
 
 void watch_policy(struct shard *shard)

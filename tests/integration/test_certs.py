@@ -131,6 +131,7 @@ def test_expired__is_reset_at_that_moment_and_no_other_stream(field):
         assert end - 1 <= gone <= end + 1, gone - end
         assert others <= field.streams()
         assert field.watcher.stats()["certs_expired"] == 1
+        assert logged(field, " certs.expired ", f'name="{domain("short-lived")}" streams=1')
         await person.log_out()
     run(scene())
 
@@ -154,9 +155,14 @@ def test_revoked_while_used__is_reset_within_one_asking(field):
         begin = time.time()
         gone = wait_for_end(field, "turncoat", begin + wire.WAIT)
         assert gone - begin < 5
+        assert logged(field, " WARN ", " certs.standing ", f'name="{domain("turncoat")}" standing=revoked')
         assert others <= field.streams()
         await person.log_out()
     run(scene())
+
+
+def logged(field, *words):
+    return bed_module.wait_until(lambda: any(all(word in line for word in words) for line in field.watcher.log()))
 
 
 def chain(field, name):
@@ -204,6 +210,7 @@ def test_check__asks_now(field):
         assert bed_module.wait_until(lambda: field.finding("convert") == ("unanswered", "no answer"))
         certificate = field.cells["convert"][0]
         field.responder.answers["/convert"] = lambda: field.authority.answer(certificate)
+        assert logged(field, " certs.fetch_failed ", f'url="{field.responder.url}/convert" reason="')
         assert field.watcher.json(f"certs check {domain('convert')}") == {"chains": 1}  # by itself: after 27 seconds or more
         assert bed_module.wait_until(lambda: field.finding("convert")[0] == "good")
         assert field.watcher.json("certs check nobody.example") == {"chains": 0}
@@ -228,6 +235,7 @@ def test_distrust__ends_exactly_those_streams_until_it_is_taken_back(field):
         distrust(twins, 1)
         assert bed_module.wait_until(lambda: not streams_of("twin-a", "twin-b"))
         assert others <= field.streams()
+        assert logged(field, " certs.standing ", f'name="{domain("twin-a")}" standing=distrusted', 'answer="none: by certs distrust"')
         distrust(named, 1)
         assert bed_module.wait_until(lambda: not streams_of("named"))
         assert others - {domain("named")} <= field.streams()

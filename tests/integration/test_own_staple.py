@@ -206,7 +206,7 @@ def test_revoked__is_told_loudly_and_stapled_no_more(field):
     row = field.becomes(OWN, staple="revoked")
     assert row["revoked"] and not {"staple_until", "next"} & row.keys()
     assert stapled(field, OWN) is None
-    assert logged(field, " ERROR ", " certs.own_revoked ", f"domain={OWN}")
+    assert logged(field, " ERROR ", " certs.own_revoked ", f"domain={OWN}", f" since={row['revoked']}: ")
     assert field.bed.stats()["certs_own_revoked"] == 1
 
 
