@@ -153,7 +153,9 @@ def run_prosody(folder, text, port, host="127.0.0.1"):
 def run_ejabberd(folder, text, accounts, port, flags=(), host="127.0.0.1"):
     """Its process, listening, with its accounts (user, domain); text is its configuration, flags are Erlang's."""
     (folder / "ejabberd.yml").write_text(text)
-    made = " ".join(f'ejabberd_auth:try_register(<<"{user}">>, <<"{domain}">>, <<"{PASSWORD}">>),' for user, domain in accounts)
+    (folder / "accounts").write_text("".join(f'{{<<"{user}">>, <<"{domain}">>}}.\n' for user, domain in accounts))
+    made = (f'{{ok, Accounts}} = file:consult("{folder}/accounts"), '
+            f'[ejabberd_auth:try_register(User, Domain, <<"{PASSWORD}">>) || {{User, Domain}} <- Accounts],')
     environment = {"EJABBERD_CONFIG_PATH": str(folder / "ejabberd.yml"), "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
                    "ERL_LIBS": f"/usr/lib/{output('dpkg-architecture', '-qDEB_HOST_MULTIARCH')}", "HOME": str(folder),
                    "ERL_CRASH_DUMP": str(folder / "crash")}
