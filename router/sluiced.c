@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sluiced: the program, and the only file that knows all others: options, the topology (shards, links, listeners,
- * store, control), start, reload, drain, stop.
+ * Sluiced: the program: options, the topology (shards, links, listeners, store, control), start and end. hooks.c is what
+ * happens to it in between.
  *
  *   main thread      options, start, then the control thread's loop, then the end
  *   shard threads    one reactor each
@@ -9,71 +9,25 @@
  *   log writer       inside core/base/log
  */
 #include "core/base/check.h"
-#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/admin/config.h"
-#include "router/admin/control.h"
 #include "router/admin/survey.h"
 #include "router/admin/survey_certs.h"
-#include "router/route/shard.h"
 #include "router/certs/crl_files.h"
-#include "router/certs/inspector.h"
-#include "router/s2s/resolver_config.h"
-#include "router/store/store.h"
+#include "router/sluiced_priv.h"
 #include "router/version.h"
 #include "tls/context.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define OVERRIDES_MAX 64u
-#define FACTS_MAX     16u
-
-struct worker {
-    struct sluice *sluice;
-    struct shard shard;
-    struct counters counters;
-    struct io *io; /* written by the shard's thread before io_ready(); read by others only after */
-    pthread_t thread;
-    bool is_started;
-    bool has_failed;
-};
-
-struct sluice {
-    const char *path;
-    const char *overrides[OVERRIDES_MAX];
-    unsigned override_count;
-    unsigned shard_count;
-    struct policy *policy; /* the main thread's reference to the one in force */
-    struct ticket_keys *tickets;
-    struct io_group *group;
-    struct io_config io_config;
-    struct router *router;
-    struct store *store;
-    struct resolver_config resolver_config;
-    struct resolver *resolver; /* NULL: no other servers */
-    struct inspector *inspector;
-    struct control *control;
-    int64_t warned_s; /* when our certificates were last looked at; 0: the ones in force were not */
-    struct worker *workers;
-    struct counters **counters;
-    struct control_fact facts[FACTS_MAX];
-    unsigned fact_count;
-    _Atomic unsigned running;
-    sem_t came_up;  /* posted by each shard when it runs or has failed */
-    sem_t may_free; /* posted for each shard when nobody will talk to its io any more */
-};
 
 static void usage(FILE *out)
 {
@@ -143,153 +97,6 @@ static void answered(struct shard *shard, void *question)
 {
     struct worker *worker = (struct worker *)((char *)shard - offsetof(struct worker, shard));
     control_answered(worker->sluice->control, question);
-}
-
-static bool post(struct sluice *sluice, unsigned shard, enum notice notice, void *argument)
-{
-    struct link *link = router_link(sluice->router, sluice->shard_count, shard);
-    if (!mail_post_control(link, notice, argument))
-        return false;
-    io_notify(sluice->workers[shard].io);
-    return true;
-}
-
-/* A shard that does not take its mail for this long is stuck; control then says so instead of waiting for ever. */
-#define POST_TRIES 2000u
-
-static bool post_patiently(struct sluice *sluice, unsigned shard, enum notice notice, void *argument)
-{
-    for (unsigned i = 0; i < POST_TRIES; i++) {
-        if (post(sluice, shard, notice, argument))
-            return true;
-        usleep(1000);
-    }
-    log_event(LOG_ERROR, "control.stuck", "shard=%u takes no mail", shard);
-    return false;
-}
-
-static bool hook_ask(void *context, struct control_ask *ask)
-{
-    return post(context, ask->shard, NOTICE_ASK, ask);
-}
-
-static struct survey_own own_of(const struct sluice *sluice)
-{
-    const struct policy *policy = sluice->policy;
-    return (struct survey_own){policy->tls, policy->tls_server, sluice->inspector, clock_wall_ms() / 1000};
-}
-
-static void hook_own(void *context, control_own_fn tell, void *listing)
-{
-    const struct survey_own own = own_of(context);
-    survey_own(&own, tell, listing);
-}
-
-static void hook_daily(void *context)
-{
-    struct sluice *sluice = context;
-    const struct survey_own own = own_of(sluice);
-    survey_own_warn(&own, sluice->warned_s);
-    sluice->warned_s = own.now;
-}
-
-static bool lacks_issuer(const struct context *tls)
-{
-    struct context_certificate own;
-    for (unsigned i = 0; context_certificate(tls, i, &own); i++)
-        if (!context_certificate_issuer(tls, i, NULL).ptr)
-            return true;
-    return false;
-}
-
-/* Before the shards know the policy: what is known of its certificates is stapled from the first handshake on. An
- * issuer that is in none of the files is looked for among the authorities that other servers are judged by. */
-static void own_certificates(struct sluice *sluice, const struct policy *policy)
-{
-    struct context *const contexts[] = {policy->tls, policy->tls_server};
-    const struct config *config = policy->config;
-    struct anchors *others = NULL;
-    struct err ignored;
-    if (config->certs_staple && policy->tls && !policy->tls_server && lacks_issuer(policy->tls))
-        others = anchors_new(config->s2s_ca[0] ? config->s2s_ca : NULL, &ignored);
-    inspector_own(sluice->inspector, contexts, config->certs_staple ? 2 : 0, others);
-    anchors_unref(others);
-}
-
-struct restart_keys {
-    struct err *notice;
-};
-
-static void note_change(void *context, const char *key, bool needs_restart)
-{
-    struct restart_keys *keys = context;
-    if (needs_restart && keys->notice->text[0])
-        err_prefix(keys->notice, "%s,", key);
-    else if (needs_restart)
-        err_set(keys->notice, "%s: needs a restart to take effect", key);
-}
-
-static bool hook_reload(void *context, struct err *notice, struct err *err)
-{
-    struct sluice *sluice = context;
-    struct err warning = {0};
-    struct config *config = config_load(sluice->path, sluice->overrides, sluice->override_count, err);
-    if (!config)
-        return false;
-    struct policy *policy = policy_new(config, sluice->tickets, err, &warning);
-    if (!policy)
-        return false;
-    own_certificates(sluice, policy);
-    struct restart_keys keys = {notice};
-    notice->text[0] = '\0';
-    config_compare(sluice->policy->config, policy->config, note_change, &keys);
-    if (warning.text[0])
-        log_event(LOG_WARN, "tls.certificate", "warning=%s", log_quoted(span_str(warning.text)).text);
-    log_set_level((enum log_level)policy->config->log_level);
-    /* Before the shards know: no stream that they end may come back by a ticket (RFC 6120 s4.9.3.16). What a shard still
-     * gives away under the old policy is good under that alone. */
-    if (policy_succeed(policy, sluice->policy))
-        ticket_keys_forget(sluice->tickets);
-    for (unsigned i = 0; i < sluice->shard_count; i++)
-        if (!post_patiently(sluice, i, NOTICE_POLICY, policy_ref(policy)))
-            policy_unref(policy);
-    policy_unref(sluice->policy);
-    sluice->policy = policy;
-    if (sluice->inspector)
-        inspector_exchange_files(sluice->inspector, crl_files_ref(policy->crl_files));
-    sluice->warned_s = 0;
-    hook_daily(sluice);
-    log_event(LOG_INFO, "control.reloaded", "domains=%u", policy->config->domain_count);
-    return true;
-}
-
-static void hook_stop(void *context, bool drain)
-{
-    struct sluice *sluice = context;
-    log_event(LOG_INFO, "control.stop", "drain=%d", drain);
-    for (unsigned i = 0; i < sluice->shard_count; i++)
-        if (!drain || !post_patiently(sluice, i, NOTICE_DRAIN, NULL))
-            io_stop(sluice->workers[i].io);
-}
-
-static void hook_account_changed(void *context, struct span jid, enum control_account_change change)
-{
-    struct sluice *sluice = context;
-    if (change != ACCOUNT_DELETED && change != ACCOUNT_DISABLED)
-        return;
-    /* Its sessions are on one shard; who is just logging in may be on any. */
-    for (unsigned i = 0; i < sluice->shard_count; i++) {
-        char *bare = strndup(jid.ptr, jid.size);
-        enum notice notice = change == ACCOUNT_DELETED ? NOTICE_REMOVED : NOTICE_DISABLED;
-        if (bare && !post_patiently(sluice, i, notice, bare))
-            free(bare);
-    }
-}
-
-static const struct config *hook_config(void *context)
-{
-    const struct sluice *sluice = context;
-    return sluice->policy->config;
 }
 
 static void sem_wait_always(sem_t *semaphore)
@@ -469,7 +276,7 @@ static bool build(struct sluice *sluice, struct err *err)
             worker->shard.resolver = resolver_client(sluice->resolver, i, wake_shard, worker);
         worker->shard.inspector = inspector_client(sluice->inspector, i, wake_shard, worker);
     }
-    own_certificates(sluice, sluice->policy);
+    hooks_own_certificates(sluice, sluice->policy);
     return true;
 }
 
@@ -487,7 +294,7 @@ static bool start_control(struct sluice *sluice, struct err *err)
         .fact_count = sluice->fact_count,
         .certs = survey_certs(sluice->inspector),
         .takes_signals = true,
-        .hooks = {hook_ask, hook_reload, hook_stop, hook_account_changed, hook_config, hook_own, hook_daily},
+        .hooks = hooks,
         .context = sluice,
     };
     sluice->control = control_new(&control, err);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hooks: reload, stop and what else control asks of the running process. Nothing is changed before all of it is known
+ * to be good; shards hear of it by their mail.
+ */
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "router/admin/config.h"
+#include "router/admin/survey_certs.h"
+#include "router/certs/crl_files.h"
+#include "router/sluiced_priv.h"
+#include "tls/context.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool post(struct sluice *sluice, unsigned shard, enum notice notice, void *argument)
+{
+    struct link *link = router_link(sluice->router, sluice->shard_count, shard);
+    if (!mail_post_control(link, notice, argument))
+        return false;
+    io_notify(sluice->workers[shard].io);
+    return true;
+}
+
+/* A shard that does not take its mail for this long is stuck; control then says so instead of waiting for ever. */
+#define POST_TRIES 2000u
+
+static bool post_patiently(struct sluice *sluice, unsigned shard, enum notice notice, void *argument)
+{
+    for (unsigned i = 0; i < POST_TRIES; i++) {
+        if (post(sluice, shard, notice, argument))
+            return true;
+        usleep(1000);
+    }
+    log_event(LOG_ERROR, "control.stuck", "shard=%u takes no mail", shard);
+    return false;
+}
+
+static bool hook_ask(void *context, struct control_ask *ask)
+{
+    return post(context, ask->shard, NOTICE_ASK, ask);
+}
+
+static struct survey_own own_of(const struct sluice *sluice)
+{
+    const struct policy *policy = sluice->policy;
+    return (struct survey_own){policy->tls, policy->tls_server, sluice->inspector, clock_wall_ms() / 1000};
+}
+
+static void hook_own(void *context, control_own_fn tell, void *listing)
+{
+    const struct survey_own own = own_of(context);
+    survey_own(&own, tell, listing);
+}
+
+static void hook_daily(void *context)
+{
+    struct sluice *sluice = context;
+    const struct survey_own own = own_of(sluice);
+    survey_own_warn(&own, sluice->warned_s);
+    sluice->warned_s = own.now;
+}
+
+static bool lacks_issuer(const struct context *tls)
+{
+    struct context_certificate own;
+    for (unsigned i = 0; context_certificate(tls, i, &own); i++)
+        if (!context_certificate_issuer(tls, i, NULL).ptr)
+            return true;
+    return false;
+}
+
+void hooks_own_certificates(struct sluice *sluice, const struct policy *policy)
+{
+    struct context *const contexts[] = {policy->tls, policy->tls_server};
+    const struct config *config = policy->config;
+    struct anchors *others = NULL;
+    struct err ignored;
+    if (config->certs_staple && policy->tls && !policy->tls_server && lacks_issuer(policy->tls))
+        others = anchors_new(config->s2s_ca[0] ? config->s2s_ca : NULL, &ignored);
+    inspector_own(sluice->inspector, contexts, config->certs_staple ? 2 : 0, others);
+    anchors_unref(others);
+}
+
+struct restart_keys {
+    struct err *notice;
+};
+
+static void note_change(void *context, const char *key, bool needs_restart)
+{
+    struct restart_keys *keys = context;
+    if (needs_restart && keys->notice->text[0])
+        err_prefix(keys->notice, "%s,", key);
+    else if (needs_restart)
+        err_set(keys->notice, "%s: needs a restart to take effect", key);
+}
+
+static bool hook_reload(void *context, struct err *notice, struct err *err)
+{
+    struct sluice *sluice = context;
+    struct err warning = {0};
+    struct config *config = config_load(sluice->path, sluice->overrides, sluice->override_count, err);
+    if (!config)
+        return false;
+    struct policy *policy = policy_new(config, sluice->tickets, err, &warning);
+    if (!policy)
+        return false;
+    hooks_own_certificates(sluice, policy);
+    struct restart_keys keys = {notice};
+    notice->text[0] = '\0';
+    config_compare(sluice->policy->config, policy->config, note_change, &keys);
+    if (warning.text[0])
+        log_event(LOG_WARN, "tls.certificate", "warning=%s", log_quoted(span_str(warning.text)).text);
+    log_set_level((enum log_level)policy->config->log_level);
+    /* Before the shards know: no stream that they end may come back by a ticket (RFC 6120 s4.9.3.16). What a shard
+     * still gives away under the old policy is good under that alone. */
+    if (policy_succeed(policy, sluice->policy))
+        ticket_keys_forget(sluice->tickets);
+    for (unsigned i = 0; i < sluice->shard_count; i++)
+        if (!post_patiently(sluice, i, NOTICE_POLICY, policy_ref(policy)))
+            policy_unref(policy);
+    policy_unref(sluice->policy);
+    sluice->policy = policy;
+    if (sluice->inspector)
+        inspector_exchange_files(sluice->inspector, crl_files_ref(policy->crl_files));
+    sluice->warned_s = 0;
+    hook_daily(sluice);
+    log_event(LOG_INFO, "control.reloaded", "domains=%u", policy->config->domain_count);
+    return true;
+}
+
+static void hook_stop(void *context, bool drain)
+{
+    struct sluice *sluice = context;
+    log_event(LOG_INFO, "control.stop", "drain=%d", drain);
+    for (unsigned i = 0; i < sluice->shard_count; i++)
+        if (!drain || !post_patiently(sluice, i, NOTICE_DRAIN, NULL))
+            io_stop(sluice->workers[i].io);
+}
+
+static void hook_account_changed(void *context, struct span jid, enum control_account_change change)
+{
+    struct sluice *sluice = context;
+    if (change != ACCOUNT_DELETED && change != ACCOUNT_DISABLED)
+        return;
+    /* Its sessions are on one shard; who is just logging in may be on any. */
+    for (unsigned i = 0; i < sluice->shard_count; i++) {
+        char *bare = strndup(jid.ptr, jid.size);
+        enum notice notice = change == ACCOUNT_DELETED ? NOTICE_REMOVED : NOTICE_DISABLED;
+        if (bare && !post_patiently(sluice, i, notice, bare))
+            free(bare);
+    }
+}
+
+static const struct config *hook_config(void *context)
+{
+    const struct sluice *sluice = context;
+    return sluice->policy->config;
+}
+
+const struct control_hooks hooks = {hook_ask,    hook_reload, hook_stop, hook_account_changed,
+                                    hook_config, hook_own,    hook_daily};
