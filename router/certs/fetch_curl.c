@@ -223,11 +223,14 @@ static void end(struct fetch *fetch, CURLcode code)
 {
     struct fetcher *fetcher = fetch->fetcher;
     const char *error = fault_of(fetch, code), *url = NULL;
-    if (error && fetch->easy) /* where the last redirect led */
-        (void)curl_easy_getinfo(fetch->easy, CURLINFO_EFFECTIVE_URL, &url);
+    long status = 0; /* of HTTP; 0: there was none */
+    if (error && fetch->easy) {
+        (void)curl_easy_getinfo(fetch->easy, CURLINFO_EFFECTIVE_URL, &url); /* where the last redirect led */
+        (void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    }
     if (error)
-        log_event(LOG_INFO, "certs.fetch_failed", "url=%s reason=%s", log_quoted(span_str(url ? url : "")).text,
-                  log_quoted(span_str(error)).text);
+        log_event(LOG_INFO, "certs.fetch_failed", "url=%s status=%ld reason=%s",
+                  log_quoted(span_str(url ? url : "")).text, status, log_quoted(span_str(error)).text);
     struct span body = error ? SPAN_NONE : span_of(fetch->body ? fetch->body : "", fetch->size);
     fetcher->done(fetcher->context, fetch->number, body, error);
     fetch_free(fetch);

@@ -210,7 +210,7 @@ def test_check__asks_now(field):
         assert bed_module.wait_until(lambda: field.finding("convert") == ("unanswered", "no answer"))
         certificate = field.cells["convert"][0]
         field.responder.answers["/convert"] = lambda: field.authority.answer(certificate)
-        assert logged(field, " certs.fetch_failed ", f'url="{field.responder.url}/convert" reason="')
+        assert logged(field, " certs.fetch_failed ", f'url="{field.responder.url}/convert" status=404 reason="')
         assert field.watcher.json(f"certs check {domain('convert')}") == {"chains": 1}  # by itself: after 27 seconds or more
         assert bed_module.wait_until(lambda: field.finding("convert")[0] == "good")
         assert field.watcher.json("certs check nobody.example") == {"chains": 0}
