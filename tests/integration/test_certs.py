@@ -111,8 +111,8 @@ def test_every_answer__has_its_standing(field):
             told = f'to="{domain(name)}" proof='
             assert not any(told in line for line in field.watcher.log()), name
             assert not any(f'to="{domain(name)}" ' in line and " s2s.in " in line for line in field.peers.log()), name
-        assert any('to="good.peers.example" proof=' in line for line in field.watcher.log())
-        assert any('to="good.peers.example" ' in line and " s2s.in " in line for line in field.peers.log())
+        assert bed_module.wait_until(lambda: any('to="good.peers.example" proof=' in line for line in field.watcher.log()))
+        assert bed_module.wait_until(lambda: any('to="good.peers.example" ' in line and " s2s.in " in line for line in field.peers.log()))
         assert stats["streams_reset"] == 0
         await person.log_out()
     run(scene())

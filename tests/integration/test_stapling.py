@@ -162,8 +162,8 @@ def test_must_be_shown__and_is_not__is_refused(field, row, version):
     name = f"must-{row}-{version}"
     before = field.bed.stats()["certs_unstapled"]
     assert field.dial(name).word == "closed"
-    assert field.bed.stats()["certs_unstapled"] == before + 1
-    assert any("certs.unstapled" in line for line in field.bed.log())
+    assert bed_module.wait_until(lambda: field.bed.stats()["certs_unstapled"] == before + 1)
+    assert bed_module.wait_until(lambda: any("certs.unstapled" in line for line in field.bed.log()))
     assert not field.asked(name)
 
 
