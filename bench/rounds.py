@@ -2,6 +2,7 @@
 """What comparisons share: keeping others off the cores, naming the machine, a part of docs/BENCH.md."""
 import os
 import pathlib
+import statistics
 import sys
 
 DISTURBED = 0.10  # of the time somebody was ready and others had the CPU
@@ -24,6 +25,15 @@ def on_core(core, make, *more, **named):
         return make(*more, **named)
     finally:
         os.sched_setaffinity(0, old)
+
+
+def spread(values):
+    return {"least": min(values), "median": statistics.median(values), "most": max(values)}
+
+
+def is_disturbed(result):
+    """A run of sluice-load in which server or generator waited for a core that others had."""
+    return max(result["server"]["wait_share"], result["generator"]["wait_share"]) > DISTURBED
 
 
 def machine():

@@ -62,21 +62,11 @@ static bool add_certificate(struct anchors *anchors, struct span pem)
 /* Each block of its own, so that one that the library does not like stops nothing. */
 static bool add_pem(struct anchors *anchors, struct span pem)
 {
-    static const char head[] = "-----BEGIN CERTIFICATE-----";
-    static const char foot[] = "-----END CERTIFICATE-----";
-    for (;;) {
-        const char *start = memmem(pem.ptr, pem.size, head, sizeof(head) - 1);
-        if (start == NULL)
-            return true;
-        pem = span_skip(pem, (size_t)(start - pem.ptr));
-        const char *end = memmem(pem.ptr, pem.size, foot, sizeof(foot) - 1);
-        if (end == NULL)
-            return true;
-        size_t size = (size_t)(end - start) + sizeof(foot) - 1;
-        if (!add_certificate(anchors, span_of(start, size)))
+    struct span block;
+    while ((block = certificate_next_pem(&pem)).ptr != NULL)
+        if (!add_certificate(anchors, block))
             return false;
-        pem = span_skip(pem, size);
-    }
+    return true;
 }
 
 static bool add_file(struct anchors *anchors, const char *path, struct err *err)

@@ -210,6 +210,21 @@ bool certificate_read(struct span der, struct certificate *out)
     return read_signed(tbs, out);
 }
 
+struct span certificate_next_pem(struct span *pem)
+{
+    static const char head[] = "-----BEGIN CERTIFICATE-----", foot[] = "-----END CERTIFICATE-----";
+    const char *begin = pem->size ? memmem(pem->ptr, pem->size, head, sizeof(head) - 1) : NULL;
+    if (begin == NULL)
+        return SPAN_NONE;
+    struct span rest = span_skip(*pem, (size_t)(begin - pem->ptr));
+    const char *end = memmem(rest.ptr, rest.size, foot, sizeof(foot) - 1);
+    if (end == NULL)
+        return SPAN_NONE;
+    size_t size = (size_t)(end - rest.ptr) + sizeof(foot) - 1;
+    *pem = span_skip(rest, size);
+    return span_of(rest.ptr, size);
+}
+
 /* RFC 5280 appendix A.1: id-at-commonName and id-at-organizationName. */
 static const struct span common_name = {"\x55\x04\x03", 3}, organisation = {"\x55\x04\x0a", 3};
 

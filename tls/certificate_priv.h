@@ -59,6 +59,8 @@ static inline bool certificate_is_self_issued(const struct certificate *certific
     return span_equal(certificate->issuer, certificate->subject);
 }
 
+/* The next certificate in PEM, with its lines of begin and end; the rest stays in *pem. SPAN_NONE: there is none. */
+struct span certificate_next_pem(struct span *pem);
 /* For people, of a Name's content: its common name, or else its organisation, as it stands there; SPAN_NONE: neither.
  */
 struct span certificate_name_text(struct span name);

@@ -10,22 +10,6 @@
 
 #include <stdlib.h>
 
-/* The next block of certificate, with its lines of begin and end; the rest stays in *pem. SPAN_NONE: no more. */
-static struct span next_block(struct span *pem)
-{
-    static const char head[] = "-----BEGIN CERTIFICATE-----", foot[] = "-----END CERTIFICATE-----";
-    const char *begin = pem->size ? memmem(pem->ptr, pem->size, head, sizeof(head) - 1) : NULL;
-    if (begin == NULL)
-        return SPAN_NONE;
-    struct span rest = span_skip(*pem, (size_t)(begin - pem->ptr));
-    const char *end = memmem(rest.ptr, rest.size, foot, sizeof(foot) - 1);
-    if (end == NULL)
-        return SPAN_NONE;
-    size_t size = (size_t)(end - rest.ptr) + sizeof(foot) - 1;
-    *pem = span_skip(rest, size);
-    return span_of(rest.ptr, size);
-}
-
 /* False: no memory. */
 static bool add(struct party *party, struct span block)
 {
@@ -44,10 +28,10 @@ static bool add(struct party *party, struct span block)
 
 bool context_certificate_load(struct party *party, struct span pem)
 {
-    struct span block = next_block(&pem); /* the leaf */
+    struct span block = certificate_next_pem(&pem); /* the leaf */
     party->above = calloc(CONTEXT_ABOVE_MAX, sizeof(party->above[0]));
     bool is_good = party->above != NULL;
-    while (is_good && party->above_count < CONTEXT_ABOVE_MAX && (block = next_block(&pem)).ptr != NULL)
+    while (is_good && party->above_count < CONTEXT_ABOVE_MAX && (block = certificate_next_pem(&pem)).ptr != NULL)
         is_good = add(party, block);
     return is_good;
 }

@@ -192,16 +192,20 @@ static bool take_serial(uint8_t *octets, size_t used, struct span *name)
     return true;
 }
 
-/* What the word says, in octets of 1 + HASH_SIZE. False: it was answered. */
-static bool take_name(struct console *console, struct span word, uint8_t *octets, struct span *name)
+/* What the word says, in octets of 1 + HASH_SIZE, and who is to be told. NULL: it was answered. */
+static const struct control_certs *take_name(struct console *console, struct span word, uint8_t *octets,
+                                             struct span *name)
 {
     size_t used;
+    const struct control_certs *certs = take_certs(console);
+    if (certs == NULL)
+        return NULL;
     *name = span_of(octets + 1, HASH_SIZE);
     if (take_octets(word, octets + 1, HASH_SIZE, &used) && (used == HASH_SIZE || take_serial(octets, used, name)))
-        return true;
+        return certs;
     console_fail(console, "neither a serial number of up to %u octets nor a SHA-256, in pairs of hex digits",
                  SERIAL_SIZE);
-    return false;
+    return NULL;
 }
 
 void command_certs_distrust(struct console *console, const struct span *words, unsigned count)
@@ -209,8 +213,8 @@ void command_certs_distrust(struct console *console, const struct span *words, u
     (void)count;
     uint8_t octets[1 + HASH_SIZE] = {0};
     struct span name;
-    const struct control_certs *certs = take_certs(console);
-    if (certs == NULL || !take_name(console, words[0], octets, &name))
+    const struct control_certs *certs = take_name(console, words[0], octets, &name);
+    if (certs == NULL)
         return;
     answer_record(&console->out);
     answer_number(&console->out, "chains", certs->distrust(certs->context, name));
@@ -226,8 +230,8 @@ void command_certs_trust(struct console *console, const struct span *words, unsi
     (void)count;
     uint8_t octets[1 + HASH_SIZE] = {0};
     struct span name;
-    const struct control_certs *certs = take_certs(console);
-    if (certs == NULL || !take_name(console, words[0], octets, &name))
+    const struct control_certs *certs = take_name(console, words[0], octets, &name);
+    if (certs == NULL)
         return;
     answer_record(&console->out);
     answer_bool(&console->out, "was_distrusted", certs->trust(certs->context, name));
