@@ -73,6 +73,11 @@ extern const struct io_config io_config_default;
 /* All shards of a process: made before the threads, freed after them. */
 struct io_group *io_group_new(unsigned shard_count, struct err *err);
 void io_group_free(struct io_group *group);
+/* Connections made from now on, of listeners opened from now on and dialled: the system asks a peer from which nothing
+ * has come for idle_s seconds (up to IO_KEEPALIVE_MAX) whether it is still there, and breaks the connection when there
+ * is no answer within a minute. 0, as at first: it does not. Before any io_new(). */
+#define IO_KEEPALIVE_MAX 32400u
+void io_group_keepalive(struct io_group *group, uint32_t idle_s);
 /* Opens one listener per shard on address and port (0: any free one, told in *port), steered so that a connection
  * starts on the shard of the CPU that received it. Before any io_new(). Bind is retried for a moment when the port is
  * being torn down. */

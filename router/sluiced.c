@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sluiced: the program: options, the topology (shards, links, listeners, store, control), start and end. hooks.c is what
- * happens to it in between.
+ * Sluiced: the program: options, the topology (shards, links, listeners, store, control), start and end. hooks.c is
+ * what happens to it in between.
  *
  *   main thread      options, start, then the control thread's loop, then the end
  *   shard threads    one reactor each
@@ -240,6 +240,7 @@ static bool build(struct sluice *sluice, struct err *err)
     if (!io_probe(err) || !(sluice->store = store_open(config->store_path, sluice->shard_count + 1, err)) ||
         !(sluice->group = io_group_new(sluice->shard_count, err)))
         return false;
+    io_group_keepalive(sluice->group, (config->timeouts_keepalive_ms + 999) / 1000);
     if (!listen_all(sluice, "listen.c2s", &config->listen_c2s, LISTEN_C2S, err) ||
         !listen_all(sluice, "listen.c2s_tls", &config->listen_c2s_tls, LISTEN_C2S_TLS, err) ||
         !listen_all(sluice, "listen.s2s", &config->listen_s2s, LISTEN_S2S, err) ||

@@ -24,14 +24,14 @@ static socklen_t address_size(const struct sockaddr *address)
 }
 
 /* Returns a descriptor or -errno. */
-static int open_socket(const struct sockaddr *local, const struct sockaddr *remote)
+static int open_socket(const struct io_group *group, const struct sockaddr *local, const struct sockaddr *remote)
 {
     int fd = socket(remote->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)group_keepalive(group, fd);
     if (local != NULL) {
         /* The port is chosen at connect, when the remote address is known: all ports serve each remote address. */
         (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
@@ -58,7 +58,7 @@ struct io_conn *io_dial(struct io *io, const struct sockaddr *local, const struc
     conn->dial = dial;
     dial->remote_size = address_size(remote);
     memcpy(&dial->remote, remote, dial->remote_size);
-    dial->fd = dial->copy = open_socket(local, remote);
+    dial->fd = dial->copy = open_socket(io->group, local, remote);
     struct io_uring_sqe *sqe = ring_sqe(io);
     /* A socket that could not be had goes the same way, with an operation that does nothing: the answer comes later. */
     if (dial->fd < 0)

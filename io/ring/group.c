@@ -5,10 +5,16 @@
 #include "io/ring/ring_priv.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/* Four questions in a minute: a phone that changes its cell, or a burst of a busy machine's own questions, loses one.
+ */
+#define KEEPALIVE_INTERVAL_S 15
+#define KEEPALIVE_COUNT      4
 
 struct io_group *io_group_new(unsigned shard_count, struct err *err)
 {
@@ -39,6 +45,21 @@ struct io_group *io_group_new(unsigned shard_count, struct err *err)
         return NULL;
     }
     return group;
+}
+
+void io_group_keepalive(struct io_group *group, uint32_t idle_s)
+{
+    SL_CHECK(idle_s <= IO_KEEPALIVE_MAX);
+    group->keepalive_s = idle_s;
+}
+
+bool group_keepalive(const struct io_group *group, int fd)
+{
+    const int on = 1, interval_s = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT, idle_s = (int)group->keepalive_s;
+    return idle_s == 0 || (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0 &&
+                           setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) == 0 &&
+                           setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) == 0 &&
+                           setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) == 0);
 }
 
 static void free_passages(struct passage *passage)

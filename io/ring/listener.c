@@ -18,11 +18,8 @@
 #define BIND_RETRY_MS 2000
 #define BIND_PAUSE_MS 20
 
-/* A peer that is gone is noticed when nothing comes back for 60 s, idle or not: 30 s idle, then three probes. */
-#define KEEPALIVE_IDLE_S     30
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_COUNT      3
-#define USER_TIMEOUT_MS      60000
+/* A peer that is gone is noticed when nothing of what it was sent has been acknowledged for so long. */
+#define USER_TIMEOUT_S 60u
 
 union address {
     struct sockaddr any;
@@ -67,14 +64,14 @@ static int socket_open(const union address *address)
     return -1;
 }
 
-/* Accepted sockets inherit these, which spares four system calls each (and a direct descriptor cannot be asked). */
-static bool set_inherited(int fd)
+/* Accepted sockets inherit these, which spares as many system calls each (and a direct descriptor cannot be asked). The
+ * user time-out stands in for the number of keepalive probes too, and counts from the last thing heard: without the
+ * silence before the first probe in it, one lost probe would end a connection. So who is asked early is also given up
+ * late: with keepalives of 10 minutes what is under way to a peer that is gone is known to be lost after 11. */
+static bool set_inherited(const struct io_group *group, int fd)
 {
-    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-           set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S) &&
-           set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S) &&
-           set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT) &&
-           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && group_keepalive(group, fd) &&
+           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)((group->keepalive_s + USER_TIMEOUT_S) * 1000));
 }
 
 /* SO_REUSEPORT would let another process of the same user join the group unseen and take half of the connections. A
@@ -117,12 +114,12 @@ static bool steer(int fd, unsigned shard_count)
 }
 
 /* A shard's index in the group is the order in which the sockets began to listen. */
-static int member_open(union address *address, socklen_t size)
+static int member_open(const struct io_group *group, union address *address, socklen_t size)
 {
     int fd = socket_open(address);
     if (fd < 0)
         return -1;
-    if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) && set_inherited(fd) && bind(fd, &address->any, size) == 0 &&
+    if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) && set_inherited(group, fd) && bind(fd, &address->any, size) == 0 &&
         listen(fd, LISTEN_BACKLOG) == 0 && getsockname(fd, &address->any, &size) == 0)
         return fd;
     int error = errno;
@@ -134,7 +131,7 @@ static int member_open(union address *address, socklen_t size)
 static bool open_all(struct io_group *group, struct listener *listener, union address *address, socklen_t size)
 {
     for (unsigned shard = 0; shard < group->shard_count; shard++) {
-        listener->fds[shard] = member_open(address, size);
+        listener->fds[shard] = member_open(group, address, size);
         if (listener->fds[shard] >= 0 && (shard > 0 || steer(listener->fds[0], group->shard_count)))
             continue;
         int error = errno;

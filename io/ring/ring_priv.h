@@ -139,6 +139,7 @@ struct io_group {
     unsigned shard_count;
     unsigned ready_count;
     bool is_abandoned;
+    uint32_t keepalive_s; /* silence of a peer after which the kernel asks; 0: never */
     unsigned listener_count;
     struct listener listeners[LISTENER_MAX];
     struct member members[];
@@ -259,6 +260,8 @@ void accept_close(struct io *io);
 void accept_arm(struct io *io);
 void accept_stop(struct io *io);
 void accept_done(struct io *io, uint32_t cell, int result);
+/* The keepalive of the group, for a socket that listens or dials. */
+bool group_keepalive(const struct io_group *group, int fd);
 void listener_close_shard(struct io_group *group, unsigned shard);
 
 /* dial.c */

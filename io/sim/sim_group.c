@@ -31,6 +31,12 @@ void io_group_free(struct io_group *group)
     free(group);
 }
 
+/* Nobody vanishes unseen in this world. */
+void io_group_keepalive(struct io_group *group, uint32_t idle_s)
+{
+    SL_CHECK(idle_s <= IO_KEEPALIVE_MAX && group->shard_count > 0);
+}
+
 struct io_group *world_group(struct world *world, unsigned shard_count)
 {
     SL_CHECK(shard_count > 0 && !world->stepping);

@@ -3,7 +3,8 @@
 /*
  * Silence: sessions from which nothing has come for a while (RFC 6120 s4.6).
  *
- *   dead connection   the system finds it: keepalives of TCP, and TCP_USER_TIMEOUT for what is under way (io/ring)
+ *   dead connection   what is under way is not acknowledged for a minute (io/ring: TCP_USER_TIMEOUT), be it the question
+ *                     below; where timeouts.keepalive is set the system asks as well
  *   broken stream     after timeouts.idle the client is asked (XEP-0199 s4.2: server-to-client ping); whatever it sends
  *                     is an answer, nothing within timeouts.answer ends the stream with <connection-timeout/> (s4.6.2)
  *   idle peer         who answers may stay for ever (s4.6.3 asks to be liberal)

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,9 +15,11 @@ struct story {
     _Atomic int error;
     bool is_closing_at_once; /* io_close() in the same turn as io_dial() */
     bool is_closing_in_dialled;
+    bool is_staying; /* no io_close() when the echo comes */
     bool is_refused; /* io_dial() answered NULL */
     struct sockaddr_storage local, remote;
     bool has_local;
+    struct io_conn *conn;
 };
 
 static void note(struct rig_shard *shard, char letter)
@@ -51,7 +54,8 @@ static void received(void *context, struct io_conn *conn, struct span bytes)
     }
     note(shard, 'r');
     assert_true(span_is(bytes, "ping"));
-    io_close(shard->io, conn);
+    if (!((struct story *)shard->rig->user)->is_staying)
+        io_close(shard->io, conn);
 }
 
 static void sent(void *context, struct io_conn *conn)
@@ -86,6 +90,7 @@ static void dial(struct io *io, void *argument)
     const struct sockaddr *local = story->has_local ? (const struct sockaddr *)&story->local : NULL;
     struct io_conn *conn = io_dial(io, local, (const struct sockaddr *)&story->remote, story);
     story->is_refused = conn == NULL;
+    story->conn = conn;
     if (conn != NULL && story->is_closing_at_once)
         io_close(io, conn);
 }
@@ -159,6 +164,73 @@ static void dial__local_address__is_the_source(void **state)
     close(accepted);
     close(fd);
     rig_stop(&rig);
+}
+
+/* How many ends of established connections with that port have the kernel's keepalive timer running with from least to
+ * most seconds to go, and (all) how many there are: the columns of /proc/net/tcp, in hexadecimal, time in 1/100 s. */
+static unsigned count_asked(uint16_t port, unsigned least_s, unsigned most_s, unsigned *all)
+{
+    FILE *file = fopen("/proc/net/tcp", "re");
+    char line[256];
+    unsigned found = 0;
+    *all = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        unsigned local, remote, state, timer, left;
+        if (sscanf(line, " %*u: %*8x:%x %*8x:%x %x %*8x:%*8x %x:%x", &local, &remote, &state, &timer, &left) != 5 ||
+            state != 1 || (local != port && remote != port))
+            continue;
+        ++*all;
+        found += timer == 2 && left > least_s * 100 && left <= most_s * 100;
+    }
+    fclose(file);
+    return found;
+}
+
+static void hang_up(struct io *io, void *argument)
+{
+    io_close(io, ((struct story *)argument)->conn);
+}
+
+/* What is asked is in /proc/net/tcp once everything is acknowledged. */
+static void keepalive(uint32_t idle_s, unsigned asked)
+{
+    struct story story = {.is_staying = true};
+    struct rig rig;
+    rig_init(&rig, 1);
+    io_group_keepalive(rig.group, idle_s);
+    rig.user = &story;
+    rig.handler.dialled = dialled;
+    rig.handler.received = received;
+    rig.handler.sent = sent;
+    rig.handler.ended = ended;
+    rig.handler.closed = closed;
+    rig_start(&rig);
+    set_v4(&story.remote, "127.0.0.1", rig.port);
+    rig_call(&rig, 0, dial, &story);
+    unsigned all = 0, found = asked + 1;
+    for (unsigned i = 0; i < 5000 && (story.size < 2 || found != asked); i++) {
+        rig_sleep_ms(1);
+        found = count_asked(rig.port, idle_s / 2, idle_s, &all);
+    }
+    assert_string_equal(story.text, "dr");
+    assert_int_equal(all, 2);
+    assert_int_equal(found, asked);
+    rig_call(&rig, 0, hang_up, &story);
+    rig_await(&rig, COUNTER_CONNECTIONS, 0);
+    rig_stop(&rig);
+}
+
+static void keepalive__a_time__both_ends_ask_after_it(void **state)
+{
+    (void)state;
+    keepalive(1000, 2);
+}
+
+static void keepalive__zero__nobody_asks(void **state)
+{
+    (void)state;
+    keepalive(0, 0);
 }
 
 static void dial__closed_port__refused_then_closed(void **state)
@@ -284,6 +356,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dial__listening_port__connected_and_both_ways),
         cmocka_unit_test(dial__local_address__is_the_source),
+        cmocka_unit_test(keepalive__a_time__both_ends_ask_after_it),
+        cmocka_unit_test(keepalive__zero__nobody_asks),
         cmocka_unit_test(dial__closed_port__refused_then_closed),
         cmocka_unit_test(dial__close_in_failed_dialled__closed_once),
         cmocka_unit_test(dial__foreign_local_address__error_by_callback),

@@ -84,6 +84,7 @@ static void config__of_nothing__has_defaults(void **state)
     assert_int_equal(config->limits_stanza_size_unauthenticated, 16 * 1024);
     assert_int_equal(config->timeouts_header_ms, 10000);
     assert_int_equal(config->timeouts_idle_ms, 300000);
+    assert_int_equal(config->timeouts_keepalive_ms, 0); /* the ping after timeouts.idle does its work */
     assert_int_equal(config->sasl_mechanisms.count, 6);
     assert_string_equal(config->sasl_mechanisms.items[0], "EXTERNAL");
     assert_string_equal(config->sasl_mechanisms.items[5], "PLAIN");
@@ -108,7 +109,7 @@ static void config__with_every_form__is_read(void **state)
                                       "listen.c2s = [\n  \"127.0.0.1:0\",\n  \"127.0.0.1:0\", # twice any port\n]\n"
                                       "sasl { mechanisms = [PLAIN, SCRAM-SHA-1]; anonymous yes }\n"
                                       "limits.stanza_size=1MiB; limits.stanza_size_unauthenticated = 20000;;\n"
-                                      "timeouts { header = 500ms; login = 2min; idle = 1h }\n"
+                                      "timeouts { header = 500ms; login = 2min; idle = 1h; keepalive = 15min }\n"
                                       "limits { queue_hard = 2MiB }\n"
                                       "certs.crl_files = [one.crl, \"/k/two crl\"]\n"
                                       "log { level debug; file = \"a \\\"b\\\\c\" }");
@@ -130,6 +131,7 @@ static void config__with_every_form__is_read(void **state)
     assert_int_equal(config->timeouts_header_ms, 500);
     assert_int_equal(config->timeouts_login_ms, 120000);
     assert_int_equal(config->timeouts_idle_ms, 3600000);
+    assert_int_equal(config->timeouts_keepalive_ms, 900000);
     assert_int_equal(config->log_level, LOG_DEBUG);
     assert_string_equal(config->log_file + strlen(folder), "/a \"b\\c");
     assert_int_equal(config->certs_crl_files.count, 2);
