@@ -36,11 +36,16 @@ static void dispatch_conn(struct io *io, struct conn *conn, enum op op, int resu
     conn_advance(io, conn);
 }
 
-static void dispatch_stale(struct io *io, enum op op, uint32_t flags)
+static void dispatch_stale(struct io *io, enum op op, int result, uint32_t flags)
 {
     counter_add(io->counters, COUNTER_STALE, 1);
-    if (op == OP_RECV && (flags & IORING_CQE_F_BUFFER) != 0)
-        buffers_give(io, flags >> IORING_CQE_BUFFER_SHIFT);
+    if (op != OP_RECV || (flags & IORING_CQE_F_BUFFER) == 0)
+        return;
+    uint32_t id = flags >> IORING_CQE_BUFFER_SHIFT;
+    size_t size = result > 0 ? (size_t)result : 0;
+    do {
+        (void)buffers_take(io, &id, &size);
+    } while (size > 0);
 }
 
 static void dispatch(struct io *io, uint64_t token, int result, uint32_t flags)
@@ -50,7 +55,7 @@ static void dispatch(struct io *io, uint64_t token, int result, uint32_t flags)
     if (op < OP_OF_CONN_COUNT) {
         struct conn *conn = slab_find(io->conns, (token >> 32) << 32 | index);
         if (conn == NULL || !conn_flies(conn, op))
-            dispatch_stale(io, op, flags);
+            dispatch_stale(io, op, result, flags);
         else
             dispatch_conn(io, conn, op, result, flags);
         return;
@@ -92,4 +97,5 @@ void completion_batch(struct io *io)
         io_uring_cq_advance(&io->ring, 1);
         dispatch(io, cqe.user_data, cqe.res, cqe.flags);
     }
+    buffers_give(io);
 }

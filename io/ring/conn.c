@@ -38,9 +38,8 @@ void conn_arm(struct io *io, struct conn *conn)
     if ((conn->flags & unwanted) != 0 || conn_flies(conn, OP_RECV) || conn_flies(conn, OP_QUEUED))
         return;
     struct io_uring_sqe *sqe = ring_sqe(io);
-    io_uring_prep_recv_multishot(sqe, (int)conn->slot, NULL, 0, 0);
-    sqe->flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
-    sqe->buf_group = BUFFER_GROUP;
+    buffers_prep_receive(io, sqe, (int)conn->slot);
+    sqe->flags |= IOSQE_FIXED_FILE;
     ring_own_conn(sqe, conn, OP_RECV);
 }
 
@@ -131,11 +130,12 @@ void conn_queue(struct io *io, struct conn *conn)
     io->queue_tail = &conn->next;
 }
 
-/* At most one connection for each receive buffer and turn: all buffers are back when this runs, so every receive armed
- * here may find one, and those behind have their turn in order. */
+/* At most as many connections a turn as there are buffers for: all are back when this runs, so every receive armed here
+ * may find some, and those behind have their turn in order. */
 void conn_feed(struct io *io)
 {
-    for (uint32_t fed = 0; io->queue != NULL && fed < io->buffers.count; fed++) {
+    const uint32_t each = 1 + io->buffers.bundle / (io->buffers.size + 1), all = (io->buffers.count + each - 1) / each;
+    for (uint32_t fed = 0; io->queue != NULL && fed < all; fed++) {
         struct conn *conn = io->queue;
         io->queue = conn->next;
         if (io->queue == NULL)
@@ -145,20 +145,31 @@ void conn_feed(struct io *io)
     }
 }
 
+static bool is_muted(const struct conn *conn)
+{
+    return (conn->flags & (CONN_CLOSING | CONN_MUTE)) != 0;
+}
+
+/* Buffers that are no neighbours are handed out one after the other. */
+static void hand_out(struct io *io, struct conn *conn, uint32_t id, size_t size)
+{
+    do {
+        struct span bytes = buffers_take(io, &id, &size);
+        if (bytes.size > 0 && !is_muted(conn))
+            io->handler->received(io->context, &conn->head, bytes);
+    } while (size > 0);
+}
+
 void conn_received(struct io *io, struct conn *conn, int result, uint32_t flags)
 {
-    bool is_muted = (conn->flags & (CONN_CLOSING | CONN_MUTE)) != 0;
+    bool was_muted = is_muted(conn);
     if (result > 0) {
         counter_add(io->counters, COUNTER_RECEIVES, 1);
         counter_add(io->counters, COUNTER_BYTES_IN, (uint64_t)result);
-        if (!is_muted) {
-            struct span bytes = span_of(buffers_at(io, flags >> IORING_CQE_BUFFER_SHIFT), (size_t)result);
-            io->handler->received(io->context, &conn->head, bytes);
-        }
     }
     if ((flags & IORING_CQE_F_BUFFER) != 0)
-        buffers_give(io, flags >> IORING_CQE_BUFFER_SHIFT);
-    if (result > 0 || is_muted)
+        hand_out(io, conn, flags >> IORING_CQE_BUFFER_SHIFT, result > 0 ? (size_t)result : 0);
+    if (result > 0 || was_muted)
         return; /* without F_MORE conn_advance() arms again */
     if (result == 0) {
         /* A connection that leaves meets its FIN again on the other shard, where it is told. */

@@ -25,6 +25,7 @@
 #define COMPLETIONS_PER_TURN 1024u
 #define SEND_IOV_MAX         32u
 #define BUFFER_GROUP         0
+#define BUNDLE_SIZE          32768u /* received at once at most, in several buffers */
 #define SLOT_NONE            UINT32_MAX
 #define CONN_INDEX_MAX       ((1u << 24) - 1) /* the slab index has 24 bits of a token */
 
@@ -155,6 +156,10 @@ struct buffers {
     char *bytes;
     uint32_t count;
     uint32_t size;
+    uint32_t bundle;  /* bytes that a receive asks for; 0: of one buffer, for the kernel has no bundles */
+    uint16_t end;     /* of the ring: the place of the next one that is given back */
+    uint16_t *place;  /* where each buffer stood in the ring when it was given back last */
+    uint64_t *is_due; /* bits: to be given back with the end of the batch */
 };
 
 struct accepts {
@@ -235,8 +240,13 @@ void completion_batch(struct io *io);
 /* buffers.c: the receive buffers of the shard. */
 bool buffers_open(struct io *io, struct err *err);
 void buffers_close(struct io *io);
-const char *buffers_at(const struct io *io, uint32_t id);
-void buffers_give(struct io *io, uint32_t id);
+/* A receive into buffers, of a direct descriptor or, without IOSQE_FIXED_FILE, another one. */
+void buffers_prep_receive(const struct io *io, struct io_uring_sqe *sqe, int slot);
+/* Of what was received into buffers from id on, the run of neighbours, whose buffers are due from then on: takes it off
+ * size, and leaves in id where the rest begins. */
+struct span buffers_take(struct io *io, uint32_t *id, size_t *size);
+/* Gives back all that are due, in order, so that neighbours stay neighbours. */
+void buffers_give(struct io *io);
 
 /* conn.c: the life of a connection. */
 struct conn *conn_new(struct io *io, uint32_t slot);
