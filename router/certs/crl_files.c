@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 
 #define HASH_SIZE 32u
-#define ISSUERS_MAX                                                                                                    \
-    8u /* keys of one name that are remembered for a list; of more the signature is verified each time */
+/* Keys of one name that are remembered for a list; of more the signature is verified each time. */
+#define ISSUERS_MAX 8u
 
 /* Is it signed by this one? */
 struct voucher {

@@ -5,13 +5,17 @@
  * tests/chains/revocation.py.
  */
 #include "router/certs/crl_files.h"
+
+#include "core/base/base64.h"
 #include "tests/unit/router/inquiries_bed.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PATH_SIZE 512u
+#define ISSUERS   20u /* more than a list remembers */
 
 static const char *path_of(const char *name, char out[PATH_SIZE])
 {
@@ -149,6 +153,105 @@ static void lists__together__say_what_the_worst_and_the_freshest_do(void **state
     }
     span_free(&leaf);
     span_free(&root);
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+/* Of its own, in the folder of temporary files. */
+static FILE *open_own(char path[PATH_SIZE])
+{
+    snprintf(path, PATH_SIZE, "/tmp/sluice-crl-%d", (int)getpid());
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    return file;
+}
+
+/* What is there of one file, and of another one that comes after it; NULL: there is none. */
+static struct crl_files *read_own(const char *path, const char *other, struct err *err)
+{
+    const char *paths[2] = {path, other};
+    return crl_files_read(paths, other ? 2 : 1, made(), err);
+}
+
+static void expect_unread(struct crl_files *files, const struct err *err, const char *fault)
+{
+    assert_null(files);
+    if (!strstr(err->text, fault))
+        fail_msg("%s", err->text);
+}
+
+static void lists__one_more_than_the_bound__are_refused(void **state)
+{
+    struct err err = {""};
+    char path[PATH_SIZE], other[PATH_SIZE];
+    struct span list = read_file("file_none.der");
+    char *text = malloc(BASE64_ENCODED_SIZE(list.size));
+    (void)state;
+    assert_non_null(text);
+    int size = (int)base64_encode(list, text);
+    FILE *file = open_own(path);
+    for (unsigned i = 0; i < CRL_FILES_LISTS_MAX; i++)
+        fprintf(file, "-----BEGIN X509 CRL-----\n%.*s\n-----END X509 CRL-----\n", size, text);
+    assert_int_equal(fflush(file), 0);
+    struct crl_files *files = read_own(path, NULL, &err);
+    assert_non_null(files);
+    assert_int_equal(crl_files_count(files), CRL_FILES_LISTS_MAX);
+    crl_files_unref(files);
+    /* Wherever the one stands. */
+    files = read_own(path, path_of("file_none.der", other), &err);
+    expect_unread(files, &err, "file_none.der: more than 1024 lists in all files");
+    fprintf(file, "-----BEGIN X509 CRL-----\n%.*s\n-----END X509 CRL-----\n", size, text);
+    assert_int_equal(fclose(file), 0);
+    files = read_own(path, NULL, &err);
+    expect_unread(files, &err, "more than 1024 lists in all files");
+    unlink(path);
+    free(text);
+    span_free(&list);
+}
+
+/* Holes all of it, which the disk does not have. */
+static void file__a_byte_larger_than_the_bound__is_refused(void **state)
+{
+    struct err err = {""};
+    char path[PATH_SIZE];
+    FILE *file = open_own(path);
+    (void)state;
+    assert_int_equal(ftruncate(fileno(file), CRL_FILES_SIZE_MAX + 1), 0);
+    expect_unread(read_own(path, NULL, &err), &err, "is too large: more than 64 MiB");
+    assert_int_equal(ftruncate(fileno(file), CRL_FILES_SIZE_MAX), 0);
+    expect_unread(read_own(path, NULL, &err), &err, "has no list of revoked certificates");
+    fclose(file);
+    unlink(path);
+}
+
+/* The root with this number in its signature, which nobody looks at: another certificate of the same name and key. */
+static struct span numbered_root(unsigned number)
+{
+    struct span root = read_file("watched.root");
+    char *last = (char *)(uintptr_t)root.ptr + root.size - 1;
+    *last = (char)(*last ^ (char)number);
+    return root;
+}
+
+/* More issuers of one name than a list remembers: each is judged as the others are, and the list behind it is left as
+ * it was. */
+static void issuers__more_than_are_remembered__are_judged_each_time(void **state)
+{
+    struct err err;
+    const char *path;
+    struct span leaf = read_file("watched_plain.leaf");
+    struct crl_files *files = read_files("file_none.der file_stale.der file_all.der file_none.der", &err);
+    (void)state;
+    assert_non_null(files);
+    for (unsigned i = 0; i < 2 * ISSUERS; i++) {
+        struct span root = numbered_root(i % ISSUERS);
+        struct revocation_answer found = crl_files_judge(files, leaf, root, made(), &path);
+        assert_int_equal(found.status, REVOCATION_REVOKED);
+        assert_string_equal(strrchr(path, '/') + 1, "file_all.der");
+        span_free(&root);
+    }
+    crl_files_unref(files);
+    span_free(&leaf);
 }
 
 /* ---- what is watched --------------------------------------------------------------------------------------------- */
@@ -298,6 +401,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file__of_each_kind__is_read_or_named_with_its_fault),
         cmocka_unit_test(lists__together__say_what_the_worst_and_the_freshest_do),
+        cmocka_unit_test(lists__one_more_than_the_bound__are_refused),
+        cmocka_unit_test(file__a_byte_larger_than_the_bound__is_refused),
+        cmocka_unit_test(issuers__more_than_are_remembered__are_judged_each_time),
         cmocka_unit_test(plain__by_the_lists_alone__stands_as_they_say),
         cmocka_unit_test(plain__later_than_the_list__stands_so_at_once),
         cmocka_unit_test(asked__and_good__is_revoked_by_a_list_that_comes),

@@ -20,8 +20,9 @@
 #include <cmocka.h>
 
 #define HOUR         3600
-#define FETCHES_MAX  16u
+#define FETCHES_MAX  24u
 #define CONTEXTS_MAX 4u
+#define CERTIFICATES 20u /* more than are asked for at a time */
 #define OCSP         "http://ocsp.example/1"
 
 struct stage {
@@ -429,6 +430,42 @@ static void clock__set_back_by_decades__asks_within_an_interval(void **state)
     close_stage(&stage);
 }
 
+/* The leaf under another fingerprint: a number stands in its signature, which nobody looks at, and so its answer is
+ * good for each. */
+static void add_numbered(struct stage *stage, unsigned number)
+{
+    struct span leaf = read_file("watched_ocsp.leaf"), issuer = read_file("watched.root");
+    char *last = (char *)(uintptr_t)leaf.ptr + leaf.size - 1;
+    *last = (char)(*last ^ (char)number);
+    const struct staple_place place = {"a.example", leaf, issuer, (struct context *)&stage->contexts[0], 0};
+    staples_add(stage->staples, &place, stage->now);
+    span_free(&leaf);
+    span_free(&issuer);
+}
+
+/* One that is answered, or fails, makes room for the next one, and while there is none nothing is due. */
+static void certificates__more_than_fetches_at_once__are_all_asked_in_turn(void **state)
+{
+    struct stage stage;
+    (void)state;
+    open_stage(&stage);
+    staples_begin(stage.staples);
+    for (unsigned i = 0; i < CERTIFICATES; i++)
+        add_numbered(&stage, i);
+    staples_end(stage.staples);
+    advance(&stage);
+    for (unsigned waiting = CERTIFICATES; waiting > 0; waiting--) {
+        assert_int_equal(stage.fetch_count, waiting < STAPLES_FETCHES_MAX ? waiting : STAPLES_FETCHES_MAX);
+        if (waiting == CERTIFICATES)
+            assert_true(staples_due(stage.staples) == INT64_MAX);
+        answer(&stage, waiting % 3 ? "watched_ocsp.good" : NULL);
+    }
+    assert_int_equal(stage.fetch_count, 0);
+    assert_int_equal(stage.good + stage.failed, CERTIFICATES);
+    assert_int_equal(stage.failed, CERTIFICATES / 3);
+    close_stage(&stage);
+}
+
 /* What was learned is shown from the first handshake after a restart; what is over by then is not. */
 static void restart__from_the_file__shows_at_once(void **state)
 {
@@ -500,6 +537,7 @@ int main(void)
         cmocka_unit_test(both__sources__the_list_is_never_asked),
         cmocka_unit_test(clock__set_back_by_decades__asks_within_an_interval),
         cmocka_unit_test(answer__that_ends_sooner__takes_no_place),
+        cmocka_unit_test(certificates__more_than_fetches_at_once__are_all_asked_in_turn),
         cmocka_unit_test(restart__from_the_file__shows_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
