@@ -14,8 +14,8 @@
  * Built by clang with -fsanitize=fuzzer it searches; with replay.c it runs its corpus as a normal test. SL_TEST_ANSWERS
  * is the folder of the answers.
  */
+#include "tests/chains/answers.h"
 #include "tests/fuzz/der_edit.h"
-#include "tls/revocation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,11 +34,8 @@ enum {
 };
 
 struct world_case {
-    char name[64];
-    bool is_crl;
+    struct answers_case given;
     bool is_about_it; /* what was signed is about the case's certificate, and by who may say so */
-    enum revocation_status expected;
-    struct span answer, certificate, issuer;
     struct span signed_part;
     struct span serial; /* of the certificate, as an INTEGER */
 };
@@ -53,55 +50,11 @@ static void check(bool is_right, const char *what, const struct world_case *one)
 {
     if (is_right)
         return;
-    fprintf(stderr, "fuzz_revocation: %s (%s)\n", what, one ? one->name : "");
+    fprintf(stderr, "fuzz_revocation: %s (%s)\n", what, one ? one->given.name : "");
     abort();
 }
 
 /* ---- the world --------------------------------------------------------------------------------------------------- */
-
-static FILE *open_file(const char *name, const char *ending)
-{
-    char path[1024];
-    const char *folder = getenv("SL_TEST_ANSWERS");
-    check(folder != NULL, "SL_TEST_ANSWERS is not set", NULL);
-    snprintf(path, sizeof path, "%s/%s%s", folder, name, ending);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        perror(path);
-    check(file != NULL, "a file of the world is not there", NULL);
-    return file;
-}
-
-static struct span load(const char *name, const char *ending)
-{
-    static char bytes[1 << 16];
-    FILE *file = open_file(name, ending);
-    size_t size = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    return span_copy(span_of(bytes, size));
-}
-
-static enum revocation_status status_of(const char *text)
-{
-    static const char *const texts[] = {
-        [REVOCATION_GOOD] = "good",
-        [REVOCATION_REVOKED] = "revoked",
-        [REVOCATION_UNKNOWN] = "unknown",
-        [REVOCATION_REFUSED] = "refused",
-        [REVOCATION_MALFORMED] = "malformed",
-        [REVOCATION_OTHER] = "other",
-        [REVOCATION_UNAUTHORISED] = "unauthorised",
-        [REVOCATION_FORGED] = "forged",
-        [REVOCATION_EARLY] = "early",
-        [REVOCATION_STALE] = "stale",
-        [REVOCATION_UNSUPPORTED] = "unsupported",
-    };
-    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (strcmp(texts[i], text) == 0)
-            return (enum revocation_status)i;
-    check(false, text, NULL);
-    return REVOCATION_SILENCE;
-}
 
 /* Those that an edit can put right: a bit was turned, a byte is missing or one too many, the kind is another one, or
  * its delegate stands behind four others. */
@@ -116,19 +69,16 @@ static bool is_reparable(const char *name)
     return false;
 }
 
-static void load_case(struct world_case *one, const char *name, bool is_crl, const char *expected)
+static void load_case(struct world_case *one)
 {
-    snprintf(one->name, sizeof one->name, "%s", name);
-    one->is_crl = is_crl;
-    one->expected = status_of(expected);
-    one->answer = load(name, ".answer");
-    one->certificate = load(name, ".leaf");
-    one->issuer = load(name, ".issuer");
-    one->is_about_it = one->expected == REVOCATION_GOOD || one->expected == REVOCATION_REVOKED ||
-                       one->expected == REVOCATION_STALE || one->expected == REVOCATION_EARLY || is_reparable(name);
+    enum revocation_status expected = one->given.expected;
+    bool is_crl = one->given.is_crl;
+    const char *name = one->given.name;
+    one->is_about_it = expected == REVOCATION_GOOD || expected == REVOCATION_REVOKED || expected == REVOCATION_STALE ||
+                       expected == REVOCATION_EARLY || is_reparable(name);
     /* CertificateList.tbsCertList; OCSPResponse.responseBytes.response.tbsResponseData. A byte more at the end, or
      * less, does not matter so far inside, but the outermost length has to hold: what is cut is found without it. */
-    struct span whole = one->answer;
+    struct span whole = one->given.answer;
     bool is_cut = strstr(name, "_cut") != NULL;
     if (is_cut) {
         char *longer = malloc(whole.size + 1);
@@ -138,24 +88,21 @@ static void load_case(struct world_case *one, const char *name, bool is_crl, con
         whole = span_of(longer, whole.size + 1);
     }
     one->signed_part = der_edit_find(whole, is_crl ? "00" : "010100");
-    one->serial = der_edit_find(one->certificate, "001");
+    one->serial = der_edit_find(one->given.certificate, "001");
     check(one->serial.size > 2, "a certificate without a serial number", one);
 }
 
 static void load_world(void)
 {
-    FILE *file = open_file("now", "");
-    long long now = 0;
-    check(fscanf(file, "%lld", &now) == 1, "no time", NULL);
-    fclose(file);
-    made = now;
-    char name[64], kind[16], expected[32];
-    file = open_file("answers.txt", "");
-    while (fscanf(file, "%63s %15s %31s", name, kind, expected) == 3) {
+    struct answers_case given;
+    FILE *table = answers_table();
+    made = answers_time();
+    while (answers_next(table, &given)) {
         check(case_count < CASES_MAX, "more cases than there is room", NULL);
-        load_case(&cases[case_count++], name, strcmp(kind, "crl") == 0, expected);
+        cases[case_count].given = given;
+        load_case(&cases[case_count++]);
     }
-    fclose(file);
+    fclose(table);
     check(case_count > 50, "too few cases", NULL);
 }
 
@@ -165,25 +112,26 @@ static void load_world(void)
 static bool is_listed_there(const struct world_case *list, const struct world_case *subject)
 {
     bool has_point = der_edit_holds(list->signed_part, SPAN("http://crl.example/1"));
-    return !has_point || der_edit_holds(subject->certificate, SPAN("http://crl.example/1"));
+    return !has_point || der_edit_holds(subject->given.certificate, SPAN("http://crl.example/1"));
 }
 
 /* What was signed says this of the certificate. */
 static bool says(const struct world_case *one, const struct world_case *subject, enum revocation_status status)
 {
-    if (!one->is_about_it || !span_equal(one->issuer, subject->issuer))
+    if (!one->is_about_it || !span_equal(one->given.issuer, subject->given.issuer))
         return false;
-    if (one->is_crl)
+    if (one->given.is_crl)
         return is_listed_there(one, subject) &&
                der_edit_holds(one->signed_part, subject->serial) == (status == REVOCATION_REVOKED);
-    bool is_revoked = strstr(one->name, "revoked") || strstr(one->name, "hold");
-    return span_equal(one->certificate, subject->certificate) && is_revoked == (status == REVOCATION_REVOKED);
+    bool is_revoked = strstr(one->given.name, "revoked") || strstr(one->given.name, "hold");
+    return span_equal(one->given.certificate, subject->given.certificate) &&
+           is_revoked == (status == REVOCATION_REVOKED);
 }
 
 static void check_answer(const struct world_case *subject, bool is_crl, struct span bytes, int64_t now, bool is_edited)
 {
     const struct revocation_answer answer =
-        (is_crl ? crl_judge : ocsp_judge)(bytes, subject->certificate, subject->issuer, now);
+        (is_crl ? crl_judge : ocsp_judge)(bytes, subject->given.certificate, subject->given.issuer, now);
     check(answer.status < REVOCATION_SILENCE, "a status that is no judge's", subject);
     if (answer.status != REVOCATION_GOOD && answer.status != REVOCATION_REVOKED)
         return;
@@ -192,7 +140,7 @@ static void check_answer(const struct world_case *subject, bool is_crl, struct s
     check(answer.this_update - REVOCATION_SKEW_S <= now, "from the future", subject);
     for (unsigned i = 0; i < case_count; i++) {
         const struct world_case *one = &cases[i];
-        if (one->is_crl != is_crl || !one->signed_part.size || !der_edit_holds(bytes, one->signed_part))
+        if (one->given.is_crl != is_crl || !one->signed_part.size || !der_edit_holds(bytes, one->signed_part))
             continue;
         if (is_edited || says(one, subject, answer.status))
             return;
@@ -237,27 +185,26 @@ static void check_all(void)
 {
     for (unsigned i = 0; i < case_count; i++) {
         const struct world_case *one = &cases[i];
-        struct revocation_answer answer =
-            (one->is_crl ? crl_judge : ocsp_judge)(one->answer, one->certificate, one->issuer, made);
-        check(answer.status == one->expected, "another status than its own", one);
+        struct revocation_answer answer = answers_judge(&one->given, one->given.answer, made);
+        check(answer.status == one->given.expected, "another status than its own", one);
         for (unsigned k = 0; k < case_count; k++)
-            check_answer(&cases[k], one->is_crl, one->answer, made, false);
-        check_sources(one->certificate, one->issuer);
+            check_answer(&cases[k], one->given.is_crl, one->given.answer, made, false);
+        check_sources(one->given.certificate, one->given.issuer);
     }
 }
 
 /* Turned and cut at every so many bytes. */
 static void check_each_byte(const struct world_case *subject, const struct world_case *one, unsigned begin)
 {
-    struct span copy = der_edit(one->answer, SPAN(""), SPAN(""));
+    struct span copy = der_edit(one->given.answer, SPAN(""), SPAN(""));
     char *bytes = (char *)(uintptr_t)copy.ptr;
     for (size_t i = begin % 16; i < copy.size; i += 16) {
         char was = bytes[i];
         bytes[i] = (char)(was ^ (1 << begin / 16 % 8));
-        check_answer(subject, one->is_crl, copy, made, false);
+        check_answer(subject, one->given.is_crl, copy, made, false);
         bytes[i] = was;
         struct span cut = der_edit(span_of(bytes, i), SPAN(""), SPAN(""));
-        check_answer(subject, one->is_crl, cut, made, false);
+        check_answer(subject, one->given.is_crl, cut, made, false);
         free((void *)(uintptr_t)cut.ptr);
     }
     free(bytes);
@@ -269,15 +216,15 @@ static void check_edited(const struct world_case *subject, const struct world_ca
     struct world_case edited = *subject;
     struct span whole;
     if (mode & (MODE_CERTIFICATE | MODE_ISSUER)) {
-        struct span *part = mode & MODE_CERTIFICATE ? &edited.certificate : &edited.issuer;
-        struct span other = mode & MODE_CERTIFICATE ? one->certificate : one->issuer;
+        struct span *part = mode & MODE_CERTIFICATE ? &edited.given.certificate : &edited.given.issuer;
+        struct span other = mode & MODE_CERTIFICATE ? one->given.certificate : one->given.issuer;
         *part = whole = mode & MODE_RAW ? der_edit(program, SPAN(""), SPAN("")) : der_edit(*part, other, program);
-        check_answer(&edited, one->is_crl, one->answer, now, true);
-        check_sources(edited.certificate, edited.issuer);
+        check_answer(&edited, one->given.is_crl, one->given.answer, now, true);
+        check_sources(edited.given.certificate, edited.given.issuer);
     } else {
-        whole =
-            mode & MODE_RAW ? der_edit(program, SPAN(""), SPAN("")) : der_edit(one->answer, subject->answer, program);
-        check_answer(subject, one->is_crl, whole, now, false);
+        whole = mode & MODE_RAW ? der_edit(program, SPAN(""), SPAN(""))
+                                : der_edit(one->given.answer, subject->given.answer, program);
+        check_answer(subject, one->given.is_crl, whole, now, false);
     }
     free((void *)(uintptr_t)whole.ptr);
 }

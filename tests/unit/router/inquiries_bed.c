@@ -2,7 +2,6 @@
 #include "tests/unit/router/inquiries_bed.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static void begin_fetch(void *context, uint64_t number, const char *url, struct span body)
 {
@@ -27,38 +26,17 @@ static uint32_t throw_dice(void *context)
     return stage->dice = stage->dice * 1664525 + 1013904223;
 }
 
-static const char *path_of(const char *name)
-{
-    static char path[512];
-    const char *folder = getenv("SL_TEST_ANSWERS");
-    assert_non_null(folder);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-struct span read_file(const char *name)
-{
-    static char bytes[65536];
-    FILE *file = fopen(path_of(name), "rb");
-    assert_non_null(file);
-    size_t size = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    return span_copy(span_of(bytes, size));
-}
-
 void open_stage(struct stage *stage)
 {
     const struct inquiries_hooks hooks = {stage, begin_fetch, tell, throw_dice};
     struct err err;
+    char path[ANSWERS_PATH_SIZE];
     memset(stage, 0, sizeof *stage);
     stage->dice = 1;
-    struct span text = read_file("now"); /* when the answers were made */
-    stage->now = strtoll(text.ptr, NULL, 10);
-    stage->made = stage->now;
-    span_free(&text);
+    stage->now = stage->made = answers_time();
     stage->settings = (struct inspector_settings){
         .interval_s = 86400, .retry_min_s = 30, .retry_max_s = 3600, .fetches_max = FETCHES_MAX};
-    stage->anchors = anchors_new(path_of("watched.pem"), &err);
+    stage->anchors = anchors_new(answers_path("watched.pem", path), &err);
     assert_non_null(stage->anchors);
     stage->inquiries = inquiries_new(&stage->settings, &hooks);
     assert_non_null(stage->inquiries);
@@ -74,7 +52,7 @@ struct credential *credential_of(struct stage *stage, const char *name)
 {
     char file[64];
     snprintf(file, sizeof file, "watched_%s.leaf", name);
-    struct span leaf = read_file(file);
+    struct span leaf = answers_read(file);
     struct credential *credential = credential_judge(stage->anchors, &leaf, 1, CREDENTIAL_SERVER, stage->made);
     span_free(&leaf);
     assert_int_equal(credential->verdict, CREDENTIAL_VALID);
@@ -99,7 +77,7 @@ void answer(struct stage *stage, const char *url, const char *name)
     uint64_t number = stage->fetches[0].number;
     stage->fetch_count--;
     memmove(stage->fetches, stage->fetches + 1, stage->fetch_count * sizeof stage->fetches[0]);
-    struct span body = name ? read_file(name) : SPAN_NONE;
+    struct span body = name ? answers_read(name) : SPAN_NONE;
     inquiries_fetched(stage->inquiries, number, body, stage->now);
     inquiries_advance(stage->inquiries, stage->now);
     span_free(&body);

@@ -6,6 +6,7 @@
  * now.
  */
 #include "router/certs/inquiries_priv.h"
+#include "tests/chains/answers.h"
 #include "tls/credential_pool_priv.h"
 #include "tls/credential_priv.h"
 
@@ -42,8 +43,6 @@ struct stage {
 
 void open_stage(struct stage *stage);
 void close_stage(struct stage *stage);
-/* Of tests/chains/revocation.py; to be freed. */
-struct span read_file(const char *name);
 struct credential *credential_of(struct stage *stage, const char *name);
 
 /* The client is the tag modulo 7, which is looked at when something is told. */

@@ -11,44 +11,26 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#define PATH_SIZE 512u
-#define ISSUERS   20u /* more than a list remembers */
-
-static const char *path_of(const char *name, char out[PATH_SIZE])
-{
-    const char *folder = getenv("SL_TEST_ANSWERS");
-    assert_non_null(folder);
-    snprintf(out, PATH_SIZE, "%s/%s", folder, name);
-    return out;
-}
-
-static int64_t made(void)
-{
-    struct span text = read_file("now");
-    int64_t now = strtoll(text.ptr, NULL, 10);
-    span_free(&text);
-    return now;
-}
+#define ISSUERS 20u /* more than a list remembers */
 
 /* Of these files, apart by blanks; NULL: err tells. */
 static struct crl_files *read_files(const char *names, struct err *err)
 {
-    char paths[4][PATH_SIZE], list[256], *rest = list;
+    char paths[4][ANSWERS_PATH_SIZE], list[256], *rest = list;
     const char *items[4];
     unsigned count = 0;
     snprintf(list, sizeof list, "%s", names);
     for (char *name = strtok_r(list, " ", &rest); name; name = strtok_r(NULL, " ", &rest), count++)
-        items[count] = path_of(name, paths[count]);
-    return crl_files_read(items, count, made(), err);
+        items[count] = answers_path(name, paths[count]);
+    return crl_files_read(items, count, answers_time(), err);
 }
 
 static void watch_stapled(struct stage *stage, const char *name, const char *staple)
 {
     struct credential *credential = credential_of(stage, name);
-    struct span answer = staple ? read_file(staple) : SPAN_NONE;
+    struct span answer = staple ? answers_read(staple) : SPAN_NONE;
     atomic_store(&credential->uses, 1); /* so that it is listed */
     inquiries_watch(stage->inquiries, 1, 1, credential, answer, stage->now);
     inquiries_advance(stage->inquiries, stage->now);
@@ -136,7 +118,7 @@ static void lists__together__say_what_the_worst_and_the_freshest_do(void **state
         {"file_all.der file_none.der", REVOCATION_REVOKED, "file_all.der"},
         {"file_stale.der file_none.der file_forged.der", REVOCATION_GOOD, "file_none.der"},
     };
-    struct span leaf = read_file("watched_plain.leaf"), root = read_file("watched.root");
+    struct span leaf = answers_read("watched_plain.leaf"), root = answers_read("watched.root");
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct err err;
@@ -144,7 +126,7 @@ static void lists__together__say_what_the_worst_and_the_freshest_do(void **state
         struct crl_files *files = read_files(rows[i].names, &err);
         assert_non_null(files);
         for (unsigned again = 0; again < 2; again++) { /* its signature is remembered */
-            struct revocation_answer found = crl_files_judge(files, leaf, root, made(), &path);
+            struct revocation_answer found = crl_files_judge(files, leaf, root, answers_time(), &path);
             if (found.status != rows[i].status || !path != !rows[i].file ||
                 (path && strcmp(strrchr(path, '/') + 1, rows[i].file) != 0))
                 fail_msg("%s: %s by %s", rows[i].names, revocation_text(found.status), path ? path : "none");
@@ -158,9 +140,9 @@ static void lists__together__say_what_the_worst_and_the_freshest_do(void **state
 /* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 /* Of its own, in the folder of temporary files. */
-static FILE *open_own(char path[PATH_SIZE])
+static FILE *open_own(char path[ANSWERS_PATH_SIZE])
 {
-    snprintf(path, PATH_SIZE, "/tmp/sluice-crl-%d", (int)getpid());
+    snprintf(path, ANSWERS_PATH_SIZE, "/tmp/sluice-crl-%d", (int)getpid());
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     return file;
@@ -170,7 +152,7 @@ static FILE *open_own(char path[PATH_SIZE])
 static struct crl_files *read_own(const char *path, const char *other, struct err *err)
 {
     const char *paths[2] = {path, other};
-    return crl_files_read(paths, other ? 2 : 1, made(), err);
+    return crl_files_read(paths, other ? 2 : 1, answers_time(), err);
 }
 
 static void expect_unread(struct crl_files *files, const struct err *err, const char *fault)
@@ -183,8 +165,8 @@ static void expect_unread(struct crl_files *files, const struct err *err, const 
 static void lists__one_more_than_the_bound__are_refused(void **state)
 {
     struct err err = {""};
-    char path[PATH_SIZE], other[PATH_SIZE];
-    struct span list = read_file("file_none.der");
+    char path[ANSWERS_PATH_SIZE], other[ANSWERS_PATH_SIZE];
+    struct span list = answers_read("file_none.der");
     char *text = malloc(BASE64_ENCODED_SIZE(list.size));
     (void)state;
     assert_non_null(text);
@@ -198,7 +180,7 @@ static void lists__one_more_than_the_bound__are_refused(void **state)
     assert_int_equal(crl_files_count(files), CRL_FILES_LISTS_MAX);
     crl_files_unref(files);
     /* Wherever the one stands. */
-    files = read_own(path, path_of("file_none.der", other), &err);
+    files = read_own(path, answers_path("file_none.der", other), &err);
     expect_unread(files, &err, "file_none.der: more than 1024 lists in all files");
     fprintf(file, "-----BEGIN X509 CRL-----\n%.*s\n-----END X509 CRL-----\n", size, text);
     assert_int_equal(fclose(file), 0);
@@ -213,7 +195,7 @@ static void lists__one_more_than_the_bound__are_refused(void **state)
 static void file__a_byte_larger_than_the_bound__is_refused(void **state)
 {
     struct err err = {""};
-    char path[PATH_SIZE];
+    char path[ANSWERS_PATH_SIZE];
     FILE *file = open_own(path);
     (void)state;
     assert_int_equal(ftruncate(fileno(file), CRL_FILES_SIZE_MAX + 1), 0);
@@ -227,7 +209,7 @@ static void file__a_byte_larger_than_the_bound__is_refused(void **state)
 /* The root with this number in its signature, which nobody looks at: another certificate of the same name and key. */
 static struct span numbered_root(unsigned number)
 {
-    struct span root = read_file("watched.root");
+    struct span root = answers_read("watched.root");
     char *last = (char *)(uintptr_t)root.ptr + root.size - 1;
     *last = (char)(*last ^ (char)number);
     return root;
@@ -239,13 +221,13 @@ static void issuers__more_than_are_remembered__are_judged_each_time(void **state
 {
     struct err err;
     const char *path;
-    struct span leaf = read_file("watched_plain.leaf");
+    struct span leaf = answers_read("watched_plain.leaf");
     struct crl_files *files = read_files("file_none.der file_stale.der file_all.der file_none.der", &err);
     (void)state;
     assert_non_null(files);
     for (unsigned i = 0; i < 2 * ISSUERS; i++) {
         struct span root = numbered_root(i % ISSUERS);
-        struct revocation_answer found = crl_files_judge(files, leaf, root, made(), &path);
+        struct revocation_answer found = crl_files_judge(files, leaf, root, answers_time(), &path);
         assert_int_equal(found.status, REVOCATION_REVOKED);
         assert_string_equal(strrchr(path, '/') + 1, "file_all.der");
         span_free(&root);
@@ -384,7 +366,7 @@ static void distrusted__by_the_operator__stays_so(void **state)
     struct stage stage;
     (void)state;
     open_stage(&stage);
-    struct span leaf = read_file("watched_plain.leaf");
+    struct span leaf = answers_read("watched_plain.leaf");
     watch(&stage, "plain", 1);
     expect_by(&stage, STANDING_UNCHECKED, false);
     inquiries_distrust(stage.inquiries, revocation_serial(leaf));

@@ -223,7 +223,7 @@ static void staple__good_or_not__counts_as_an_answer(void **state)
 {
     (void)state;
     struct stage stage;
-    struct span good = read_file("watched_ocsp.good"), revoked = read_file("watched_ocsp.revoked");
+    struct span good = answers_read("watched_ocsp.good"), revoked = answers_read("watched_ocsp.revoked");
     open_stage(&stage);
     inquiries_watch(stage.inquiries, 1, 1, credential_of(&stage, "ocsp"), good, stage.now);
     inquiries_advance(stage.inquiries, stage.now);
@@ -248,7 +248,7 @@ static void staple__with_a_later_stream__counts_where_it_is_newer(void **state)
 {
     (void)state;
     struct stage stage;
-    struct span good = read_file("watched_ocsp.good"), revoked = read_file("watched_ocsp.revoked");
+    struct span good = answers_read("watched_ocsp.good"), revoked = answers_read("watched_ocsp.revoked");
     open_stage(&stage);
     watch(&stage, "ocsp", 1);
     answer(&stage, OCSP, NULL);

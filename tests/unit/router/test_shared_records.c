@@ -7,6 +7,7 @@
  * counts for each.
  */
 #include "router/certs/inquiries_priv.h"
+#include "tests/chains/answers.h"
 #include "tls/credential_pool_priv.h"
 #include "tls/credential_priv.h"
 #include "tls/digest.h"
@@ -14,7 +15,6 @@
 #include <malloc.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <setjmp.h>
@@ -60,37 +60,14 @@ static uint32_t throw_dice(void *context)
     return dice = dice * 1664525 + 1013904223;
 }
 
-static struct span read_file(const char *name)
-{
-    static char bytes[65536];
-    char path[512];
-    const char *folder = getenv("SL_TEST_ANSWERS");
-    assert_non_null(folder);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    size_t size = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    return span_copy(span_of(bytes, size));
-}
-
-static int64_t time_of_answers(void)
-{
-    struct span text = read_file("now");
-    int64_t now = strtoll(text.ptr, NULL, 10);
-    span_free(&text);
-    return now;
-}
-
 /* Judged, and of nobody else. */
 static struct credential *judge(int64_t now)
 {
     struct err err;
-    char path[512];
-    snprintf(path, sizeof path, "%s/watched.pem", getenv("SL_TEST_ANSWERS"));
-    struct anchors *anchors = anchors_new(path, &err);
+    char path[ANSWERS_PATH_SIZE];
+    struct anchors *anchors = anchors_new(answers_path("watched.pem", path), &err);
     assert_non_null(anchors);
-    struct span leaf = read_file("watched_ocsp.leaf");
+    struct span leaf = answers_read("watched_ocsp.leaf");
     struct credential *credential = credential_judge(anchors, &leaf, 1, CREDENTIAL_SERVER, now);
     assert_int_equal(credential->verdict, CREDENTIAL_VALID);
     span_free(&leaf);
@@ -134,7 +111,7 @@ static struct inquiries *open_inquiries(struct stage *stage)
 /* Until nobody is asked any more. */
 static void answer_all(struct stage *stage, struct inquiries *inquiries, int64_t now)
 {
-    struct span good = read_file("watched_ocsp.good");
+    struct span good = answers_read("watched_ocsp.good");
     inquiries_advance(inquiries, now);
     while (stage->fetch_count) {
         inquiries_fetched(inquiries, stage->fetches[--stage->fetch_count], good, now);
@@ -157,7 +134,7 @@ static void streams__a_hundred_thousand_of_a_thousand__cost_a_thousand_records(v
 {
     static struct credential *held[STREAMS];
     struct stage stage = {0};
-    int64_t now = time_of_answers();
+    int64_t now = answers_time();
     struct credential *model = judge(now);
     (void)state;
     credential_free(credential_pool_share(handshake(model, UINT32_MAX))); /* what the pool has of its own */

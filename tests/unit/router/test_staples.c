@@ -7,12 +7,12 @@
 #include "router/certs/inquiries_priv.h"
 #include "router/certs/memory_file_priv.h"
 #include "router/certs/staples_priv.h"
+#include "tests/chains/answers.h"
 #include "tls/digest.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <setjmp.h>
@@ -76,27 +76,11 @@ static void count(void *context, enum standing what)
     stage->revoked += what == STANDING_REVOKED;
 }
 
-static struct span read_file(const char *name)
-{
-    static char bytes[65536];
-    char path[512];
-    const char *folder = getenv("SL_TEST_ANSWERS");
-    assert_non_null(folder);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    size_t size = fread(bytes, 1, sizeof bytes, file);
-    fclose(file);
-    return span_copy(span_of(bytes, size));
-}
-
 static void open_stage(struct stage *stage)
 {
     memset(stage, 0, sizeof *stage);
     stage->dice = 1;
-    struct span text = read_file("now"); /* when the answers were made */
-    stage->now = strtoll(text.ptr, NULL, 10);
-    span_free(&text);
+    stage->now = answers_time();
     stage->settings = (struct inspector_settings){
         .interval_s = 86400, .retry_min_s = 30, .retry_max_s = 3600, .fetches_max = FETCHES_MAX};
     const struct inquiries_hooks hooks = {.context = stage, .dice = throw_dice};
@@ -119,7 +103,7 @@ static void add(struct stage *stage, unsigned i, const char *name, bool has_issu
 {
     char file[64];
     snprintf(file, sizeof file, "watched_%s.leaf", name);
-    struct span leaf = read_file(file), issuer = has_issuer ? read_file("watched.root") : SPAN_NONE;
+    struct span leaf = answers_read(file), issuer = has_issuer ? answers_read("watched.root") : SPAN_NONE;
     const struct staple_place place = {"a.example", leaf, issuer, (struct context *)&stage->contexts[i], 0};
     staples_add(stage->staples, &place, stage->now);
     span_free(&leaf);
@@ -148,7 +132,7 @@ static void answer(struct stage *stage, const char *name)
     uint64_t number = stage->fetches[0].number;
     stage->fetch_count--;
     memmove(stage->fetches, stage->fetches + 1, stage->fetch_count * sizeof stage->fetches[0]);
-    struct span body = name ? read_file(name) : SPAN_NONE;
+    struct span body = name ? answers_read(name) : SPAN_NONE;
     staples_fetched(stage->staples, number, body, stage->now);
     advance(stage);
     span_free(&body);
@@ -156,7 +140,7 @@ static void answer(struct stage *stage, const char *name)
 
 static bool shows(const struct stage *stage, unsigned i, const char *name)
 {
-    struct span expected = name ? read_file(name) : SPAN_NONE;
+    struct span expected = name ? answers_read(name) : SPAN_NONE;
     bool is_shown = name ? span_equal(stage->shown[i], expected) : !stage->shown[i].ptr;
     span_free(&expected);
     return is_shown;
@@ -168,7 +152,7 @@ static struct inspector_staple known(const struct stage *stage, const char *name
     uint8_t sha256[CREDENTIAL_SHA256];
     char file[64];
     snprintf(file, sizeof file, "watched_%s.leaf", name);
-    struct span leaf = read_file(file);
+    struct span leaf = answers_read(file);
     digest_hash(DIGEST_SHA256, leaf, sha256);
     span_free(&leaf);
     assert_true(staples_find(stage->staples, sha256, &staple));
@@ -434,7 +418,7 @@ static void clock__set_back_by_decades__asks_within_an_interval(void **state)
  * good for each. */
 static void add_numbered(struct stage *stage, unsigned number)
 {
-    struct span leaf = read_file("watched_ocsp.leaf"), issuer = read_file("watched.root");
+    struct span leaf = answers_read("watched_ocsp.leaf"), issuer = answers_read("watched.root");
     char *last = (char *)(uintptr_t)leaf.ptr + leaf.size - 1;
     *last = (char)(*last ^ (char)number);
     const struct staple_place place = {"a.example", leaf, issuer, (struct context *)&stage->contexts[0], 0};

@@ -3,115 +3,41 @@
  * Answers about revocation (tests/chains/revocation.py): the exact status of each, and that no byte of one can be
  * changed into another verdict.
  */
-#include "tls/revocation.h"
+#include "tests/chains/answers.h"
 
 #include <openssl/ocsp.h>
 #include <openssl/x509.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <setjmp.h>
 
 #include <cmocka.h>
 
-static struct span read_file(const char *name, const char *suffix)
+static struct revocation_answer judge(const struct answers_case *one, struct span answer)
 {
-    char path[512];
-    const char *folder = getenv("SL_TEST_ANSWERS");
-    assert_non_null(folder);
-    snprintf(path, sizeof(path), "%s/%s%s", folder, name, suffix);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    char *bytes = malloc(REVOCATION_OCSP_MAX);
-    size_t size = fread(bytes, 1, REVOCATION_OCSP_MAX, file);
-    fclose(file);
-    struct span copy = span_copy(span_of(bytes, size));
-    free(bytes);
-    return copy;
-}
-
-struct row {
-    char name[64];
-    char kind[8];
-    char expected[32];
-    struct span answer, certificate, issuer;
-};
-
-static bool read_row(FILE *table, struct row *row)
-{
-    if (fscanf(table, "%63s %7s %31s\n", row->name, row->kind, row->expected) != 3)
-        return false;
-    row->answer = read_file(row->name, ".answer");
-    row->certificate = read_file(row->name, ".leaf");
-    row->issuer = read_file(row->name, ".issuer");
-    return true;
-}
-
-static void free_row(struct row *row)
-{
-    span_free(&row->answer);
-    span_free(&row->certificate);
-    span_free(&row->issuer);
-}
-
-static FILE *open_table(void)
-{
-    char path[512];
-    snprintf(path, sizeof(path), "%s/answers.txt", getenv("SL_TEST_ANSWERS"));
-    FILE *table = fopen(path, "r");
-    assert_non_null(table);
-    return table;
-}
-
-/* When they were made: they are good for some hours. */
-static int64_t now_of_answers(void)
-{
-    struct span text = read_file("now", "");
-    int64_t now = strtoll(text.ptr, NULL, 10);
-    span_free(&text);
-    assert_true(now > 0);
-    return now;
-}
-
-static const char *const names[] = {
-    [REVOCATION_GOOD] = "good",
-    [REVOCATION_REVOKED] = "revoked",
-    [REVOCATION_UNKNOWN] = "unknown",
-    [REVOCATION_REFUSED] = "refused",
-    [REVOCATION_MALFORMED] = "malformed",
-    [REVOCATION_OTHER] = "other",
-    [REVOCATION_UNAUTHORISED] = "unauthorised",
-    [REVOCATION_FORGED] = "forged",
-    [REVOCATION_EARLY] = "early",
-    [REVOCATION_STALE] = "stale",
-    [REVOCATION_UNSUPPORTED] = "unsupported",
-};
-
-static struct revocation_answer judge(const struct row *row, struct span answer)
-{
-    bool is_ocsp = strcmp(row->kind, "ocsp") == 0;
-    return (is_ocsp ? ocsp_judge : crl_judge)(answer, row->certificate, row->issuer, now_of_answers());
+    return answers_judge(one, answer, answers_time());
 }
 
 static void answers__of_every_kind__have_their_status(void **state)
 {
     (void)state;
-    FILE *table = open_table();
-    struct row row;
+    FILE *table = answers_table();
+    struct answers_case row;
     unsigned count = 0, failures = 0;
-    for (; read_row(table, &row); count++) {
+    for (; answers_next(table, &row); count++) {
         struct revocation_answer answer = judge(&row, row.answer);
-        if (strcmp(names[answer.status], row.expected) != 0) {
-            print_error("%s: expected %s, found %s\n", row.name, row.expected, names[answer.status]);
+        if (answer.status != row.expected) {
+            print_error("%s: expected %s, found %s\n", row.name, revocation_text(row.expected),
+                        revocation_text(answer.status));
             failures++;
         }
         if (answer.status == REVOCATION_GOOD || answer.status == REVOCATION_REVOKED)
             assert_true(answer.this_update > 0 && answer.next_update > answer.this_update);
         if (answer.status == REVOCATION_REVOKED)
             assert_true(answer.revoked_at > 0);
-        free_row(&row);
+        answers_case_free(&row);
     }
     fclose(table);
     assert_int_equal(failures, 0);
@@ -121,15 +47,15 @@ static void answers__of_every_kind__have_their_status(void **state)
 static void reason__of_the_revoked__is_told(void **state)
 {
     (void)state;
-    FILE *table = open_table();
-    struct row row;
+    FILE *table = answers_table();
+    struct answers_case row;
     unsigned reasons = 0;
-    while (read_row(table, &row)) {
+    while (answers_next(table, &row)) {
         if (strstr(row.name, "revoked_reason") != NULL) {
             assert_int_equal(judge(&row, row.answer).reason, 1); /* keyCompromise */
             reasons++;
         }
-        free_row(&row);
+        answers_case_free(&row);
     }
     fclose(table);
     assert_int_equal(reasons, 2);
@@ -138,7 +64,7 @@ static void reason__of_the_revoked__is_told(void **state)
 /* Every cut and every turned bit of a valid answer: it must not become one that is taken for an answer with another
  * verdict, and nothing outside of the bytes is read (a copy of exactly their size). Bits that no rule covers, such as
  * those of the certificates beside the signed part that are not needed, may leave it as it is. */
-static void sweep(const struct row *row)
+static void sweep(const struct answers_case *row)
 {
     struct revocation_answer whole = judge(row, row->answer);
     for (size_t i = 0; i < row->answer.size; i++) {
@@ -161,17 +87,17 @@ static void answers__cut_or_turned__do_not_change_sides(void **state)
     (void)state;
     static const char *const swept[] = {"ocsp_good", "ocsp_revoked_reason", "ocsp_good_delegate", "crl_revoked_reason",
                                         "crl_good_point"};
-    FILE *table = open_table();
-    struct row row;
+    FILE *table = answers_table();
+    struct answers_case row;
     unsigned count = 0;
-    while (read_row(table, &row)) {
+    while (answers_next(table, &row)) {
         for (size_t i = 0; i < sizeof(swept) / sizeof(swept[0]); i++) {
             if (strcmp(row.name, swept[i]) == 0) {
                 sweep(&row);
                 count++;
             }
         }
-        free_row(&row);
+        answers_case_free(&row);
     }
     fclose(table);
     assert_int_equal(count, sizeof(swept) / sizeof(swept[0]));
@@ -181,7 +107,7 @@ static void answers__cut_or_turned__do_not_change_sides(void **state)
 static void request__of_a_certificate__is_what_openssl_asks(void **state)
 {
     (void)state;
-    struct span certificate = read_file("ocsp_good", ".leaf"), issuer = read_file("ocsp_good", ".issuer");
+    struct span certificate = answers_read("ocsp_good.leaf"), issuer = answers_read("ocsp_good.issuer");
     uint8_t ours[OCSP_REQUEST_MAX], *theirs = NULL;
     const unsigned char *at = (const unsigned char *)certificate.ptr;
     X509 *subject = d2i_X509(NULL, &at, (long)certificate.size);
@@ -206,7 +132,7 @@ static void sources__of_certificates__are_their_addresses(void **state)
 {
     (void)state;
     struct revocation_sources sources;
-    struct span plain = read_file("ocsp_good", ".leaf"), full = read_file("sources", ".leaf");
+    struct span plain = answers_read("ocsp_good.leaf"), full = answers_read("sources.leaf");
     assert_true(revocation_sources(plain, &sources));
     assert_int_equal(sources.ocsp_count + sources.crl_count, 0);
     assert_false(sources.must_staple);
@@ -231,7 +157,7 @@ static void sources__with_what_no_address_has__are_passed_over(void **state)
     (void)state;
     static const char wrong[] = {'\0', '\n', '\r', ' ', '\t', '\x7f', '\x80', '\xff'};
     struct revocation_sources sources;
-    struct span full = read_file("sources", ".leaf");
+    struct span full = answers_read("sources.leaf");
     char *address = memmem(full.ptr, full.size, "http://ocsp.example/1", 21);
     assert_non_null(address);
     for (size_t i = 0; i < sizeof wrong; i++) {
