@@ -9,7 +9,7 @@
  *                     until something else comes first, or ACK_OFFER_MS: else it would not be counted
  *
  *   out ──ack_flush()──> kept ──<a h=''/>──> routed
- *                          └──the stream's end──> the next stream of the pair (ack_collect()), or an error
+ *                          └──the stream's end──> the next stream of the pair (unacked.h), or an error
  *
  * What is sent stays here in the chunks in which it was to be sent, until it is acknowledged; they are not copied but
  * for crumbs, which would each hold a chunk. <r/> goes out behind ACK_STANZAS stanzas or an eighth of the window, or
@@ -69,9 +69,6 @@ void ack_stop(struct s2s *s2s);
 /* <handled-count-too-high/>, inside a stream error (s6). */
 void ack_write_fault(const struct s2s *s2s, struct xml_writer *w);
 
-/* What was sent and not acknowledged to the end of stanzas, messages with a stamp of when and by whom, our domain
- * (XEP-0203); it is gone here. The number of stanzas. */
-uint32_t ack_collect(struct s2s *s2s, struct span domain, struct chain *stanzas);
 /* Something was acknowledged at all. */
 bool ack_has_moved(const struct s2s *s2s);
 /* Stanzas in out that count: they are said to be in out no more. */

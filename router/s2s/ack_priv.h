@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What acknowledgements cost a stream; tests move the counts near their end. */
+/* What acknowledgements cost a stream; unacked.c reads it when that is over, tests move the counts near their end. */
 #include "core/base/chain.h"
 #include "core/base/wheel.h"
 
@@ -39,3 +39,6 @@ struct ack {
     size_t uncounted;  /* bytes in front of out from before the counting */
     uint64_t moved_ms; /* the last time that an acknowledgement came when it was due */
 };
+
+/* All that is kept, whatever becomes of it: nothing is under way then. */
+void ack_let_go(struct s2s *s2s);

@@ -10,6 +10,7 @@
 #include "router/s2s/contact.h"
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
+#include "router/s2s/unacked.h"
 #include "router/stream/stream.h"
 #include "router/stream/unsent.h"
 
@@ -306,7 +307,7 @@ static void take_unacknowledged(struct pair *pair, struct s2s *s2s)
 {
     struct chain stanzas = {0};
     bool has_moved = ack_has_moved(s2s);
-    uint32_t count = ack_collect(s2s, pair_local(pair), &stanzas);
+    uint32_t count = unacked_collect(s2s, pair_local(pair), &stanzas);
     if (has_moved)
         pair->stuck = 0;
     if (!count)
