@@ -82,6 +82,12 @@ struct span peer_received(const struct peer *peer)
     return wire_front(peer->wire, PEER);
 }
 
+bool peer_has(const struct peer *peer, const char *text)
+{
+    struct span got = peer_received(peer);
+    return got.size && memmem(got.ptr, got.size, text, strlen(text)) != NULL;
+}
+
 void peer_take(struct peer *peer, size_t size)
 {
     wire_consume(peer->wire, PEER, size);

@@ -89,6 +89,8 @@ const struct sockaddr *peer_address(const struct peer *peer);
 void peer_send(struct peer *peer, struct span bytes);
 /* All the peer has received and not yet taken. */
 struct span peer_received(const struct peer *peer);
+/* That text is among it. */
+bool peer_has(const struct peer *peer, const char *text);
 void peer_take(struct peer *peer, size_t size);
 /* A peer that stops reading fills its window. */
 void peer_set_window(struct peer *peer, size_t bytes);

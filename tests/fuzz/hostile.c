@@ -198,10 +198,7 @@ static void bed_close(struct player *player)
     world_set_far(bed->rig->world, 0, FAR_REFUSES);
     for (struct peer *peer; (peer = world_accept(bed->rig->world));)
         peer_free(peer);
-    for (unsigned i = 0; i < bed->rig->shard_count; i++) {
-        shard_drain(&bed->rig->shards[i]);
-        io_notify(bed->rig->shards[i].io);
-    }
+    rig_drain(bed->rig);
     rig_run(bed->rig, 60000);
     rig_free(bed->rig);
 }

@@ -220,3 +220,18 @@ bool actor_bind(struct actor *actor, unsigned shard)
     }
     return actor->state == ACTOR_BOUND;
 }
+
+void actor_enter(struct actor *actor, const char *resource, unsigned shard)
+{
+    snprintf(actor->resource, sizeof actor->resource, "%s", resource);
+    SL_CHECK(actor_bind(actor, shard));
+}
+
+bool actor_condition(const struct xml_stanza *stanza, char out[ACTOR_CONDITION_SIZE])
+{
+    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
+    if (error == XML_NOWHERE)
+        return false;
+    snprintf(out, ACTOR_CONDITION_SIZE, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+    return true;
+}

@@ -51,3 +51,9 @@ void actor_reset(struct actor *actor);
 void actor_leave(struct actor *actor); /* sends the end tag */
 /* Runs the rig until the actor is bound; false if that does not come. */
 bool actor_bind(struct actor *actor, unsigned shard);
+/* The same by that resource, which must come to it. */
+void actor_enter(struct actor *actor, const char *resource, unsigned shard);
+
+#define ACTOR_CONDITION_SIZE 64u
+/* The condition of a stanza of type error; false, and out as it was: it is none. */
+bool actor_condition(const struct xml_stanza *stanza, char out[ACTOR_CONDITION_SIZE]);

@@ -181,6 +181,15 @@ struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chao
     return rig_make(world_new(seed, chaos), seed, domain, "127.0.0.1", shard_count, accounts, overrides);
 }
 
+const char *rig_certs(char out[RIG_SETTING_SIZE], const char *key, const char *file)
+{
+    const char *folder = getenv("SL_TEST_CERTS");
+    SL_CHECK(folder);
+    int size = snprintf(out, RIG_SETTING_SIZE, "%s=%s/%s", key, folder, file);
+    SL_CHECK(size > 0 && (unsigned)size < RIG_SETTING_SIZE);
+    return out;
+}
+
 struct rig *rig_join(struct rig *host, const char *domain, const char *address, unsigned shard_count, unsigned accounts,
                      const char *const *overrides)
 {
@@ -216,6 +225,14 @@ void rig_jump_wall(struct rig *rig, int64_t ms)
     world_jump_wall(rig->world, ms);
     for (unsigned i = 0; i < rig->shard_count; i++) {
         inspector_script_clock(rig->shards[i].inspector);
+        io_notify(rig->shards[i].io);
+    }
+}
+
+void rig_drain(struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->shard_count; i++) {
+        shard_drain(&rig->shards[i]);
         io_notify(rig->shards[i].io);
     }
 }

@@ -9,7 +9,8 @@
 #include "router/route/shard.h"
 #include "router/s2s/resolver_config.h"
 
-#define RIG_SHARDS_MAX 8u
+#define RIG_SHARDS_MAX   8u
+#define RIG_SETTING_SIZE 640u
 
 struct rig {
     struct world *world;
@@ -35,6 +36,8 @@ struct rig {
  * listens for clients, and for other servers at 127.0.0.1 port 5269. */
 struct rig *rig_new(uint64_t seed, unsigned shard_count, const struct world_chaos *chaos, unsigned accounts,
                     const char *const *overrides);
+/* For overrides: "KEY=PATH" of a file of SL_TEST_CERTS; out. */
+const char *rig_certs(char out[RIG_SETTING_SIZE], const char *key, const char *file);
 /* Another router in the same world: it serves one domain, and listens for other servers at that address, port 5269. It
  * is freed before the first. */
 struct rig *rig_join(struct rig *host, const char *domain, const char *address, unsigned shard_count, unsigned accounts,
@@ -48,6 +51,8 @@ void rig_find(struct rig *rig, const uint8_t *sha256, enum standing standing);
 void rig_jump_wall(struct rig *rig, int64_t ms);
 /* As a reload with these overrides would. */
 void rig_reload(struct rig *rig, const char *const *overrides);
+/* As a shutdown would: no stream comes any more, and those that are there end. */
+void rig_drain(struct rig *rig);
 uint64_t rig_counter(const struct rig *rig, enum counter counter);
 /* accepted + born - delivered - routed - answered - refused - dropped - under way: 0 whenever no handler runs. */
 int64_t rig_balance(const struct rig *rig);

@@ -38,18 +38,19 @@ enum side { OUT, IN };
 static void stage_open(struct stage *stage, enum side inspects, unsigned shards, const char *policy,
                        const char *revocation)
 {
-    char certificates[2][600], authority[600], certs[64];
-    const char *folder = getenv("SL_TEST_CERTS");
+    char certificates[2][RIG_SETTING_SIZE], authority[RIG_SETTING_SIZE], certs[64];
     const char *all[2][12] = {{"rig.domain=a.example", "s2s.routes=b.example=127.0.0.2:5269"},
                               {"rig.domain=b.example", "s2s.routes=a.example=127.0.0.1:5269"}};
-    assert_non_null(folder);
     memset(stage, 0, sizeof *stage);
-    snprintf(authority, sizeof authority, "s2s.ca=%s/ca.pem", folder);
     snprintf(certs, sizeof certs, "certs.revocation=%s", revocation);
     for (unsigned i = 0; i < 2; i++) {
-        snprintf(certificates[i], sizeof certificates[i], "rig.certificate=%s/%c", folder, 'a' + (int)i);
-        const char *more[] = {certificates[i],   authority,           policy, certs, "s2s.enabled=true",
-                              "s2s.timeout=20s", "timeouts.reset=0ms"};
+        const char *more[] = {rig_certs(certificates[i], "rig.certificate", i ? "b" : "a"),
+                              rig_certs(authority, "s2s.ca", "ca.pem"),
+                              policy,
+                              certs,
+                              "s2s.enabled=true",
+                              "s2s.timeout=20s",
+                              "timeouts.reset=0ms"};
         memcpy(&all[i][2], more, sizeof more);
         all[i][9] = i == (unsigned)inspects ? "rig.inspector=yes" : NULL;
     }
@@ -57,9 +58,8 @@ static void stage_open(struct stage *stage, enum side inspects, unsigned shards,
     stage->rigs[1] = rig_join(stage->rigs[0], "b.example", "127.0.0.2", shards, 1, all[1]);
     actor_init(&stage->romeo, stage->rigs[0], 0, keep, stage);
     actor_init(&stage->juliet, stage->rigs[1], 0, keep, stage);
-    snprintf(stage->juliet.resource, sizeof stage->juliet.resource, "balcony");
-    assert_true(actor_bind(&stage->romeo, 0));
-    assert_true(actor_bind(&stage->juliet, 0));
+    actor_enter(&stage->romeo, "", 0);
+    actor_enter(&stage->juliet, "balcony", 0);
 }
 
 static void run(struct stage *stage, uint64_t ms)
@@ -74,11 +74,8 @@ static void stage_close(struct stage *stage)
     actor_leave(&stage->romeo);
     actor_leave(&stage->juliet);
     run(stage, 1000);
-    for (unsigned r = 0; r < 2; r++)
-        for (unsigned i = 0; i < stage->rigs[r]->shard_count; i++) {
-            shard_drain(&stage->rigs[r]->shards[i]);
-            io_notify(stage->rigs[r]->shards[i].io);
-        }
+    rig_drain(stage->rigs[0]);
+    rig_drain(stage->rigs[1]);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     actor_fini(&stage->juliet);

@@ -95,12 +95,8 @@ static const char *record(const char *text)
 static void keep(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct stage *stage = actor->context;
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
     stage->heard++;
-    if (error == XML_NOWHERE)
-        return;
-    stage->errors++;
-    snprintf(stage->error, sizeof stage->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+    stage->errors += actor_condition(stanza, stage->error);
 }
 
 static void add_lines(struct rig *rig, const char *lines)
@@ -163,12 +159,8 @@ static void stage_close(struct stage *stage)
 {
     actor_leave(&stage->romeo);
     run(stage, 1000);
-    for (unsigned i = 0; i < stage->home->shard_count; i++) {
-        shard_drain(&stage->home->shards[i]);
-        io_notify(stage->home->shards[i].io);
-        shard_drain(&stage->away->shards[i]);
-        io_notify(stage->away->shards[i].io);
-    }
+    rig_drain(stage->home);
+    rig_drain(stage->away);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     rig_free(stage->away);

@@ -26,9 +26,7 @@ struct scene {
 static void keep(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct scene *scene = actor->context;
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
-    if (error != XML_NOWHERE)
-        snprintf(scene->error, sizeof scene->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+    (void)actor_condition(stanza, scene->error);
 }
 
 static void run(struct scene *scene, uint64_t ms)
@@ -50,17 +48,10 @@ static void scene_close(struct scene *scene)
 {
     actor_leave(&scene->romeo);
     run(scene, 1000);
-    shard_drain(&scene->rig->shards[0]);
-    io_notify(scene->rig->shards[0].io);
+    rig_drain(scene->rig);
     run(scene, 20000);
     actor_fini(&scene->romeo);
     rig_free(scene->rig);
-}
-
-static bool has(const struct peer *peer, const char *text)
-{
-    struct span got = peer_received(peer);
-    return got.size && memmem(got.ptr, got.size, text, strlen(text));
 }
 
 static void say(struct scene *scene, struct peer *peer, const char *text)
@@ -77,7 +68,7 @@ static struct peer *called(struct scene *scene)
     run(scene, 50);
     struct peer *peer = world_accept(scene->rig->world);
     assert_non_null(peer);
-    assert_true(has(peer, "<stream:stream from='example.com' to='example.net' version='1.0'"));
+    assert_true(peer_has(peer, "<stream:stream from='example.com' to='example.net' version='1.0'"));
     return peer;
 }
 
@@ -93,10 +84,10 @@ static void stanzas__before_it_is_let_in__wait_and_keep_their_order(void **state
     struct scene scene;
     scene_open(&scene, FAR_ACCEPTS, plain);
     struct peer *peer = called(&scene);
-    assert_true(has(peer, " xml:lang='"));
+    assert_true(peer_has(peer, " xml:lang='"));
     for (unsigned i = 0; i < 3; i++) {
         say(&scene, peer, steps[i]);
-        assert_false(has(peer, "<message"));
+        assert_false(peer_has(peer, "<message"));
     }
     say(&scene, peer, VALID);
     struct span got = peer_received(peer);
@@ -123,8 +114,8 @@ static void verdict__invalid_or_error__closed_and_told(void **state)
         struct peer *peer = called(&scene);
         say(&scene, peer, HEADER BIDI);
         say(&scene, peer, verdicts[i]);
-        assert_true(has(peer, "</stream:stream>"));
-        assert_false(has(peer, "<message"));
+        assert_true(peer_has(peer, "</stream:stream>"));
+        assert_false(peer_has(peer, "<message"));
         /* XEP-0220 s2.1.1 */
         assert_string_equal(scene.error, i ? "remote-server-timeout" : "internal-server-error");
         peer_free(peer);
@@ -141,8 +132,8 @@ static void key__on_a_stream_of_ours__not_implemented(void **state)
     struct peer *peer = called(&scene);
     say(&scene, peer, HEADER BIDI);
     say(&scene, peer, VALID "<db:result from='example.net' to='example.com'>key</db:result>");
-    assert_true(has(peer, "type='error'><error type='cancel'><feature-not-implemented "));
-    assert_false(has(peer, "</stream:stream>")); /* XEP-0220 s2.4.2: the stream lives on */
+    assert_true(peer_has(peer, "type='error'><error type='cancel'><feature-not-implemented "));
+    assert_false(peer_has(peer, "</stream:stream>")); /* XEP-0220 s2.4.2: the stream lives on */
     peer_free(peer);
     scene_close(&scene);
 }
@@ -163,10 +154,10 @@ static void proceed__and_more_in_plain_text__cut_off(void **state)
     say(&scene, peer,
         HEADER "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
                "</stream:features>");
-    assert_true(has(peer, "<starttls "));
+    assert_true(peer_has(peer, "<starttls "));
     say(&scene, peer, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" HEADER BIDI);
     assert_true(peer_is_closed(peer) || peer_is_ended(peer));
-    assert_false(has(peer, "<db:result"));
+    assert_false(peer_has(peer, "<db:result"));
     assert_string_equal(scene.error, "remote-server-timeout");
     peer_free(peer);
     scene_close(&scene);

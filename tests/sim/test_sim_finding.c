@@ -23,13 +23,10 @@ struct person {
 static void keep(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct person *person = actor->context;
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
-    if (error == XML_NOWHERE) {
+    if (actor_condition(stanza, person->error))
+        person->errors++;
+    else
         person->results++;
-        return;
-    }
-    person->errors++;
-    snprintf(person->error, sizeof person->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
 }
 
 struct scene {
@@ -59,19 +56,11 @@ static void scene_open(struct scene *scene, const char *const *overrides, const 
     log_in(&scene->romeo, scene->rig);
 }
 
-static void drain(struct rig *rig)
-{
-    for (unsigned i = 0; i < rig->shard_count; i++) {
-        shard_drain(&rig->shards[i]);
-        io_notify(rig->shards[i].io);
-    }
-}
-
 static void scene_close(struct scene *scene)
 {
     actor_leave(&scene->romeo.actor);
     run(scene, 1000);
-    drain(scene->rig);
+    rig_drain(scene->rig);
     run(scene, 20000);
     actor_fini(&scene->romeo.actor);
     rig_free(scene->rig);
@@ -346,9 +335,9 @@ static void domains__two_of_ours_and_two_others__each_pair_its_stream(void **sta
             actor_leave(&people[i].actor);
         }
         rig_run(rig, 1000);
-        drain(rig);
-        drain(guests[0]);
-        drain(guests[1]);
+        rig_drain(rig);
+        rig_drain(guests[0]);
+        rig_drain(guests[1]);
         rig_run(rig, 20000);
         for (unsigned i = 2; i-- > 0;) {
             actor_fini(&people[i].actor);

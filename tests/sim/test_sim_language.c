@@ -48,8 +48,7 @@ static void raise_stage(struct stage *stage, unsigned shards, unsigned number, c
     memset(stage, 0, sizeof *stage);
     stage->rig = rig_new(13, shards, NULL, SENDERS_MAX + 1, NULL);
     actor_init(&stage->recipient, stage->rig, 0, keep, stage);
-    strcpy(stage->recipient.resource, "a");
-    assert_true(actor_bind(&stage->recipient, 0));
+    actor_enter(&stage->recipient, "a", 0);
     actor_init(&stage->sender, stage->rig, number, NULL, stage);
     strcpy(stage->sender.resource, "a");
     stage->sender.langs[0] = first;
@@ -155,8 +154,7 @@ static void presence__that_is_broadcast__has_the_language(void **state)
         assert_string_equal(stage.recipient.error, "conflict");
         actor_reset(&stage.recipient);
         run(&stage);
-        strcpy(stage.recipient.resource, "b");
-        assert_true(actor_bind(&stage.recipient, 0));
+        actor_enter(&stage.recipient, "b", 0);
         actor_send(&stage.recipient, "<presence/>");
         run(&stage);
         expect(&stage, "<presence/>", "presence de");

@@ -63,8 +63,7 @@ static void raise_stage(struct stage *stage, unsigned shards, const char *const 
     stage->rig = rig_new(11, shards, NULL, 2, overrides);
     for (unsigned i = 0; i < 2; i++) {
         actor_init(&stage->actors[i], stage->rig, i, keep, stage);
-        strcpy(stage->actors[i].resource, "a");
-        assert_true(actor_bind(&stage->actors[i], i % shards));
+        actor_enter(&stage->actors[i], "a", i % shards);
     }
     run(stage);
     stage->counts[0] = stage->counts[1] = 0;

@@ -30,16 +30,12 @@ static void keep(struct actor *actor, const struct xml_stanza *stanza)
 
 static const char *const *overrides_of(unsigned side, const char *certificate)
 {
-    static char texts[2][600];
+    static char texts[2][RIG_SETTING_SIZE];
     static const char *list[16];
-    const char *folder = getenv("SL_TEST_CERTS");
-    assert_non_null(folder);
-    snprintf(texts[0], sizeof texts[0], "rig.certificate=%s/%s", folder, certificate);
-    snprintf(texts[1], sizeof texts[1], "s2s.ca=%s/authorities.pem", folder);
     const char *const all[] = {side ? "rig.domain=b.example" : "rig.domain=a.example",
                                side ? "s2s.routes=a.example=127.0.0.1:5269" : "s2s.routes=b.example=127.0.0.2:5269",
-                               texts[0],
-                               texts[1],
+                               rig_certs(texts[0], "rig.certificate", certificate),
+                               rig_certs(texts[1], "s2s.ca", "authorities.pem"),
                                "s2s.enabled=true",
                                "s2s.policy=pkix",
                                "timeouts.reset=0ms",
@@ -96,11 +92,8 @@ static void stage_close(struct stage *stage)
     actor_leave(&stage->romeo);
     actor_leave(&stage->juliet);
     run(stage, 1000);
-    for (unsigned r = 0; r < 2; r++)
-        for (unsigned i = 0; i < stage->rigs[r]->shard_count; i++) {
-            shard_drain(&stage->rigs[r]->shards[i]);
-            io_notify(stage->rigs[r]->shards[i].io);
-        }
+    rig_drain(stage->rigs[0]);
+    rig_drain(stage->rigs[1]);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     actor_fini(&stage->juliet);

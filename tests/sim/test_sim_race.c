@@ -30,9 +30,7 @@ struct scene {
 static void keep(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct scene *scene = actor->context;
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
-    if (error != XML_NOWHERE)
-        snprintf(scene->error, sizeof scene->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+    (void)actor_condition(stanza, scene->error);
 }
 
 static void run(struct scene *scene, uint64_t ms)
@@ -64,8 +62,7 @@ static void drain(struct scene *scene, uint64_t after_ms)
 {
     actor_leave(&scene->romeo);
     run(scene, after_ms);
-    shard_drain(&scene->rig->shards[0]);
-    io_notify(scene->rig->shards[0].io);
+    rig_drain(scene->rig);
     run(scene, 200);
 }
 
@@ -104,12 +101,6 @@ static void speak(struct scene *scene)
     actor_send(&scene->romeo, "<message to='a@example.net'><body>x</body></message>");
 }
 
-static bool has(const struct peer *peer, const char *text)
-{
-    struct span got = peer_received(peer);
-    return got.size && memmem(got.ptr, got.size, text, strlen(text));
-}
-
 /* The next server that a connection has come to; it has to be the one at that address. */
 static struct peer *called(struct scene *scene, const char *host)
 {
@@ -128,12 +119,12 @@ static struct peer *called(struct scene *scene, const char *host)
 /* It lets us in, and the message comes. */
 static void let_in(struct scene *scene, struct peer *peer)
 {
-    assert_true(has(peer, "<stream:stream from='example.com' to='example.net' version='1.0'"));
+    assert_true(peer_has(peer, "<stream:stream from='example.com' to='example.net' version='1.0'"));
     peer_send(peer, SPAN(HEADER FEATURES));
     run(scene, 20);
     peer_send(peer, SPAN(VALID));
     run(scene, 20);
-    assert_true(has(peer, "<body>x</body>"));
+    assert_true(peer_has(peer, "<body>x</body>"));
     assert_string_equal(scene->error, "");
 }
 
@@ -228,7 +219,7 @@ static void both__at_the_same_moment__one_stream_begins(void **state)
         struct peer *peer = world_accept(scene.rig->world);
         assert_non_null(peer);
         wins[peer_address(peer)->sa_family == AF_INET6]++;
-        assert_true(has(peer, "<stream:stream "));
+        assert_true(peer_has(peer, "<stream:stream "));
         assert_null(world_accept(scene.rig->world));
         assert_int_equal(counted(&scene, COUNTER_S2S_DIAL_CANCELLED), 1);
         assert_int_equal(connections(&scene), 1);
@@ -388,7 +379,7 @@ static void negotiation__fails_with_the_winner__the_others_have_their_turn(void 
         speak(&scene);
         run(&scene, 300);
         struct peer *first = called(&scene, "192.0.2.1");
-        assert_true(has(first, "<stream:stream "));
+        assert_true(peer_has(first, "<stream:stream "));
         if (words[i])
             peer_send(first, span_str(words[i]));
         else
@@ -542,7 +533,7 @@ static void one_at_random(uint64_t seed)
         unsigned open = 0;
         for (unsigned i = 0; i < live_count; i++) {
             open += !peer_is_closed(live[i]) && !peer_is_ended(live[i]);
-            is_done |= has(live[i], "<body>x</body>");
+            is_done |= peer_has(live[i], "<body>x</body>");
         }
         assert_true(open <= 1 || !is_done);
         is_done |= scene.error[0] != '\0';

@@ -87,8 +87,7 @@ static void raise_stage(struct stage *stage, unsigned shards)
     stage->rig = rig_new(7, shards, NULL, 4, NULL);
     for (unsigned i = 0; i < 4; i++) {
         actor_init(&stage->actors[i], stage->rig, numbers[i], keep, &stage->inboxes[i]);
-        strcpy(stage->actors[i].resource, resources[i]);
-        assert_true(actor_bind(&stage->actors[i], i % shards));
+        actor_enter(&stage->actors[i], resources[i], i % shards);
     }
     clear(stage);
 }
@@ -270,8 +269,7 @@ static void same_resource__replaces_the_older_session(void **state)
     struct actor second;
     struct inbox inbox = {0};
     actor_init(&second, stage->rig, 0, keep, &inbox);
-    strcpy(second.resource, "a");
-    assert_true(actor_bind(&second, 0));
+    actor_enter(&second, "a", 0);
     run(stage);
     assert_string_equal(stage->actors[0].error, "conflict");
     actor_leave(&second);

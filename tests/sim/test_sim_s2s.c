@@ -42,10 +42,7 @@ static void keep(struct actor *actor, const struct xml_stanza *stanza)
         heard->is_jumbled |= number_of(heard->last) != heard->next;
         heard->next++;
     }
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
-    if (error != XML_NOWHERE)
-        snprintf(heard->error, sizeof heard->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error)))),
-            heard->errors++;
+    heard->errors += actor_condition(stanza, heard->error);
 }
 
 struct stage {
@@ -65,10 +62,8 @@ static void stage_open(struct stage *stage, uint64_t seed, const struct world_ch
     stage->away = rig_join(stage->home, is_secure ? "b.example" : "example.net", "127.0.0.2", shards, 1, away);
     actor_init(&stage->romeo, stage->home, 0, keep, &stage->romeo_heard);
     actor_init(&stage->juliet, stage->away, 0, keep, &stage->juliet_heard);
-    snprintf(stage->romeo.resource, sizeof stage->romeo.resource, "orchard");
-    snprintf(stage->juliet.resource, sizeof stage->juliet.resource, "balcony");
-    assert_true(actor_bind(&stage->romeo, 0));
-    assert_true(actor_bind(&stage->juliet, shards - 1));
+    actor_enter(&stage->romeo, "orchard", 0);
+    actor_enter(&stage->juliet, "balcony", shards - 1);
 }
 
 static void run(struct stage *stage, uint64_t ms)
@@ -83,12 +78,8 @@ static void stage_close(struct stage *stage)
     actor_leave(&stage->romeo);
     actor_leave(&stage->juliet);
     run(stage, 1000);
-    for (unsigned i = 0; i < stage->home->shard_count; i++) {
-        shard_drain(&stage->home->shards[i]);
-        io_notify(stage->home->shards[i].io);
-        shard_drain(&stage->away->shards[i]);
-        io_notify(stage->away->shards[i].io);
-    }
+    rig_drain(stage->home);
+    rig_drain(stage->away);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     actor_fini(&stage->juliet);
@@ -184,18 +175,16 @@ static void both_dial_at_once__bidi__one_stream_stays_and_nothing_is_lost(void *
 /* ------------------------------------------------------------------------------------------------ certificates */
 
 struct secure {
-    char certificate[2][600], authority[600];
+    char certificate[2][RIG_SETTING_SIZE], authority[RIG_SETTING_SIZE];
     const char *home[12], *away[12];
 };
 
 /* TLS required, certificates of one authority; "tls.required" is for clients, who have none here. */
 static void secure_init(struct secure *secure, const char *home_certificate, const char *policy, const char *home_port)
 {
-    const char *folder = getenv("SL_TEST_CERTS");
-    assert_non_null(folder);
-    snprintf(secure->certificate[0], 600, "rig.certificate=%s/%s", folder, home_certificate);
-    snprintf(secure->certificate[1], 600, "rig.certificate=%s/b", folder);
-    snprintf(secure->authority, 600, "s2s.ca=%s/ca.pem", folder);
+    (void)rig_certs(secure->certificate[0], "rig.certificate", home_certificate);
+    (void)rig_certs(secure->certificate[1], "rig.certificate", "b");
+    (void)rig_certs(secure->authority, "s2s.ca", "ca.pem");
     const char *home[] = {
         "rig.domain=a.example", secure->certificate[0], secure->authority, "s2s.enabled=true", policy, home_port, NULL};
     const char *away[] = {secure->certificate[1],
@@ -382,18 +371,12 @@ static struct peer *raw_connect(struct stage *stage, const char *header)
     return peer;
 }
 
-static bool raw_has(const struct peer *peer, const char *text)
-{
-    struct span got = peer_received(peer);
-    return memmem(got.ptr, got.size, text, strlen(text)) != NULL;
-}
-
 static void raw_expect(struct stage *stage, struct peer *peer, const char *bytes, const char *answer)
 {
     peer_take(peer, peer_received(peer).size);
     peer_send(peer, span_str(bytes));
     rig_run(stage->home, 100);
-    if (!raw_has(peer, answer))
+    if (!peer_has(peer, answer))
         fail_msg("%s: %.*s lacks %s", bytes, SPAN_ARG(peer_received(peer)), answer);
 }
 
@@ -425,13 +408,13 @@ static void strangers__whatever_they_say__the_exact_error(void **state)
     stage_open(&stage, 1, NULL, 1, home_bidi, away_bidi);
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct peer *peer = raw_connect(&stage, RAW_HEADER("example.com"));
-        assert_true(raw_has(peer, " to='example.net'")); /* RFC 6120 s4.7.2: their 'from' */
-        assert_true(raw_has(peer, "<stream:features>"));
+        assert_true(peer_has(peer, " to='example.net'")); /* RFC 6120 s4.7.2: their 'from' */
+        assert_true(peer_has(peer, "<stream:features>"));
         raw_expect(&stage, peer, cases[i].says, cases[i].answer);
         peer_free(peer);
     }
     struct peer *peer = raw_connect(&stage, RAW_HEADER("nowhere.example"));
-    assert_true(raw_has(peer, "<host-unknown"));
+    assert_true(peer_has(peer, "<host-unknown"));
     peer_free(peer);
     stage_close(&stage);
 }
@@ -445,7 +428,7 @@ static void forged_key__judged_by_the_domains_own_server__invalid_and_closed(voi
     struct peer *peer = raw_connect(&stage, RAW_HEADER("example.com"));
     raw_expect(&stage, peer, "<db:result from='example.net' to='example.com'>0123456789abcdef</db:result>",
                "type='invalid'");
-    assert_true(raw_has(peer, "</stream:stream>"));
+    assert_true(peer_has(peer, "</stream:stream>"));
     peer_free(peer);
     stage_close(&stage);
 }
@@ -464,15 +447,15 @@ static struct peer *raw_proven(struct stage *stage, const char *before)
                         "from='example.net' to='example.com' xmlns:stream='http://etherx.jabber.org/streams'>"
                         "<stream:features/>"));
     rig_run(stage->home, 50);
-    assert_true(raw_has(own, "<db:verify from='example.com' to='example.net' id='"));
+    assert_true(peer_has(own, "<db:verify from='example.com' to='example.net' id='"));
     struct span got = peer_received(own);
     const char *id = (const char *)memmem(got.ptr, got.size, "id='", 4) + 4;
     snprintf(answer, sizeof answer, "<db:verify from='example.net' to='example.com' id='%.32s' type='valid'/>", id);
     peer_send(own, span_str(answer));
     rig_run(stage->home, 50);
-    assert_true(raw_has(own, "</stream:stream>")); /* it was for this alone */
+    assert_true(peer_has(own, "</stream:stream>")); /* it was for this alone */
     peer_free(own);
-    assert_true(raw_has(peer, "<db:result from='example.com' to='example.net' type='valid'/>"));
+    assert_true(peer_has(peer, "<db:result from='example.com' to='example.net' type='valid'/>"));
     return peer;
 }
 
@@ -508,7 +491,7 @@ static void proven__addresses_that_were_not__the_exact_error(void **state)
         raw_stage(&stage, 1 + i % 2);
         struct peer *peer = raw_proven(&stage, "");
         raw_expect(&stage, peer, cases[i].says, cases[i].answer);
-        assert_true(raw_has(peer, "</stream:stream>"));
+        assert_true(peer_has(peer, "</stream:stream>"));
         assert_int_equal(stage.romeo_heard.count, 0);
         peer_free(peer);
         stage_close(&stage);
@@ -598,11 +581,11 @@ static void contested__peer_prefers_its_own_stream__what_waits_goes_there(void *
     for (unsigned i = 0; i < 2; i++) {
         struct stage stage;
         struct peer *dialled, *peer = raw_contested(&stage, &dialled);
-        assert_false(raw_has(peer, "but soft"));
+        assert_false(peer_has(peer, "but soft"));
         peer_send(dialled, span_str(ends[i]));
         rig_run(stage.home, 50);
         assert_null(world_accept(stage.home->world)); /* not tried again: there is a stream */
-        assert_true(raw_has(peer, "but soft"));
+        assert_true(peer_has(peer, "but soft"));
         peer_free(peer);
         peer_free(dialled);
         stage_close(&stage);

@@ -33,15 +33,11 @@ static void keep(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct heard *heard = actor->context;
     char room[256];
-    uint32_t body = xml_child_named(stanza, 0, NS_CLIENT, "body"),
-             error = xml_child_named(stanza, 0, NS_CLIENT, "error");
+    uint32_t body = xml_child_named(stanza, 0, NS_CLIENT, "body");
     heard->count++;
     if (body != XML_NOWHERE)
         snprintf(heard->last, sizeof heard->last, "%.*s", SPAN_ARG(xml_text(stanza, body, room, sizeof room)));
-    if (error == XML_NOWHERE)
-        return;
-    heard->errors++;
-    snprintf(heard->error, sizeof heard->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+    heard->errors += actor_condition(stanza, heard->error);
 }
 
 struct stage {
@@ -57,8 +53,7 @@ static void stage_open(struct stage *stage, uint64_t seed, const struct world_ch
     stage->rig = rig_new(seed, shards, chaos, 1, overrides);
     world_set_far(stage->rig->world, 6000, FAR_ACCEPTS);
     actor_init(&stage->romeo, stage->rig, 0, keep, &stage->heard);
-    snprintf(stage->romeo.resource, sizeof stage->romeo.resource, "orchard");
-    assert_true(actor_bind(&stage->romeo, 0));
+    actor_enter(&stage->romeo, "orchard", 0);
 }
 
 static void run(struct stage *stage, uint64_t ms)
@@ -79,19 +74,10 @@ static void stage_close(struct stage *stage)
 {
     actor_leave(&stage->romeo);
     run(stage, 1000);
-    for (unsigned i = 0; i < stage->rig->shard_count; i++) {
-        shard_drain(&stage->rig->shards[i]);
-        io_notify(stage->rig->shards[i].io);
-    }
+    rig_drain(stage->rig);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     rig_free(stage->rig);
-}
-
-static bool has(const struct peer *peer, const char *text)
-{
-    struct span got = peer_received(peer);
-    return memmem(got.ptr, got.size, text, strlen(text)) != NULL;
 }
 
 static void say(struct stage *stage, struct peer *peer, const char *text)
@@ -104,7 +90,7 @@ static struct peer *stranger(struct stage *stage)
 {
     struct peer *peer = peer_connect_to(stage->rig->group, 0, LISTEN_S2S);
     say(stage, peer, HEADER);
-    assert_true(has(peer, "<stream:features>"));
+    assert_true(peer_has(peer, "<stream:features>"));
     return peer;
 }
 
@@ -129,9 +115,9 @@ static struct peer *let_in(struct stage *stage, const char *features)
     struct peer *peer = dialled(stage);
     say(stage, peer, ANSWER);
     say(stage, peer, features);
-    assert_true(has(peer, "<db:result "));
+    assert_true(peer_has(peer, "<db:result "));
     say(stage, peer, LETS_IN);
-    assert_true(has(peer, "juliet@example.net"));
+    assert_true(peer_has(peer, "juliet@example.net"));
     return peer;
 }
 
@@ -169,7 +155,7 @@ static void stranger__answers_and_words_of_the_other_role__refused(void **state)
         struct peer *peer = stranger(&stage);
         say(&stage, peer, words[i]);
         say(&stage, peer, "<message from='a@example.net' to='user0@example.com/orchard'><body>x</body></message>");
-        if (!has(peer, "</stream:stream>"))
+        if (!peer_has(peer, "</stream:stream>"))
             fail_msg("%s: %.*s", words[i], SPAN_ARG(peer_received(peer)));
         peer_free(peer);
     }
@@ -196,7 +182,7 @@ static void dialled__answers_that_were_not_asked__refused(void **state)
         struct peer *peer = dialled(&stage);
         say(&stage, peer, ANSWER BIDI);
         say(&stage, peer, words[i]);
-        if (!has(peer, "</stream:stream>") || has(peer, "<message"))
+        if (!peer_has(peer, "</stream:stream>") || peer_has(peer, "<message"))
             fail_msg("%s: %.*s", words[i], SPAN_ARG(peer_received(peer)));
         run(&stage, 100);
         bool is_invalid = strstr(words[i], "'invalid'") != NULL; /* XEP-0220 s2.1.1 */
@@ -218,12 +204,12 @@ static void ids__longer_than_a_key_takes__refused(void **state)
         char *text = repeat("<db:verify from='example.net' to='example.com' id='", "i", sizes[i], "'>k</db:verify>");
         struct peer *peer = stranger(&stage);
         say(&stage, peer, text);
-        assert_true(has(peer, sizes[i] <= 256 ? "type='invalid'" : "<improper-addressing"));
+        assert_true(peer_has(peer, sizes[i] <= 256 ? "type='invalid'" : "<improper-addressing"));
         free(text);
         text = repeat("<stream:stream" NS " version='1.0' from='example.net' id='", "i", sizes[i], "'>" FEATURES);
         struct peer *server = dialled(&stage);
         say(&stage, server, text);
-        assert_true(has(server, sizes[i] <= 256 ? "<db:result" : "<policy-violation"));
+        assert_true(peer_has(server, sizes[i] <= 256 ? "<db:result" : "<policy-violation"));
         free(text);
         peer_free(peer);
         peer_free(server);
@@ -246,10 +232,10 @@ static void domains__as_long_as_they_may_be__keys_of_all(void **state)
     struct peer *peer = stranger(&stage);
     snprintf(text, sizeof text, "<db:verify from='%s' to='example.com' id='i'>k</db:verify>", domain);
     say(&stage, peer, text);
-    assert_true(has(peer, "type='invalid'"));
+    assert_true(peer_has(peer, "type='invalid'"));
     snprintf(text, sizeof text, "<db:result from='%s' to='example.com'>k</db:result>", domain);
     say(&stage, peer, text);
-    assert_true(has(peer, "type='error'") || has(peer, "type='invalid'"));
+    assert_true(peer_has(peer, "type='error'") || peer_has(peer, "type='invalid'"));
     peer_free(peer);
     stage_close(&stage);
 }
@@ -266,9 +252,9 @@ static void keys__more_than_eight_at_once__resource_constraint(void **state)
     for (unsigned i = 0; i < 8; i++)
         say(&stage, peer, "<db:result from='evil.example' to='example.com'>k</db:result>");
     assert_int_equal(contacts(&stage), 8);
-    assert_false(has(peer, "<resource-constraint"));
+    assert_false(peer_has(peer, "<resource-constraint"));
     say(&stage, peer, "<db:result from='evil.example' to='example.com'>k</db:result>");
-    assert_true(has(peer, "<resource-constraint"));
+    assert_true(peer_has(peer, "<resource-constraint"));
     assert_int_equal(contacts(&stage), 8);
     peer_reset(peer);
     for (struct peer *own; (own = world_accept(stage.rig->world));)
@@ -301,7 +287,7 @@ static void check__own_server_stalls__over_within_the_time(void **state)
         say(&stage, own, answers[i]);
         run(&stage, 31000);
         assert_int_equal(contacts(&stage), 0);
-        assert_false(has(peer, "type='valid'"));
+        assert_false(peer_has(peer, "type='valid'"));
         peer_free(own);
         peer_free(peer);
         stage_close(&stage);
@@ -319,7 +305,7 @@ static void check__asker_is_gone__answer_is_nobodys(void **state)
     struct peer *own = world_accept(stage.rig->world);
     assert_non_null(own);
     say(&stage, own, ANSWER FEATURES);
-    assert_true(has(own, "<db:verify "));
+    assert_true(peer_has(own, "<db:verify "));
     struct span got = peer_received(own);
     char text[300];
     const char *id = strstr(memmem(got.ptr, got.size, "<db:verify ", 11), "id='") + 4;
@@ -352,17 +338,17 @@ static void twins__attributes_that_would_be_one__not_acceptable(void **state)
                "<message to='juliet@example.net' id='t'><body>two</body><x xmlns='urn:x'><y " TWINS "/></x></message>");
     run(&stage, 50);
     assert_string_equal(stage.heard.error, "not-acceptable");
-    assert_false(has(peer, "one") || has(peer, "two"));
+    assert_false(peer_has(peer, "one") || peer_has(peer, "two"));
     actor_send(&stage.romeo, "<message to='juliet@example.net' id='t' xmlns:a='jabber:client' xmlns:b='jabber:server' "
                              "a:k='1' b:l='2' k='3'><body>three</body></message>");
     run(&stage, 50);
-    assert_true(has(peer, "three"));
+    assert_true(peer_has(peer, "three"));
     unsigned count = stage.heard.count;
     say(&stage, peer,
         "<message from='juliet@example.net' to='user0@example.com/orchard' id='u' " TWINS
         "><body>four</body></message>");
     assert_int_equal(stage.heard.count, count);
-    assert_true(has(peer, "<not-acceptable"));
+    assert_true(peer_has(peer, "<not-acceptable"));
     peer_free(peer);
     stage_close(&stage);
 }
@@ -389,10 +375,10 @@ static void misnamed__from_another_server__answered_or_the_end(void **state)
         struct peer *peer = let_in(&stage, BIDI);
         unsigned count = stage.heard.count;
         say(&stage, peer, cases[i].says);
-        if (!has(peer, cases[i].answer))
+        if (!peer_has(peer, cases[i].answer))
             fail_msg("%s lacks %s", cases[i].says, cases[i].answer);
         assert_int_equal(stage.heard.count, count);
-        assert_int_equal(has(peer, "</stream:stream>"), i > 0);
+        assert_int_equal(peer_has(peer, "</stream:stream>"), i > 0);
         peer_free(peer);
         stage_close(&stage);
     }
@@ -417,10 +403,10 @@ static void idle__stream_that_we_opened__closed_after_its_time(void **state)
             actor_send(&stage.romeo, " ");
             run(&stage, 1000);
         }
-        assert_false(has(peer, "</stream:stream>"));
+        assert_false(peer_has(peer, "</stream:stream>"));
         run(&stage, 4000);
-        assert_true(has(peer, "</stream:stream>"));
-        assert_false(has(peer, "<stream:error"));
+        assert_true(peer_has(peer, "</stream:stream>"));
+        assert_false(peer_has(peer, "<stream:error"));
         /* What was under way when we closed still arrives, where they may speak at all. */
         say(&stage, peer,
             "<message from='juliet@example.net' to='user0@example.com/orchard'><body>late</body></message>");
@@ -439,12 +425,12 @@ static void silent__peer_with_both_directions__asked_then_given_up(void **state)
     stage_open(&stage, 1, NULL, 1, never_idle);
     struct peer *peer = let_in(&stage, BIDI);
     run(&stage, 21000);
-    assert_true(has(peer, "<ping xmlns='urn:xmpp:ping'/>"));
+    assert_true(peer_has(peer, "<ping xmlns='urn:xmpp:ping'/>"));
     peer_send(peer, SPAN("<iq type='result' id='silence' from='example.net' to='example.com'/>"));
     run(&stage, 15000);
-    assert_false(has(peer, "</stream:stream>"));
+    assert_false(peer_has(peer, "</stream:stream>"));
     run(&stage, 16000);
-    assert_true(has(peer, "<connection-timeout"));
+    assert_true(peer_has(peer, "<connection-timeout"));
     peer_free(peer);
     stage_close(&stage);
 }
@@ -456,8 +442,8 @@ static void silent__peer_with_one_direction__left_alone(void **state)
     stage_open(&stage, 1, NULL, 1, never_idle);
     struct peer *peer = let_in(&stage, FEATURES);
     run(&stage, 200000);
-    assert_false(has(peer, "</stream:stream>"));
-    assert_false(has(peer, "urn:xmpp:ping"));
+    assert_false(peer_has(peer, "</stream:stream>"));
+    assert_false(peer_has(peer, "urn:xmpp:ping"));
     peer_free(peer);
     stage_close(&stage);
 }
@@ -610,10 +596,10 @@ static void reload__stricter_policy__ends_what_was_proven_otherwise(void **state
     struct peer *peer = let_in(&stage, BIDI);
     rig_reload(stage.rig, config);
     run(&stage, 15000);
-    assert_false(has(peer, "</stream:stream>"));
+    assert_false(peer_has(peer, "</stream:stream>"));
     rig_reload(stage.rig, strict);
     run(&stage, 15000);
-    assert_true(has(peer, "<reset"));
+    assert_true(peer_has(peer, "<reset"));
     peer_free(peer);
     stage_close(&stage);
 }

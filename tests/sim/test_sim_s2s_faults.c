@@ -70,8 +70,7 @@ static const char *const away_one_way[] = {OPEN, "s2s.routes=example.com=127.0.0
 static void join(struct stage *stage, struct actor *actor, struct rig *rig)
 {
     actor_init(actor, rig, 0, heard, stage);
-    snprintf(actor->resource, sizeof actor->resource, "r");
-    assert_true(actor_bind(actor, 0));
+    actor_enter(actor, "r", 0);
 }
 
 static void stage_open(struct stage *stage, unsigned shards, const char *const *away)
@@ -84,22 +83,14 @@ static void stage_open(struct stage *stage, unsigned shards, const char *const *
     join(stage, &stage->juliet, stage->away);
 }
 
-static void drain(struct rig *rig)
-{
-    for (unsigned i = 0; i < rig->shard_count; i++) {
-        shard_drain(&rig->shards[i]);
-        io_notify(rig->shards[i].io);
-    }
-}
-
 static void stage_close(struct stage *stage)
 {
     if (stage->romeo.state == ACTOR_BOUND)
         actor_leave(&stage->romeo);
     run(stage, 1000);
-    drain(stage->home);
+    rig_drain(stage->home);
     if (stage->away)
-        drain(stage->away);
+        rig_drain(stage->away);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     if (stage->away) {
@@ -218,12 +209,6 @@ static void held__another_stream_comes__what_was_read_goes_first(void **state)
 
 /* ------------------------------------------------------------------------------------------------ let in late */
 
-static bool has(const struct peer *peer, const char *text)
-{
-    struct span got = peer_received(peer);
-    return memmem(got.ptr, got.size, text, strlen(text)) != NULL;
-}
-
 /* We end a stream that we dialled while the other side is about to let us in: with <bidi/> it may have spoken before it
  * knew. Without the word that lets us in nothing counts. */
 static void asked__we_end_before_the_answer__what_follows_it_arrives(void **state)
@@ -249,10 +234,10 @@ static void asked__we_end_before_the_answer__what_follows_it_arrives(void **stat
                        "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/><bidi "
                        "xmlns='urn:xmpp:features:bidi'/></stream:features>"));
         run(&stage, 50);
-        assert_true(has(peer, "<bidi xmlns='urn:xmpp:bidi'/>") && has(peer, "<db:result "));
+        assert_true(peer_has(peer, "<bidi xmlns='urn:xmpp:bidi'/>") && peer_has(peer, "<db:result "));
         close_streams(stage.home, "example.net");
         run(&stage, 10);
-        assert_true(has(peer, "</stream:stream>"));
+        assert_true(peer_has(peer, "</stream:stream>"));
         peer_send(peer, span_str(answers[i]));
         peer_send(peer,
                   SPAN("<message from='a@example.net/r' to='user0@example.com/r' id='#00000007#'><body>late</body>"
@@ -274,7 +259,7 @@ static void drain__stanza_for_a_domain_without_a_stream__refused(void **state)
     for (unsigned shards = 1; shards <= 3; shards++) {
         struct stage stage;
         stage_open(&stage, shards, away_open);
-        drain(stage.home);
+        rig_drain(stage.home);
         say(&stage, 5);
         rig_run(stage.home, 50);
         for (unsigned i = 0; i < shards; i++)

@@ -24,7 +24,7 @@ struct end {
 struct pairs {
     struct rig *rigs[2];
     struct end ends[2][USERS];
-    char certificates[2][600], authority[600];
+    char certificates[2][RIG_SETTING_SIZE], authority[RIG_SETTING_SIZE];
     char padding[BODY_MAX + 1];
     char text[BURST * (BODY_MAX + 128)];
 };
@@ -60,11 +60,9 @@ static void hear(struct actor *actor, const struct xml_stanza *stanza)
 static void open_pairs(struct pairs *pairs, unsigned shards, const char *const *more)
 {
     static const char *const routes[] = {"s2s.routes=b.example=127.0.0.2:5269", "s2s.routes=a.example=127.0.0.1:5269"};
-    const char *folder = getenv("SL_TEST_CERTS");
-    assert_non_null(folder);
-    snprintf(pairs->authority, sizeof pairs->authority, "s2s.ca=%s/ca.pem", folder);
-    for (unsigned i = 0; i < 2; i++)
-        snprintf(pairs->certificates[i], sizeof pairs->certificates[i], "rig.certificate=%s/%c", folder, 'a' + (int)i);
+    (void)rig_certs(pairs->authority, "s2s.ca", "ca.pem");
+    (void)rig_certs(pairs->certificates[0], "rig.certificate", "a");
+    (void)rig_certs(pairs->certificates[1], "rig.certificate", "b");
     const char *home[] = {"rig.domain=a.example",
                           pairs->certificates[0],
                           pairs->authority,
@@ -89,8 +87,7 @@ static void open_pairs(struct pairs *pairs, unsigned shards, const char *const *
     for (unsigned i = 0; i < 2 * USERS; i++) {
         struct end *end = &pairs->ends[i % 2][i / 2];
         actor_init(&end->actor, pairs->rigs[i % 2], i / 2, hear, end);
-        snprintf(end->actor.resource, sizeof end->actor.resource, "r");
-        assert_true(actor_bind(&end->actor, i / 2 % shards));
+        actor_enter(&end->actor, "r", i / 2 % shards);
     }
 }
 
@@ -119,11 +116,8 @@ static void close_pairs(struct pairs *pairs)
     for (unsigned i = 0; i < 2 * USERS; i++)
         actor_leave(&pairs->ends[i % 2][i / 2].actor);
     run(pairs, 1000);
-    for (unsigned i = 0; i < 2 * pairs->rigs[0]->shard_count; i++) {
-        struct shard *shard = &pairs->rigs[i % 2]->shards[i / 2];
-        shard_drain(shard);
-        io_notify(shard->io);
-    }
+    rig_drain(pairs->rigs[0]);
+    rig_drain(pairs->rigs[1]);
     run(pairs, 20000);
     for (unsigned i = 0; i < 2 * USERS; i++)
         actor_fini(&pairs->ends[i % 2][i / 2].actor);

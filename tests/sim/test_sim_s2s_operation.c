@@ -21,12 +21,8 @@ struct stage {
 static void keep(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct stage *stage = actor->context;
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
     stage->heard++;
-    if (error == XML_NOWHERE)
-        return;
-    stage->errors++;
-    snprintf(stage->error, sizeof stage->error, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
+    stage->errors += actor_condition(stanza, stage->error);
 }
 
 static void stage_open(struct stage *stage, unsigned shards, const char *away_domain, const char *const *home,
@@ -54,12 +50,8 @@ static void stage_close(struct stage *stage)
 {
     actor_leave(&stage->romeo);
     run(stage, 1000);
-    for (unsigned i = 0; i < stage->home->shard_count; i++) {
-        shard_drain(&stage->home->shards[i]);
-        io_notify(stage->home->shards[i].io);
-        shard_drain(&stage->away->shards[i]);
-        io_notify(stage->away->shards[i].io);
-    }
+    rig_drain(stage->home);
+    rig_drain(stage->away);
     run(stage, 20000);
     assert_int_equal(home_count(stage, COUNTER_S2S_STREAMS_IN) + home_count(stage, COUNTER_S2S_STREAMS_OUT), 0);
     assert_int_equal(rig_counter(stage->away, COUNTER_S2S_STREAMS_IN), 0);
@@ -426,20 +418,17 @@ static void counters__of_each_failure__its_own_and_no_other(void **state)
 static void counters__of_a_certificate_that_does_not_fit__only_where_it_was_judged(void **state)
 {
     (void)state;
-    const char *folder = getenv("SL_TEST_CERTS");
-    char certificate[2][600], authority[600];
-    assert_non_null(folder);
-    snprintf(certificate[0], 600, "rig.certificate=%s/a", folder);
-    snprintf(certificate[1], 600, "rig.certificate=%s/c", folder);
-    snprintf(authority, 600, "s2s.ca=%s/ca.pem", folder);
+    char certificate[2][RIG_SETTING_SIZE], authority[RIG_SETTING_SIZE];
+    (void)rig_certs(authority, "s2s.ca", "ca.pem");
     const char *const home[] = {"rig.domain=a.example",
-                                certificate[0],
+                                rig_certs(certificate[0], "rig.certificate", "a"),
                                 authority,
                                 "s2s.enabled=true",
                                 "s2s.policy=pkix",
                                 "s2s.routes=b.example=127.0.0.2:5269",
                                 NULL};
-    const char *const away[] = {certificate[1], authority, "s2s.enabled=true", "s2s.policy=pkix", NULL};
+    const char *const away[] = {rig_certs(certificate[1], "rig.certificate", "c"), authority, "s2s.enabled=true",
+                                "s2s.policy=pkix", NULL};
     struct stage stage;
     stage_open(&stage, 1, "b.example", home, away);
     ping(&stage, "b.example", 1000);

@@ -25,21 +25,20 @@ struct stage {
 static void heard(struct actor *actor, const struct xml_stanza *stanza)
 {
     struct stage *stage = actor->context;
-    char room[64], text[64];
+    char room[64], text[64], error[ACTOR_CONDITION_SIZE];
     unsigned from;
     int number;
     const struct xml_attribute *id = xml_attribute(stanza, 0, NS_NONE, "id");
     struct span value = id ? xml_value(stanza, id, room, sizeof room) : SPAN("");
     snprintf(text, sizeof text, "%.*s", SPAN_ARG(value));
-    uint32_t error = xml_child_named(stanza, 0, NS_CLIENT, "error");
     if (actor == &stage->benvolio) {
         stage->answered++;
     } else if (actor == &stage->juliet && sscanf(text, "%u-%d", &from, &number) == 2) {
         stage->is_jumbled |= number <= stage->last[from];
         stage->last[from] = number;
         stage->arrived++;
-    } else if (error != XML_NOWHERE) {
-        bool is_known = span_is(xml_name(stanza, xml_child(stanza, error)), "resource-constraint");
+    } else if (actor_condition(stanza, error)) {
+        bool is_known = strcmp(error, "resource-constraint") == 0;
         stage->refused += is_known;
         stage->other += !is_known;
     }
@@ -58,16 +57,7 @@ static void run(struct stage *stage, uint64_t ms)
 static void join(struct stage *stage, struct actor *actor, struct rig *rig, unsigned number)
 {
     actor_init(actor, rig, number, heard, stage);
-    snprintf(actor->resource, sizeof actor->resource, "r");
-    assert_true(actor_bind(actor, 0));
-}
-
-static void drain(struct rig *rig)
-{
-    for (unsigned i = 0; i < rig->shard_count; i++) {
-        shard_drain(&rig->shards[i]);
-        io_notify(rig->shards[i].io);
-    }
+    actor_enter(actor, "r", 0);
 }
 
 static void expect_bounded(const struct stage *stage)
@@ -127,9 +117,9 @@ static void slow_server__flooded__bounded_refused_and_nobody_else_waits(void **s
     assert_int_equal(stage.other, 0);
     assert_false(stage.is_jumbled);
     printf("%u arrived, %u refused\n", stage.arrived, stage.refused);
-    drain(stage.home);
-    drain(stage.slow);
-    drain(stage.swift);
+    rig_drain(stage.home);
+    rig_drain(stage.slow);
+    rig_drain(stage.swift);
     run(&stage, 20000);
     for (unsigned i = 0; i < SENDERS; i++)
         actor_fini(&stage.senders[i]);

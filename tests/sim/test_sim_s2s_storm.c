@@ -518,18 +518,10 @@ static void sunshine(struct storm *storm)
     }
 }
 
-static void drain(struct rig *rig)
-{
-    for (unsigned i = 0; i < rig->shard_count; i++) {
-        shard_drain(&rig->shards[i]);
-        io_notify(rig->shards[i].io);
-    }
-}
-
 static void close_all(struct storm *storm)
 {
     for (unsigned i = 0; i < storm->router_count; i++)
-        drain(storm->rigs[i]);
+        rig_drain(storm->rigs[i]);
     run(storm, 25, 1000);
     for (unsigned i = 0; i < storm->player_count; i++)
         actor_fini(&storm->players[i].actor);

@@ -116,14 +116,6 @@ static bool cut_behind(struct sweep *sweep, unsigned which, unsigned end, uint64
     return was_cut;
 }
 
-static void drain(struct rig *rig)
-{
-    for (unsigned i = 0; i < rig->shard_count; i++) {
-        shard_drain(&rig->shards[i]);
-        io_notify(rig->shards[i].io);
-    }
-}
-
 static void sweep_all(const char *const *home, const char *const *away, const char *away_domain, unsigned shards,
                       unsigned wires, unsigned stride)
 {
@@ -147,8 +139,8 @@ static void sweep_all(const char *const *home, const char *const *away, const ch
     actor_leave(&sweep.romeo);
     actor_leave(&sweep.juliet);
     run(&sweep, 500);
-    drain(sweep.home);
-    drain(sweep.away);
+    rig_drain(sweep.home);
+    rig_drain(sweep.away);
     run(&sweep, 20000);
     actor_fini(&sweep.romeo);
     actor_fini(&sweep.juliet);
@@ -179,12 +171,10 @@ static void dialback__cut_behind_every_byte__arrives_or_comes_back(void **state)
 static void certificates__cut_behind_every_byte__arrives_or_comes_back(void **state)
 {
     (void)state;
-    static char authority[600], certificates[2][600];
-    const char *folder = getenv("SL_TEST_CERTS");
-    assert_non_null(folder);
-    snprintf(authority, sizeof authority, "s2s.ca=%s/ca.pem", folder);
-    for (unsigned i = 0; i < 2; i++)
-        snprintf(certificates[i], sizeof certificates[i], "rig.certificate=%s/%c", folder, "ac"[i]);
+    static char authority[RIG_SETTING_SIZE], certificates[2][RIG_SETTING_SIZE];
+    (void)rig_certs(authority, "s2s.ca", "ca.pem");
+    (void)rig_certs(certificates[0], "rig.certificate", "a");
+    (void)rig_certs(certificates[1], "rig.certificate", "c");
     const char *home[] = {SWIFT, "rig.domain=a.example", certificates[0], authority, "s2s.policy=pkix", NULL, NULL};
     const char *away[] = {SWIFT, certificates[1], authority, "s2s.policy=pkix", "s2s.routes=a.example=127.0.0.1:5269",
                           NULL};

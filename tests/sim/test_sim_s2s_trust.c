@@ -51,8 +51,7 @@ static void stage_open(struct stage *stage, unsigned shards, const char *const *
     for (uint16_t port = PORT_NET; port <= PORT_IDN; port++)
         world_set_far(stage->rig->world, port, FAR_ACCEPTS);
     actor_init(&stage->romeo, stage->rig, 0, keep, stage);
-    snprintf(stage->romeo.resource, sizeof stage->romeo.resource, "orchard");
-    assert_true(actor_bind(&stage->romeo, 0));
+    actor_enter(&stage->romeo, "orchard", 0);
 }
 
 static void run(struct stage *stage, uint64_t ms)
@@ -67,19 +66,10 @@ static void stage_close(struct stage *stage)
     run(stage, 1000);
     for (struct peer *peer; (peer = world_accept(stage->rig->world));)
         peer_free(peer);
-    for (unsigned i = 0; i < stage->rig->shard_count; i++) {
-        shard_drain(&stage->rig->shards[i]);
-        io_notify(stage->rig->shards[i].io);
-    }
+    rig_drain(stage->rig);
     run(stage, 20000);
     actor_fini(&stage->romeo);
     rig_free(stage->rig);
-}
-
-static bool has(const struct peer *peer, const char *text)
-{
-    struct span got = peer_received(peer);
-    return got.size && memmem(got.ptr, got.size, text, strlen(text));
 }
 
 static void say(struct stage *stage, struct peer *peer, const char *text)
@@ -92,7 +82,7 @@ static struct peer *stranger(struct stage *stage)
 {
     struct peer *peer = peer_connect_to(stage->rig->group, 0, LISTEN_S2S);
     say(stage, peer, HEADER);
-    assert_true(has(peer, "<stream:features>"));
+    assert_true(peer_has(peer, "<stream:features>"));
     return peer;
 }
 
@@ -134,7 +124,7 @@ static void prove(struct stage *stage, struct peer *peer, const char *theirs, co
     judge_says(stage, &judge, theirs, ours, "valid");
     peer_free(judge.peer);
     snprintf(text, sizeof text, "<db:result from='%s' to='%s' type='valid'/>", ours, theirs);
-    assert_true(has(peer, text));
+    assert_true(peer_has(peer, text));
 }
 
 static void expect_heard(struct stage *stage, struct peer *peer, const char *from, const char *body)
@@ -162,8 +152,8 @@ static void judge__of_another_domain__cannot_vouch(void **state)
         say(&stage, peer, "<db:result from='other.example' to='example.com'>k</db:result>");
         assert_true(judge_called(&stage, &other));
         judge_says(&stage, &other, "example.net", "example.com", "valid");
-        assert_false(has(peer, "type='valid'"));
-        assert_true(has(other.peer, "<invalid-from"));
+        assert_false(peer_has(peer, "type='valid'"));
+        assert_true(peer_has(other.peer, "<invalid-from"));
         say(&stage, peer, "<message from='a@example.net' to='user0@example.com/orchard'><body>x</body></message>");
         assert_int_equal(stage.heard, 0);
         peer_free(net.peer);
@@ -197,7 +187,7 @@ static void judge__about_another_pair_or_stream__proves_nothing(void **state)
         judge_says(&stage, &judge, "example.net", cases[i].ours, cases[i].type);
         say(&stage, peer, "<message from='a@example.net' to='user0@example.com/orchard'><body>x</body></message>");
         run(&stage, 31000);
-        assert_false(has(peer, "type='valid'"));
+        assert_false(peer_has(peer, "type='valid'"));
         assert_int_equal(stage.heard, 0);
         peer_free(judge.peer);
         peer_free(peer);
@@ -217,7 +207,7 @@ static void reset__and_back__asked_for_the_key_again(void **state)
         for (struct s2s *s2s = stage.rig->shards[0].servers; s2s; s2s = s2s->next)
             stream_close(&s2s->stream, STREAM_RESET_ERROR, NULL);
         say(&stage, peer, "</stream:stream>");
-        assert_true(has(peer, "<reset"));
+        assert_true(peer_has(peer, "<reset"));
         peer_free(peer);
     }
     stage_close(&stage);
@@ -245,7 +235,7 @@ static void pairs__of_one_stream__not_mixed(void **state)
         expect_heard(&stage, peer, "a@example.net", "mine");
         unsigned heard = stage.heard;
         say(&stage, peer, cases[i].says);
-        if (!has(peer, cases[i].answer))
+        if (!peer_has(peer, cases[i].answer))
             fail_msg("%s lacks %s", cases[i].says, cases[i].answer);
         assert_int_equal(stage.heard, heard);
         peer_free(peer);
@@ -269,7 +259,7 @@ static void addresses__bad_beside_another_fault__improper_addressing(void **stat
         struct peer *peer = stranger(&stage);
         prove(&stage, peer, "example.net", "example.com");
         say(&stage, peer, cases[i]);
-        if (!has(peer, "<improper-addressing"))
+        if (!peer_has(peer, "<improper-addressing"))
             fail_msg("%s: %.*s", cases[i], SPAN_ARG(peer_received(peer)));
         peer_free(peer);
         stage_close(&stage);
@@ -300,7 +290,7 @@ static void forms__of_a_proven_domain__heard_as_it(void **state)
                  others[i]);
         say(&stage, peer, text);
         assert_int_equal(stage.heard, heard);
-        assert_true(has(peer, "</stream:stream>"));
+        assert_true(peer_has(peer, "</stream:stream>"));
         peer_free(peer);
     }
     stage_close(&stage);
@@ -355,9 +345,9 @@ static void check__that_fails__the_condition_of_the_specification(void **state)
             peer_free(judge.peer);
         }
         run(&stage, 100);
-        if (!has(peer, cases[i].condition))
+        if (!peer_has(peer, cases[i].condition))
             fail_msg("case %u: %.*s lacks %s", i, SPAN_ARG(peer_received(peer)), cases[i].condition);
-        assert_false(has(peer, "</stream:stream>"));
+        assert_false(peer_has(peer, "</stream:stream>"));
         prove(&stage, peer, "other.example", "example.com");
         expect_heard(&stage, peer, "a@other.example", "other");
         peer_free(peer);
@@ -377,12 +367,12 @@ static void check__invalid_beside_a_proven_pair__forbidden_and_the_stream_goes_o
     say(&stage, peer, "<db:result from='other.example' to='example.com'>k</db:result>");
     assert_true(judge_called(&stage, &judge));
     judge_says(&stage, &judge, "other.example", "example.com", "invalid");
-    assert_true(has(peer, "<error type='auth'><forbidden"));
-    assert_false(has(peer, "'invalid'"));
+    assert_true(peer_has(peer, "<error type='auth'><forbidden"));
+    assert_false(peer_has(peer, "'invalid'"));
     expect_heard(&stage, peer, "a@example.net", "still");
     say(&stage, peer, "<message from='a@other.example' to='user0@example.com/orchard'><body>x</body></message>");
     assert_string_equal(stage.last, "still");
-    assert_true(has(peer, "<invalid-from"));
+    assert_true(peer_has(peer, "<invalid-from"));
     peer_free(judge.peer);
     peer_free(peer);
     stage_close(&stage);
@@ -392,8 +382,8 @@ static void check__invalid_beside_a_proven_pair__forbidden_and_the_stream_goes_o
 static void key__against_the_policy__an_error_and_no_end(void **state)
 {
     (void)state;
-    static char certificate[600];
-    snprintf(certificate, sizeof certificate, "rig.certificate=%s/a", getenv("SL_TEST_CERTS"));
+    static char certificate[RIG_SETTING_SIZE];
+    (void)rig_certs(certificate, "rig.certificate", "a");
     const char *const secure[] = {"s2s.enabled=true", ROUTES, certificate, NULL};
     const char *const pkix[] = {PLAIN, "rig.domain=example.com", "s2s.policy=pkix", NULL};
     const char *const *const configs[] = {secure, pkix};
@@ -404,14 +394,14 @@ static void key__against_the_policy__an_error_and_no_end(void **state)
         stage_open(&stage, 1, configs[i]);
         struct peer *peer = stranger(&stage);
         say(&stage, peer, "<db:result from='example.net' to='example.com'>k</db:result>");
-        assert_true(has(peer, conditions[i]));
-        assert_false(has(peer, "</stream:stream>"));
+        assert_true(peer_has(peer, conditions[i]));
+        assert_false(peer_has(peer, "</stream:stream>"));
         assert_null(world_accept(stage.rig->world));
         say(&stage, peer, "<db:verify from='example.net' to='example.com' id='1'>k</db:verify>");
-        assert_true(
-            has(peer, i ? "type='invalid'" : "<db:verify from='example.com' to='example.net' id='1' type='error'>"));
+        assert_true(peer_has(peer, i ? "type='invalid'"
+                                     : "<db:verify from='example.com' to='example.net' id='1' type='error'>"));
         say(&stage, peer, "<message from='a@example.net' to='user0@example.com/orchard'><body>x</body></message>");
-        assert_true(has(peer, "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'"));
+        assert_true(peer_has(peer, "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'"));
         assert_int_equal(stage.heard, 0);
         peer_free(peer);
         stage_close(&stage);
@@ -441,8 +431,8 @@ static void pairs__many_on_one_stream__heard_and_the_first_is_spoken_to(void **s
         actor_send(&stage.romeo, "<message to='a@example.net' id='1'><body>back one</body></message>");
         actor_send(&stage.romeo, "<message to='a@other.example' id='2'><body>back two</body></message>");
         run(&stage, 50);
-        assert_int_equal(has(peer, "back one"), is_bidi);
-        assert_false(has(peer, "back two"));
+        assert_int_equal(peer_has(peer, "back one"), is_bidi);
+        assert_false(peer_has(peer, "back two"));
         for (unsigned i = is_bidi; i < 2; i++) {
             struct peer *dialled = world_accept(stage.rig->world);
             assert_non_null(dialled);
@@ -477,14 +467,14 @@ static void verify__on_any_stream__answered(void **state)
     struct peer *const all[] = {dialled, peer, fresh};
     for (unsigned i = 0; i < 3; i++) {
         say(&stage, all[i], question);
-        assert_true(has(all[i], "<db:verify from='example.com' to='example.net' id='ours' type='valid'/>"));
+        assert_true(peer_has(all[i], "<db:verify from='example.com' to='example.net' id='ours' type='valid'/>"));
     }
     /* XEP-0288 s2.2: they may ask to be let in on the stream that we opened, and are told that this is not done here:
      * the id that such a key would be made of is of their own choice. */
     say(&stage, dialled, "<db:result from='example.net' to='example.com' type='valid'/>");
     say(&stage, dialled, "<db:result from='other.example' to='example.com'>k</db:result>");
-    assert_true(has(dialled, "<feature-not-implemented"));
-    assert_false(has(dialled, "</stream:stream>"));
+    assert_true(peer_has(dialled, "<feature-not-implemented"));
+    assert_false(peer_has(dialled, "</stream:stream>"));
     for (unsigned i = 0; i < 3; i++)
         peer_free(all[i]);
     stage_close(&stage);
@@ -520,9 +510,9 @@ static void answers__that_are_not_read__bounded(void **state)
 
 static const char *const *tls_config(void)
 {
-    static char certificate[600];
+    static char certificate[RIG_SETTING_SIZE];
     static const char *list[] = {"s2s.enabled=true", "s2s.tls_required=false", ROUTES, certificate, NULL};
-    snprintf(certificate, sizeof certificate, "rig.certificate=%s/a", getenv("SL_TEST_CERTS"));
+    (void)rig_certs(certificate, "rig.certificate", "a");
     return list;
 }
 
