@@ -112,6 +112,19 @@ static bool goes_on(struct caller *caller)
     return goes_on_as(caller, "x");
 }
 
+/* Bound by certificates that are good, each from an address of its own. */
+static void bind_all(struct caller *callers, unsigned count, struct rig *rig)
+{
+    rig_find(rig, NULL, STANDING_GOOD);
+    for (unsigned n = 0; n < count; n++) {
+        char address[32], resource[16];
+        snprintf(address, sizeof address, "192.0.2.%u", n + 1);
+        snprintf(resource, sizeof resource, "r%u", n);
+        ask(&callers[n], rig, address);
+        assert_true(goes_on_as(&callers[n], resource));
+    }
+}
+
 static void client__each_finding__as_it_says(void **state)
 {
     (void)state;
@@ -329,14 +342,7 @@ static void revoked__many_of_one_chain__end_at_even_distances(void **state)
     (void)state;
     static struct caller callers[CROWD];
     struct rig *rig = rig_of_clients(1, "soft");
-    rig_find(rig, NULL, STANDING_GOOD);
-    for (unsigned n = 0; n < CROWD; n++) {
-        char address[32], resource[16];
-        snprintf(address, sizeof address, "192.0.2.%u", n + 1);
-        snprintf(resource, sizeof resource, "r%u", n);
-        ask(&callers[n], rig, address);
-        assert_true(goes_on_as(&callers[n], resource));
-    }
+    bind_all(callers, CROWD, rig);
     rig_find(rig, NULL, STANDING_REVOKED);
     for (unsigned n = 1; n <= CROWD; n++) {
         unsigned over = 0;
@@ -389,6 +395,27 @@ static int64_t left_ms(const struct rig *rig)
     return engine_credential(stream->tls)->not_after * 1000 - io_wall_ms(rig->shards[0].io);
 }
 
+/* A router and its client, bound by a certificate that is good. */
+static struct rig *bound(struct caller *caller)
+{
+    struct rig *rig = rig_of_clients(1, "soft");
+    rig_find(rig, NULL, STANDING_GOOD);
+    ask(caller, rig, "192.0.2.1");
+    caller_wait(caller, 10);
+    assert_true(goes_on(caller));
+    return rig;
+}
+
+/* ... and so many ms before notAfter by the wall clock. */
+static struct rig *bound_before_the_end(struct caller *caller, int64_t ms, int64_t *not_after)
+{
+    struct rig *rig = bound(caller);
+    rig_jump_wall(rig, left_ms(rig) - ms);
+    caller_wait(caller, 0);
+    *not_after = io_wall_ms(rig->shards[0].io) + left_ms(rig);
+    return rig;
+}
+
 /* Whatever it was set to before, the end comes when the wall clock says so: within the second before notAfter, or at
  * once if it is over. */
 static void clock__set_each_way__no_early_and_no_late_close(void **state)
@@ -396,12 +423,8 @@ static void clock__set_each_way__no_early_and_no_late_close(void **state)
     (void)state;
     static const int64_t jumps[] = {HOUR, -HOUR, DAY, -DAY, INT64_MIN, 1000};
     for (unsigned i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
-        struct rig *rig = rig_of_clients(1, "soft");
         struct caller caller;
-        rig_find(rig, NULL, STANDING_GOOD);
-        ask(&caller, rig, "192.0.2.1");
-        caller_wait(&caller, 10);
-        assert_true(goes_on(&caller));
+        struct rig *rig = bound(&caller);
         rig_jump_wall(rig, jumps[i] == INT64_MIN ? -io_wall_ms(rig->shards[0].io) : jumps[i]);
         caller_wait(&caller, 3000);
         assert_false(caller_is_over(&caller));
@@ -415,27 +438,13 @@ static void clock__set_each_way__no_early_and_no_late_close(void **state)
         finish(rig);
     }
     /* Beyond it: at once. */
-    struct rig *rig = rig_of_clients(1, "soft");
     struct caller caller;
-    rig_find(rig, NULL, STANDING_GOOD);
-    ask(&caller, rig, "192.0.2.1");
-    caller_wait(&caller, 10);
-    assert_true(goes_on(&caller));
+    struct rig *rig = bound(&caller);
     rig_jump_wall(rig, left_ms(rig) + HOUR);
     caller_wait(&caller, 10);
     assert_true(caller_has_heard(&caller, "<reset "));
     leave(&caller);
     finish(rig);
-}
-
-/* Bound, and so many ms before notAfter by the wall clock. */
-static void be_before_the_end(struct caller *caller, struct rig *rig, const char *address, int64_t ms)
-{
-    ask(caller, rig, address);
-    caller_wait(caller, 10);
-    assert_true(goes_on(caller));
-    rig_jump_wall(rig, left_ms(rig) - ms);
-    caller_wait(caller, 0);
 }
 
 /* Goes on, a ms after the other, until it is reset; where the wall clock is then, from notAfter on, in ms. */
@@ -456,11 +465,9 @@ static void clock__leap_second__ends_with_the_last_of_the_two(void **state)
     (void)state;
     static const int64_t before[] = {5000, 1500, 1001, 1000, 999, 500, 1};
     for (unsigned i = 0; i < 2 * sizeof before / sizeof before[0]; i++) {
-        struct rig *rig = rig_of_clients(1, "soft");
         struct caller caller;
-        rig_find(rig, NULL, STANDING_GOOD);
-        be_before_the_end(&caller, rig, "192.0.2.1", 8000);
-        int64_t not_after = io_wall_ms(rig->shards[0].io) + left_ms(rig);
+        int64_t not_after;
+        struct rig *rig = bound_before_the_end(&caller, 8000, &not_after);
         caller_wait(&caller, (uint64_t)(8000 - before[i / 2]));
         assert_false(caller_has_heard(&caller, "<reset "));
         if (i % 2)
@@ -480,11 +487,9 @@ static void clock__that_stands__ends_with_it(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        struct rig *rig = rig_of_clients(1, "soft");
         struct caller caller;
-        rig_find(rig, NULL, STANDING_GOOD);
-        be_before_the_end(&caller, rig, "192.0.2.1", 1400);
-        int64_t not_after = io_wall_ms(rig->shards[0].io) + left_ms(rig);
+        int64_t not_after;
+        struct rig *rig = bound_before_the_end(&caller, 1400, &not_after);
         for (unsigned step = 0; step < 20; step++) {
             caller_wait(&caller, 100);
             world_jump_wall(rig->world, i && step % 2 ? -100 : -50);
@@ -502,11 +507,9 @@ static void clock__second_left_out__ends_in_time(void **state)
     (void)state;
     static const int64_t before[] = {2500, 1500, 1001, 1000, 999, 500, 1};
     for (unsigned i = 0; i < sizeof before / sizeof before[0]; i++) {
-        struct rig *rig = rig_of_clients(1, "soft");
         struct caller caller;
-        rig_find(rig, NULL, STANDING_GOOD);
-        be_before_the_end(&caller, rig, "192.0.2.1", before[i]);
-        int64_t not_after = io_wall_ms(rig->shards[0].io) + left_ms(rig);
+        int64_t not_after;
+        struct rig *rig = bound_before_the_end(&caller, before[i], &not_after);
         rig_jump_wall(rig, 1000);
         uint64_t begin = world_now_ms(rig->world), left = before[i] > 1000 ? (uint64_t)before[i] - 1000 : 0;
         while (!caller_has_heard(&caller, "<reset ")) {
@@ -527,14 +530,7 @@ static void clock__leap_second_of_several__all_within_it(void **state)
     (void)state;
     static struct caller callers[FEW];
     struct rig *rig = rig_of_clients(1, "soft");
-    rig_find(rig, NULL, STANDING_GOOD);
-    for (unsigned n = 0; n < FEW; n++) {
-        char address[32], resource[8];
-        snprintf(address, sizeof address, "192.0.2.%u", n + 1);
-        ask(&callers[n], rig, address);
-        snprintf(resource, sizeof resource, "%u", n);
-        assert_true(goes_on_as(&callers[n], resource));
-    }
+    bind_all(callers, FEW, rig);
     rig_jump_wall(rig, left_ms(rig) - 1100);
     caller_wait(&callers[0], 50);
     for (unsigned n = 0; n < FEW; n++)
