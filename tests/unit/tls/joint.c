@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "joint.h"
 
+#include <openssl/err.h>
 #include <stdarg.h>
 
 #include <setjmp.h>
@@ -23,6 +24,18 @@ void forget_session(void)
     last_session = NULL;
 }
 
+static SSL *peer_of(SSL_CTX *factory, bool is_server)
+{
+    SSL *ssl = SSL_new(factory);
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    BIO_set_mem_eof_return(SSL_get_rbio(ssl), -1);
+    if (is_server)
+        SSL_set_accept_state(ssl);
+    else
+        SSL_set_connect_state(ssl);
+    return ssl;
+}
+
 void joint_open(struct joint *joint, struct context *context, bool is_server, int version)
 {
     memset(joint, 0, sizeof(*joint));
@@ -40,13 +53,7 @@ void joint_open(struct joint *joint, struct context *context, bool is_server, in
         SSL_CTX_set_session_cache_mode(joint->factory, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_sess_set_new_cb(joint->factory, keep_session);
     }
-    joint->ssl = SSL_new(joint->factory);
-    SSL_set_bio(joint->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    BIO_set_mem_eof_return(SSL_get_rbio(joint->ssl), -1);
-    if (is_server)
-        SSL_set_accept_state(joint->ssl);
-    else
-        SSL_set_connect_state(joint->ssl);
+    joint->ssl = peer_of(joint->factory, is_server);
     joint->side.engine = engine_new(context, is_server ? SPAN("b.example") : SPAN_NONE);
     assert_non_null(joint->side.engine);
 }
@@ -116,13 +123,8 @@ void peer_turn(struct joint *joint, char *out, size_t *out_size)
 
 void joint_run(struct joint *joint, char *out, size_t *out_size)
 {
-    bool has_moved = true;
     (void)engine_start(joint->side.engine, &joint->side.wire, &joint->pool);
-    while (has_moved) {
-        has_moved = carry_to_peer(joint);
-        peer_turn(joint, out, out_size);
-        has_moved = carry_to_engine(joint) || has_moved;
-    }
+    joint_go_on(joint, out, out_size);
 }
 
 void joint_go_on(struct joint *joint, char *out, size_t *out_size)
@@ -140,4 +142,48 @@ void joint_shake(struct joint *joint)
     joint_run(joint, NULL, NULL);
     if (!engine_is_ready(joint->side.engine) || !SSL_is_init_finished(joint->ssl))
         fail_msg("%s", engine_error(joint->side.engine));
+}
+
+/* ---- a peer alone ------------------------------------------------------------------------------------------------ */
+
+SSL *peer_showing(const char *pem, const char *key, bool is_server, int version)
+{
+    SSL_CTX *factory = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
+    assert_non_null(factory);
+    SSL_CTX_set_security_level(factory, 0);
+    SSL_CTX_set_min_proto_version(factory, version);
+    SSL_CTX_set_max_proto_version(factory, version);
+    bool is_good = SSL_CTX_use_certificate_chain_file(factory, pem) == 1 &&
+                   SSL_CTX_use_PrivateKey_file(factory, key, SSL_FILETYPE_PEM) == 1;
+    SSL *ssl = is_good ? peer_of(factory, is_server) : NULL;
+    SSL_CTX_free(factory);
+    ERR_clear_error();
+    return ssl;
+}
+
+static void ignore_plain(void *context, struct span plain)
+{
+    (void)context;
+    (void)plain;
+}
+
+void peer_shake(SSL *ssl, struct side *side, struct chunk_pool *pool)
+{
+    bool has_moved = true;
+    char *bytes;
+    side->status = engine_start(side->engine, &side->wire, pool);
+    while (has_moved) {
+        has_moved = !chain_is_empty(&side->wire);
+        for (; !chain_is_empty(&side->wire); chain_consume(&side->wire, pool, chain_front(&side->wire).size))
+            BIO_write(SSL_get_rbio(ssl), chain_front(&side->wire).ptr, (int)chain_front(&side->wire).size);
+        (void)SSL_do_handshake(ssl);
+        long size = BIO_get_mem_data(SSL_get_wbio(ssl), &bytes);
+        if (size > 0 && side->status == ENGINE_OK) {
+            side->status =
+                engine_feed(side->engine, span_of(bytes, (size_t)size), &side->wire, pool, ignore_plain, NULL);
+            has_moved = true;
+        }
+        (void)BIO_reset(SSL_get_wbio(ssl));
+    }
+    ERR_clear_error();
 }

@@ -37,3 +37,8 @@ void peer_turn(struct joint *joint, char *out, size_t *out_size);
 /* The macros of the library's header cast const away; these do it where no warning looks. */
 void send_name(SSL *ssl, const char *name);
 int offer_groups(SSL *ssl, const char *groups);
+
+/* A peer that shows that chain, whatever it is worth, over memory BIOs; NULL: the library does not take it. */
+SSL *peer_showing(const char *pem, const char *key, bool is_server, int version);
+/* A handshake of the two, until nothing moves; side->status tells what came of it. */
+void peer_shake(SSL *ssl, struct side *side, struct chunk_pool *pool);

@@ -3,7 +3,7 @@
  * What TLSA records make of the chains of tests/chains: the judge alone, with OpenSSL's own DANE as a second opinion,
  * and in handshakes with OpenSSL. The records are made by OpenSSL from the certificates.
  */
-#include "pair.h"
+#include "joint.h"
 #include "tls/dane_priv.h"
 #include "tls/credential_priv.h"
 
@@ -370,49 +370,14 @@ static void host__not_given__is_no_name(void **state)
 /* ---- handshakes
  * ------------------------------------------------------------------------------------------------------- */
 
-static void ignore_plain(void *context, struct span plain)
-{
-    (void)context;
-    (void)plain;
-}
-
 static SSL *present(const char *name, int version)
 {
-    char path[512];
-    SSL_CTX *factory = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_set_min_proto_version(factory, version);
-    SSL_CTX_set_max_proto_version(factory, version);
-    snprintf(path, sizeof path, "%s/%s.pem", getenv("SL_TEST_CHAINS"), name);
-    assert_int_equal(SSL_CTX_use_certificate_chain_file(factory, path), 1);
-    snprintf(path, sizeof path, "%s/%s.key", getenv("SL_TEST_CHAINS"), name);
-    assert_int_equal(SSL_CTX_use_PrivateKey_file(factory, path, SSL_FILETYPE_PEM), 1);
-    SSL *ssl = SSL_new(factory);
-    SSL_CTX_free(factory);
-    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    BIO_set_mem_eof_return(SSL_get_rbio(ssl), -1);
-    SSL_set_accept_state(ssl);
+    char pem[512], key[512];
+    snprintf(pem, sizeof pem, "%s/%s.pem", getenv("SL_TEST_CHAINS"), name);
+    snprintf(key, sizeof key, "%s/%s.key", getenv("SL_TEST_CHAINS"), name);
+    SSL *ssl = peer_showing(pem, key, true, version);
+    assert_non_null(ssl);
     return ssl;
-}
-
-static void shake(SSL *ssl, struct side *side, struct chunk_pool *pool)
-{
-    bool has_moved = true;
-    char *bytes;
-    side->status = engine_start(side->engine, &side->wire, pool);
-    while (has_moved) {
-        has_moved = !chain_is_empty(&side->wire);
-        for (; !chain_is_empty(&side->wire); chain_consume(&side->wire, pool, chain_front(&side->wire).size))
-            BIO_write(SSL_get_rbio(ssl), chain_front(&side->wire).ptr, (int)chain_front(&side->wire).size);
-        (void)SSL_do_handshake(ssl);
-        long size = BIO_get_mem_data(SSL_get_wbio(ssl), &bytes);
-        if (size > 0 && side->status == ENGINE_OK) {
-            side->status =
-                engine_feed(side->engine, span_of(bytes, (size_t)size), &side->wire, pool, ignore_plain, NULL);
-            has_moved = true;
-        }
-        (void)BIO_reset(SSL_get_wbio(ssl));
-    }
-    ERR_clear_error();
 }
 
 static void check_handshake(struct context *context, const struct row *row, int version)
@@ -428,7 +393,7 @@ static void check_handshake(struct context *context, const struct row *row, int 
     assert_non_null(side.engine);
     engine_expect(side.engine, dane_new(made.records, made.count, SPAN(DOMAIN), SPAN(HOST)));
     assert_null(engine_finding(side.engine));
-    shake(ssl, &side, &pool);
+    peer_shake(ssl, &side, &pool);
     assert_int_equal(side.status, ENGINE_OK); /* whatever comes of it */
     assert_non_null(engine_finding(side.engine));
     check_finding(row, SSL_get_version(ssl), engine_finding(side.engine));
@@ -466,7 +431,7 @@ static void engine__without_records__has_no_finding(void **state)
     SSL *ssl = present("good", TLS1_3_VERSION);
     chunk_pool_init(&pool, 16);
     side.engine = engine_new(context, SPAN(DOMAIN));
-    shake(ssl, &side, &pool);
+    peer_shake(ssl, &side, &pool);
     assert_true(engine_is_ready(side.engine));
     assert_null(engine_finding(side.engine));
     assert_null(engine_expected(side.engine));

@@ -5,7 +5,7 @@
  * verification agrees. The contexts are the same for all rows, so that what one peer sends could help the next, if it
  * were kept.
  */
-#include "pair.h"
+#include "joint.h"
 #include "tls/credential_priv.h"
 
 #include <openssl/core_names.h>
@@ -196,52 +196,7 @@ static void check_judge(const struct row *row, const struct chain_files *files, 
 
 static SSL *present(const struct chain_files *files, enum credential_role role, int version)
 {
-    SSL_CTX *factory = SSL_CTX_new(role == CREDENTIAL_SERVER ? TLS_server_method() : TLS_client_method());
-    assert_non_null(factory);
-    SSL_CTX_set_security_level(factory, 0);
-    SSL_CTX_set_min_proto_version(factory, version);
-    SSL_CTX_set_max_proto_version(factory, version);
-    bool is_good = SSL_CTX_use_certificate_chain_file(factory, files->pem) == 1 &&
-                   SSL_CTX_use_PrivateKey_file(factory, files->key, SSL_FILETYPE_PEM) == 1;
-    SSL *ssl = is_good ? SSL_new(factory) : NULL;
-    SSL_CTX_free(factory);
-    ERR_clear_error();
-    if (ssl == NULL)
-        return NULL;
-    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    BIO_set_mem_eof_return(SSL_get_rbio(ssl), -1);
-    if (role == CREDENTIAL_SERVER)
-        SSL_set_accept_state(ssl);
-    else
-        SSL_set_connect_state(ssl);
-    return ssl;
-}
-
-static void ignore_plain(void *context, struct span plain)
-{
-    (void)context;
-    (void)plain;
-}
-
-static void shake(SSL *ssl, struct side *side, struct chunk_pool *pool)
-{
-    bool has_moved = true;
-    char *bytes;
-    side->status = engine_start(side->engine, &side->wire, pool);
-    while (has_moved) {
-        has_moved = !chain_is_empty(&side->wire);
-        for (; !chain_is_empty(&side->wire); chain_consume(&side->wire, pool, chain_front(&side->wire).size))
-            BIO_write(SSL_get_rbio(ssl), chain_front(&side->wire).ptr, (int)chain_front(&side->wire).size);
-        (void)SSL_do_handshake(ssl);
-        long size = BIO_get_mem_data(SSL_get_wbio(ssl), &bytes);
-        if (size > 0 && side->status == ENGINE_OK) {
-            side->status =
-                engine_feed(side->engine, span_of(bytes, (size_t)size), &side->wire, pool, ignore_plain, NULL);
-            has_moved = true;
-        }
-        (void)BIO_reset(SSL_get_wbio(ssl));
-    }
-    ERR_clear_error();
+    return peer_showing(files->pem, files->key, role == CREDENTIAL_SERVER, version);
 }
 
 static void check_handshake(const struct row *row, const struct chain_files *files, enum credential_role role,
@@ -261,7 +216,7 @@ static void check_handshake(const struct row *row, const struct chain_files *fil
     chunk_pool_init(&pool, 16);
     side.engine = engine_new(contexts[role], SPAN("peer.example"));
     assert_non_null(side.engine);
-    shake(ssl, &side, &pool);
+    peer_shake(ssl, &side, &pool);
     const struct credential *credential = engine_credential(side.engine);
     if (credential != NULL) {
         found = words_of(credential);
@@ -421,7 +376,7 @@ static void certificate__without_its_key__ends_the_handshake(void **state)
         EVP_PKEY_free(forged);
         chunk_pool_init(&pool, 16);
         side.engine = engine_new(contexts[role], SPAN("peer.example"));
-        shake(ssl, &side, &pool);
+        peer_shake(ssl, &side, &pool);
         assert_int_equal(side.status, ENGINE_FAILED);
         assert_null(strstr(engine_error(side.engine), "peer's alert")); /* it is we who end it */
         assert_false(engine_is_ready(side.engine));
