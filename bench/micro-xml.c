@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * micro-xml: the tokenizer beside expat in namespace mode and libxml2's SAX2 push parser, on the same bytes in the same
- * run, rounds interleaved. Budget: at least 10x expat and 3x libxml2 on stanza traffic, at any chunking.
+ * micro-xml: the tokenizer beside expat in namespace mode and libxml2's SAX2 push parser, and above two floors:
+ * RapidXML, which checks nothing, and memcpy; on the same bytes in the same run, rounds interleaved. Budget: at least
+ * 10x expat and 3x libxml2 on stanza traffic, at any chunking.
  *
  *   micro-xml [--json] [--rounds N] [--size MIB]
+ *
+ * Bytes come in pieces of a fixed size, wherever that cuts, and in whole stanzas. RapidXML knows documents only: it is
+ * given whole stanzas, and told for nothing where each begins and ends.
  */
+#include "bench/insitu.h"
 #include "core/xml/reader.h"
 
 #include <expat.h>
@@ -15,17 +20,24 @@
 
 #define ROUNDS_MAX 64
 
+#define WHOLE   0u /* instead of a size: pieces are stanzas */
+#define SCRATCH (128u << 10)
+
 struct traffic {
     const char *name;
     char *bytes;
     size_t size, room;
+    char *documents; /* the same bytes with a NUL behind each stanza */
+    size_t *ends;    /* of the stream's header, and of each stanza */
     uint64_t stanzas;
     uint64_t seed;
 };
 
 struct rival {
-    const char *name;
-    uint64_t (*parse)(const struct traffic *traffic, size_t chunk); /* elements seen */
+    const char *name, *title;
+    /* Elements seen, 0 by what does not tell them apart. */
+    uint64_t (*parse)(const struct traffic *traffic, size_t chunk);
+    bool is_whole; /* takes nothing but whole stanzas */
 };
 
 /* --- traffic --------------------------------------------------------------------------------------------------------
@@ -109,16 +121,48 @@ static void open_traffic(struct traffic *t, size_t size)
 {
     t->room = size + 65536;
     t->bytes = malloc(t->room);
+    t->ends = malloc((size / 64 + 2) * sizeof *t->ends);
     t->seed = 1;
     add(t, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
            "xmlns:stream='http://etherx.jabber.org/streams' to='example.com' version='1.0'>");
+    t->ends[0] = t->size;
+}
+
+/* A stanza is complete. None is shorter than 64 bytes. */
+static void add_end(struct traffic *t)
+{
+    t->ends[++t->stanzas] = t->size;
+}
+
+static void close_traffic(struct traffic *t)
+{
+    t->documents = calloc(1, t->size + t->stanzas + 1);
+    for (uint64_t i = 0; i <= t->stanzas; i++) {
+        size_t start = i == 0 ? 0 : t->ends[i - 1];
+        memcpy(t->documents + start + i, t->bytes + start, t->ends[i] - start);
+    }
+}
+
+static void free_traffic(struct traffic *t)
+{
+    free(t->bytes);
+    free(t->documents);
+    free(t->ends);
+}
+
+/* Where the piece that begins at `at` ends. */
+static size_t piece_end(const struct traffic *t, size_t chunk, size_t at, uint64_t *stanza)
+{
+    if (chunk == WHOLE)
+        return t->ends[(*stanza)++];
+    return t->size - at < chunk ? t->size : at + chunk;
 }
 
 static struct traffic mixed_traffic(size_t size)
 {
     struct traffic t = {.name = "stanzas"};
     open_traffic(&t, size);
-    for (; t.size < size; t.stanzas++) {
+    for (; t.size < size; add_end(&t)) {
         uint32_t kind = dice(&t, 10);
         if (kind < 6)
             add_message(&t, 100 + dice(&t, 924));
@@ -127,6 +171,7 @@ static struct traffic mixed_traffic(size_t size)
         else
             add_iq(&t);
     }
+    close_traffic(&t);
     return t;
 }
 
@@ -134,8 +179,9 @@ static struct traffic short_traffic(size_t size)
 {
     struct traffic t = {.name = "short"};
     open_traffic(&t, size);
-    for (; t.size < size; t.stanzas++)
+    for (; t.size < size; add_end(&t))
         add_message(&t, 20 + dice(&t, 80));
+    close_traffic(&t);
     return t;
 }
 
@@ -143,8 +189,9 @@ static struct traffic long_traffic(size_t size)
 {
     struct traffic t = {.name = "16k-bodies"};
     open_traffic(&t, size);
-    for (; t.size < size; t.stanzas++)
+    for (; t.size < size; add_end(&t))
         add_message(&t, 16384);
+    close_traffic(&t);
     return t;
 }
 
@@ -154,7 +201,7 @@ static struct traffic sealed_traffic(size_t size)
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct traffic t = {.name = "16k-base64"};
     open_traffic(&t, size);
-    for (; t.size < size; t.stanzas++) {
+    for (; t.size < size; add_end(&t)) {
         add(&t,
             "<message to='friend%u@example.net' id='%08x' type='chat'><encrypted xmlns='urn:xmpp:omemo:2'><payload>",
             dice(&t, 10000), dice(&t, 1u << 30));
@@ -162,6 +209,7 @@ static struct traffic sealed_traffic(size_t size)
             t.bytes[t.size++] = alphabet[dice(&t, 64)];
         add(&t, "</payload></encrypted></message>");
     }
+    close_traffic(&t);
     return t;
 }
 
@@ -180,9 +228,10 @@ static uint64_t parse_sluice(const struct traffic *traffic, size_t chunk)
     struct xml_reader reader;
     xml_reader_init(&reader, &xml_limits_default);
     uint64_t seen = 0;
-    for (size_t at = 0; at < traffic->size; at += chunk) {
-        size_t size = traffic->size - at < chunk ? traffic->size - at : chunk;
-        struct span in = span_of(traffic->bytes + at, size);
+    uint64_t number = 0;
+    for (size_t at = 0, end; at < traffic->size; at = end) {
+        end = piece_end(traffic, chunk, at, &number);
+        struct span in = span_of(traffic->bytes + at, end - at);
         struct xml_stanza stanza;
         enum xml_event event;
         while ((event = xml_reader_next(&reader, scratch, &in, &stanza)) != XML_MORE) {
@@ -219,13 +268,13 @@ static void expat_text(void *seen, const XML_Char *text, int size)
 static uint64_t parse_expat(const struct traffic *traffic, size_t chunk)
 {
     XML_Parser parser = XML_ParserCreateNS(NULL, '\n');
-    uint64_t seen = 0;
+    uint64_t seen = 0, stanza = 0;
     XML_SetUserData(parser, &seen);
     XML_SetElementHandler(parser, expat_start, expat_end);
     XML_SetCharacterDataHandler(parser, expat_text);
-    for (size_t at = 0; at < traffic->size; at += chunk) {
-        size_t size = traffic->size - at < chunk ? traffic->size - at : chunk;
-        if (XML_Parse(parser, traffic->bytes + at, (int)size, 0) != XML_STATUS_OK)
+    for (size_t at = 0, end; at < traffic->size; at = end) {
+        end = piece_end(traffic, chunk, at, &stanza);
+        if (XML_Parse(parser, traffic->bytes + at, (int)(end - at), 0) != XML_STATUS_OK)
             stop("expat");
     }
     XML_ParserFree(parser);
@@ -267,16 +316,52 @@ static uint64_t parse_libxml(const struct traffic *traffic, size_t chunk)
                          .startElementNs = libxml_start,
                          .endElementNs = libxml_end,
                          .characters = libxml_text};
-    uint64_t seen = 0;
+    uint64_t seen = 0, stanza = 0;
     xmlParserCtxtPtr parser = xmlCreatePushParserCtxt(&sax, &seen, NULL, 0, NULL);
     xmlCtxtUseOptions(parser, XML_PARSE_HUGE | XML_PARSE_NONET);
-    for (size_t at = 0; at < traffic->size; at += chunk) {
-        size_t size = traffic->size - at < chunk ? traffic->size - at : chunk;
-        if (xmlParseChunk(parser, traffic->bytes + at, (int)size, 0) != 0)
+    for (size_t at = 0, end; at < traffic->size; at = end) {
+        end = piece_end(traffic, chunk, at, &stanza);
+        if (xmlParseChunk(parser, traffic->bytes + at, (int)(end - at), 0) != 0)
             stop("libxml2");
     }
     xmlFreeParserCtxt(parser);
     return seen;
+}
+
+/* Elements are counted elsewhere: a walk through the tree is no part of making it. */
+static uint64_t parse_insitu(const struct traffic *traffic, size_t chunk)
+{
+    struct insitu *insitu = insitu_new();
+    (void)chunk;
+    for (uint64_t i = 1; i <= traffic->stanzas; i++)
+        insitu_parse(insitu, traffic->documents + traffic->ends[i - 1] + i);
+    insitu_free(insitu);
+    return 0;
+}
+
+static uint64_t count_insitu(const struct traffic *traffic)
+{
+    struct insitu *insitu = insitu_new();
+    uint64_t seen = 1; /* the stream's header, which it does not get */
+    for (uint64_t i = 1; i <= traffic->stanzas; i++) {
+        insitu_parse(insitu, traffic->documents + traffic->ends[i - 1] + i);
+        seen += insitu_count(insitu);
+    }
+    insitu_free(insitu);
+    return seen;
+}
+
+/* Each piece to the same place, as one would receive it. */
+static uint64_t copy(const struct traffic *traffic, size_t chunk)
+{
+    static char scratch[SCRATCH];
+    uint64_t stanza = 0;
+    for (size_t at = 0, end; at < traffic->size; at = end) {
+        end = piece_end(traffic, chunk, at, &stanza);
+        memcpy(scratch, traffic->bytes + at, end - at);
+        __asm__ volatile("" : : "r"(scratch) : "memory"); /* somebody looks at it */
+    }
+    return 0;
 }
 
 /* --- measuring ------------------------------------------------------------------------------------------------------
@@ -296,48 +381,108 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static const struct rival rivals[] = {{"sluice", parse_sluice}, {"expat", parse_expat}, {"libxml2", parse_libxml}};
-#define RIVALS 3
+static const struct rival rivals[] = {
+    {"sluice", "sluice", parse_sluice, false},
+    {"expat", "expat-NS", parse_expat, false},
+    {"libxml2", "libxml2 SAX2", parse_libxml, false},
+    {"rapidxml", "RapidXML", parse_insitu, true},
+    {"memcpy", "memcpy", copy, false},
+};
+#define RIVALS (sizeof rivals / sizeof *rivals)
 
 struct result {
-    double median, least, most; /* MB/s */
+    double median, least, most; /* MB/s; 0: does not take part */
 };
+
+static bool takes_part(const struct rival *rival, size_t chunk)
+{
+    return !rival->is_whole || (chunk == WHOLE && insitu_is_here);
+}
+
+static void check_seen(const struct traffic *traffic, size_t chunk, const uint64_t seen[RIVALS])
+{
+    for (unsigned r = 1; r < RIVALS; r++)
+        if (seen[r] != 0 && seen[r] != seen[0])
+            stop("two parsers counted different elements: one");
+    if (chunk == WHOLE && insitu_is_here && count_insitu(traffic) != seen[0])
+        stop("RapidXML counted different elements: it");
+}
 
 static void measure(const struct traffic *traffic, size_t chunk, unsigned rounds, struct result results[RIVALS])
 {
-    double rates[RIVALS][ROUNDS_MAX];
-    uint64_t seen[RIVALS];
+    double rates[RIVALS][ROUNDS_MAX] = {0};
+    uint64_t seen[RIVALS] = {0};
     for (unsigned round = 0; round < rounds; round++) {
         for (unsigned r = 0; r < RIVALS; r++) {
+            if (!takes_part(&rivals[r], chunk))
+                continue;
             double start = now();
             seen[r] = rivals[r].parse(traffic, chunk);
             rates[r][round] = (double)traffic->size / (now() - start) / 1e6;
         }
     }
+    check_seen(traffic, chunk, seen);
     for (unsigned r = 0; r < RIVALS; r++) {
-        if (seen[r] != seen[0])
-            stop("two parsers counted different elements: one");
         qsort(rates[r], rounds, sizeof(double), by_value);
         results[r] = (struct result){rates[r][rounds / 2], rates[r][0], rates[r][rounds - 1]};
     }
 }
 
-static void report(const struct traffic *traffic, size_t chunk, const struct result *r, bool is_json, bool is_first)
+/* --- telling --------------------------------------------------------------------------------------------------------
+ */
+
+static void tell_head(bool is_json, unsigned rounds)
 {
-    double to_expat = r[0].median / r[1].median;
-    double to_libxml = r[0].median / r[2].median;
     if (is_json) {
-        printf("%s{\"traffic\":\"%s\",\"chunk\":%zu", is_first ? "" : ",", traffic->name, chunk);
-        for (unsigned i = 0; i < RIVALS; i++)
-            printf(",\"%s\":{\"mb_s\":%.1f,\"min\":%.1f,\"max\":%.1f}", rivals[i].name, r[i].median, r[i].least,
-                   r[i].most);
-        printf(",\"to_expat\":%.2f,\"to_libxml2\":%.2f}", to_expat, to_libxml);
+        printf("{\"bench\":\"micro-xml\",\"scanner\":\"%s\",\"rounds\":%u,\"runs\":[", xml_scan_name(), rounds);
         return;
     }
-    printf("%-11s %6zu ", traffic->name, chunk);
-    for (unsigned i = 0; i < RIVALS; i++)
-        printf(" %7.1f (%.1f..%.1f)", r[i].median, r[i].least, r[i].most);
-    printf("  %5.1fx %5.1fx\n", to_expat, to_libxml);
+    printf("MB/s, median of %u rounds ± half of the way from the least to the most, and how many times that sluice is; "
+           "scanner %s\n\n| traffic | piece |",
+           rounds, xml_scan_name());
+    for (unsigned r = 0; r < RIVALS; r++)
+        printf(" %s |", rivals[r].title);
+    printf("\n|%s\n", "---|---|---|---|---|---|---|");
+}
+
+static void tell_json(const struct traffic *traffic, size_t chunk, const struct result *results, bool is_first)
+{
+    printf("%s{\"traffic\":\"%s\",\"chunk\":%zu", is_first ? "" : ",", traffic->name, chunk);
+    for (unsigned r = 0; r < RIVALS; r++)
+        if (results[r].median > 0)
+            printf(",\"%s\":{\"mb_s\":%.1f,\"min\":%.1f,\"max\":%.1f,\"ratio\":%.3f}", rivals[r].name,
+                   results[r].median, results[r].least, results[r].most, results[0].median / results[r].median);
+    printf("}");
+}
+
+/* "1,234 ±5 %" */
+static void tell_rate(const struct result *result)
+{
+    unsigned rate = (unsigned)(result->median + 0.5);
+    if (rate >= 1000)
+        printf(" %u,%03u", rate / 1000, rate % 1000);
+    else
+        printf(" %u", rate);
+    printf(" ±%.0f %%", (result->most - result->least) / 2 / result->median * 100);
+}
+
+static void tell_row(const struct traffic *traffic, size_t chunk, const struct result *results)
+{
+    if (chunk == WHOLE)
+        printf("| %s | stanza |", traffic->name);
+    else
+        printf("| %s | %zu |", traffic->name, chunk);
+    tell_rate(&results[0]);
+    printf(" |");
+    for (unsigned r = 1; r < RIVALS; r++) {
+        if (results[r].median > 0) {
+            double ratio = results[0].median / results[r].median;
+            tell_rate(&results[r]);
+            printf(ratio < 1 ? ", **%.2f x**" : ", **%.1f x**", ratio);
+        }
+        printf(" |");
+    }
+    printf("\n");
 }
 
 int main(int argc, char **argv)
@@ -359,21 +504,20 @@ int main(int argc, char **argv)
     }
     if (rounds < 1 || rounds > ROUNDS_MAX)
         rounds = 7;
-    static const size_t chunks[] = {64, 1024, 8192, 65536};
+    static const size_t chunks[] = {64, 1024, 8192, 65536, WHOLE};
     struct traffic all[] = {mixed_traffic(size), short_traffic(size), long_traffic(size), sealed_traffic(size)};
-    if (is_json)
-        printf("{\"bench\":\"micro-xml\",\"scanner\":\"%s\",\"rounds\":%u,\"runs\":[", xml_scan_name(), rounds);
-    else
-        printf("MB/s, median (min..max) of %u rounds, scanner %s\n%-11s %6s  %-24s %-22s %-22s %s\n", rounds,
-               xml_scan_name(), "traffic", "chunk", "sluice", "expat-NS", "libxml2 SAX2", "to expat, to libxml2");
+    tell_head(is_json, rounds);
     for (unsigned t = 0; t < sizeof all / sizeof *all; t++) {
-        for (unsigned c = 0; c < 4; c++) {
+        for (unsigned c = 0; c < sizeof chunks / sizeof *chunks; c++) {
             struct result results[RIVALS];
             measure(&all[t], chunks[c], rounds, results);
-            report(&all[t], chunks[c], results, is_json, t == 0 && c == 0);
+            if (is_json)
+                tell_json(&all[t], chunks[c], results, t == 0 && c == 0);
+            else
+                tell_row(&all[t], chunks[c], results);
             fflush(stdout);
         }
-        free(all[t].bytes);
+        free_traffic(&all[t]);
     }
     if (is_json)
         printf("]}\n");

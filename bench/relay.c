@@ -5,11 +5,18 @@
  * gathered send in flight, one system call a turn) but shares no code with it, and even sends out of the receive
  * buffers, which a router cannot.
  *
- *   relay [--shards N] [--port P]      prints the port; ends on SIGTERM
+ *   relay [--shards N] [--port P] [--certificate FILE --key FILE]      prints the port; ends on SIGTERM
+ *
+ * With a certificate it is the second floor: each connection speaks TLS 1.3 by the engine of tls/, what arrives is
+ * decrypted, and what the turn brought for a peer is encrypted for it once the send in flight is over, in records as
+ * full as that allows. That is when and how the router does it, with nothing in between.
  *
  * Connections are paired in the order in which a shard accepted them, 1st with 2nd, 3rd with 4th. What the first of a
- * pair sends before the second is there waits in the kernel.
+ * pair sends before the second is there waits in the kernel; with TLS, which shakes hands at once, as plain bytes here.
  */
+#include "core/base/err.h"
+#include "tls/engine.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -31,11 +38,13 @@
 #define BUFFERS     256u
 #define BUFFER_SIZE 8192u
 #define NOBODY      UINT32_MAX
+#define POOL_FREE   1024u /* chunks of 4 KiB that a shard keeps for the next turn, as the router's io does */
 
 enum { OP_ACCEPT, OP_RECV, OP_SEND, OP_SHUTDOWN, OP_CLOSE };
 
 /* One connection. What it receives goes to its peer; `runs` are received and not yet sent: as many as buffers at most.
- * A peer that does not read holds buffers, and in the end all connections of the shard up: this is no server. */
+ * A peer that does not read holds buffers, and in the end all connections of the shard up: this is no server. With TLS
+ * there are no runs: a peer that does not read makes `plain` grow instead. */
 struct end {
     uint32_t peer;
     uint32_t flying; /* operations whose completion is to come */
@@ -47,6 +56,10 @@ struct end {
     } runs[BUFFERS];
     struct iovec spans[BUFFERS];
     struct msghdr message;
+    struct engine *engine; /* NULL: no TLS */
+    struct chain plain;    /* decrypted here, for the peer */
+    struct chain wire;     /* records for this end's own peer in TLS, the client */
+    bool is_dirty;
 };
 
 struct shard {
@@ -56,6 +69,11 @@ struct shard {
     struct end *ends;
     uint32_t single; /* waits for its peer */
     uint32_t hungry_count;
+    struct context *tls; /* NULL: bytes are carried as they are */
+    struct chunk_pool pool;
+    uint32_t feeding; /* whose bytes are being decrypted */
+    uint32_t *dirty;  /* slots with something to encrypt or to send at the end of the turn */
+    uint32_t dirty_count;
     int listener;
 };
 
@@ -101,7 +119,21 @@ static void give_back(struct shard *shard, uint16_t buffer)
     io_uring_buf_ring_advance(shard->buffer_ring, 1);
 }
 
-/* Everything received from `slot` so far, to its peer, in one operation. */
+/* The first `count` spans of `slot`, to the connection `to`, in one operation. */
+static void send_spans(struct shard *shard, uint32_t slot, uint32_t count, uint32_t to)
+{
+    struct end *end = &shard->ends[slot];
+    end->sending_count = count;
+    end->message = (struct msghdr){.msg_iov = end->spans, .msg_iovlen = count};
+    struct io_uring_sqe *sqe = entry(shard, OP_SEND, slot);
+    if (count == 1)
+        io_uring_prep_send(sqe, (int)to, end->spans[0].iov_base, end->spans[0].iov_len, MSG_NOSIGNAL | MSG_WAITALL);
+    else
+        io_uring_prep_sendmsg(sqe, (int)to, &end->message, MSG_NOSIGNAL | MSG_WAITALL);
+    sqe->flags = IOSQE_FIXED_FILE;
+}
+
+/* Everything received from `slot` so far, to its peer. */
 static void send_runs(struct shard *shard, uint32_t slot)
 {
     struct end *end = &shard->ends[slot];
@@ -109,15 +141,7 @@ static void send_runs(struct shard *shard, uint32_t slot)
         return;
     for (uint32_t i = 0; i < end->run_count; i++)
         end->spans[i] = (struct iovec){shard->bytes + (size_t)end->runs[i].buffer * BUFFER_SIZE, end->runs[i].size};
-    end->sending_count = end->run_count;
-    end->message = (struct msghdr){.msg_iov = end->spans, .msg_iovlen = end->run_count};
-    struct io_uring_sqe *sqe = entry(shard, OP_SEND, slot);
-    if (end->run_count == 1)
-        io_uring_prep_send(sqe, (int)end->peer, end->spans[0].iov_base, end->spans[0].iov_len,
-                           MSG_NOSIGNAL | MSG_WAITALL);
-    else
-        io_uring_prep_sendmsg(sqe, (int)end->peer, &end->message, MSG_NOSIGNAL | MSG_WAITALL);
-    sqe->flags = IOSQE_FIXED_FILE;
+    send_spans(shard, slot, end->run_count, end->peer);
 }
 
 static void drop_runs(struct shard *shard, struct end *end, uint32_t count)
@@ -137,7 +161,81 @@ static void shut(struct shard *shard, uint32_t slot)
     struct io_uring_sqe *sqe = entry(shard, OP_SHUTDOWN, slot);
     io_uring_prep_shutdown(sqe, (int)slot, SHUT_RDWR);
     sqe->flags = IOSQE_FIXED_FILE;
-    shut(shard, end->peer); /* only pairs receive, so it has one */
+    if (end->peer != NOBODY)
+        shut(shard, end->peer);
+    else
+        shard->single = NOBODY;
+}
+
+/* --- TLS ------------------------------------------------------------------------------------------------------------
+ */
+
+static void touch(struct shard *shard, uint32_t slot)
+{
+    if (slot == NOBODY || shard->ends[slot].is_dirty)
+        return;
+    shard->ends[slot].is_dirty = true;
+    shard->dirty[shard->dirty_count++] = slot;
+}
+
+static void keep_plain(void *context, struct span plain)
+{
+    struct shard *shard = context;
+    chain_append(&shard->ends[shard->feeding].plain, &shard->pool, plain);
+}
+
+/* An alert that explains a failure is not sent. */
+static void decrypt(struct shard *shard, uint32_t slot, struct span bytes)
+{
+    struct end *end = &shard->ends[slot];
+    shard->feeding = slot;
+    if (!end->is_open)
+        return;
+    if (engine_feed(end->engine, bytes, &end->wire, &shard->pool, keep_plain, shard) != ENGINE_OK)
+        shut(shard, slot);
+    touch(shard, slot);
+    touch(shard, end->peer);
+}
+
+/* What the peer's end has decrypted goes out here, unless a send is in flight: sent() comes here again. */
+static void encrypt(struct shard *shard, uint32_t slot)
+{
+    struct end *end = &shard->ends[slot];
+    if (!end->is_open || end->sending_count != 0)
+        return;
+    if (end->peer != NOBODY && engine_is_ready(end->engine) &&
+        engine_write(end->engine, &shard->ends[end->peer].plain, SIZE_MAX, &end->wire, &shard->pool) != ENGINE_OK) {
+        shut(shard, slot);
+        return;
+    }
+    uint32_t count = 0;
+    for (struct chunk *chunk = end->wire.head; chunk != NULL && count < BUFFERS; chunk = chunk->next)
+        end->spans[count++] = (struct iovec){chunk->bytes + chunk->start, chunk->end - chunk->start};
+    if (!chain_is_empty(&end->wire))
+        send_spans(shard, slot, count, slot);
+}
+
+static void encrypt_dirty(struct shard *shard)
+{
+    for (uint32_t i = 0; i < shard->dirty_count; i++) {
+        shard->ends[shard->dirty[i]].is_dirty = false;
+        encrypt(shard, shard->dirty[i]);
+    }
+    shard->dirty_count = 0;
+}
+
+/* --- what completed -------------------------------------------------------------------------------------------------
+ */
+
+static void drop(struct shard *shard, uint32_t slot)
+{
+    struct end *end = &shard->ends[slot];
+    drop_runs(shard, end, end->run_count);
+    engine_free(end->engine);
+    end->engine = NULL;
+    chain_clear(&end->plain, &shard->pool);
+    chain_clear(&end->wire, &shard->pool);
+    io_uring_prep_close_direct(entry(shard, OP_CLOSE, slot), slot);
 }
 
 static void close_if_idle(struct shard *shard, uint32_t slot)
@@ -146,13 +244,24 @@ static void close_if_idle(struct shard *shard, uint32_t slot)
     if (end->is_open || end->flying != 0)
         return;
     /* A send of this end goes to the peer's slot: that one is closed when both are idle. */
-    if (shard->ends[end->peer].flying != 0)
+    if (end->peer != NOBODY && shard->ends[end->peer].flying != 0)
         return;
-    const uint32_t both[2] = {slot, end->peer};
-    for (unsigned i = 0; i < 2; i++) {
-        drop_runs(shard, &shard->ends[both[i]], shard->ends[both[i]].run_count);
-        io_uring_prep_close_direct(entry(shard, OP_CLOSE, both[i]), both[i]);
-    }
+    if (end->peer != NOBODY)
+        drop(shard, end->peer);
+    drop(shard, slot);
+}
+
+/* Hands are shaken before there is a peer: clients dial one by one, each when the one before it is through. */
+static void start(struct shard *shard, uint32_t slot)
+{
+    struct end *end = &shard->ends[slot];
+    end->is_open = true;
+    if (shard->tls == NULL)
+        return;
+    end->engine = engine_new(shard->tls, SPAN_NONE);
+    if (end->engine == NULL)
+        die("memory", ENOMEM);
+    arm_receive(shard, slot);
 }
 
 static void accepted(struct shard *shard, int result, uint32_t flags)
@@ -162,7 +271,7 @@ static void accepted(struct shard *shard, int result, uint32_t flags)
     if (result < 0)
         return;
     uint32_t slot = (uint32_t)result;
-    shard->ends[slot].is_open = true;
+    start(shard, slot);
     shard->ends[slot].peer = shard->single;
     if (shard->single == NOBODY) {
         shard->single = slot;
@@ -171,6 +280,8 @@ static void accepted(struct shard *shard, int result, uint32_t flags)
     shard->ends[shard->single].peer = slot;
     arm_receive(shard, shard->single);
     arm_receive(shard, slot);
+    if (shard->tls != NULL)
+        touch(shard, slot); /* for what came before there was a peer */
     shard->single = NOBODY;
 }
 
@@ -179,8 +290,12 @@ static void received(struct shard *shard, uint32_t slot, int result, uint32_t fl
     struct end *end = &shard->ends[slot];
     if ((flags & IORING_CQE_F_MORE) == 0)
         end->is_receiving = false;
-    if (result > 0) {
-        end->runs[end->run_count++] = (struct run){(uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT), (uint16_t)result};
+    uint16_t buffer = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
+    if (result > 0 && end->engine != NULL) {
+        decrypt(shard, slot, span_of((char *)shard->bytes + (size_t)buffer * BUFFER_SIZE, (size_t)result));
+        give_back(shard, buffer);
+    } else if (result > 0) {
+        end->runs[end->run_count++] = (struct run){buffer, (uint16_t)result};
     } else if (result == -ENOBUFS) {
         shard->hungry_count += !end->is_hungry;
         end->is_hungry = true;
@@ -197,10 +312,15 @@ static void sent(struct shard *shard, uint32_t slot, int result)
     size_t wanted = 0;
     for (uint32_t i = 0; i < end->sending_count; i++)
         wanted += end->spans[i].iov_len;
-    drop_runs(shard, end, end->sending_count);
+    if (end->engine != NULL)
+        chain_consume(&end->wire, &shard->pool, wanted);
+    else
+        drop_runs(shard, end, end->sending_count);
     end->sending_count = 0;
     if (result < 0 || (size_t)result != wanted)
         shut(shard, slot);
+    if (end->engine != NULL)
+        touch(shard, slot);
     send_runs(shard, slot);
 }
 
@@ -247,8 +367,10 @@ static void open_ring(struct shard *shard)
         die("io_uring", -result);
     (void)io_uring_register_ring_fd(&shard->ring);
     shard->ends = calloc(SLOTS, sizeof *shard->ends);
+    shard->dirty = calloc(SLOTS, sizeof *shard->dirty);
+    chunk_pool_init(&shard->pool, POOL_FREE);
     shard->bytes = mmap(NULL, (BUFFERS + 1) * BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-    if (shard->ends == NULL || shard->bytes == MAP_FAILED)
+    if (shard->ends == NULL || shard->dirty == NULL || shard->bytes == MAP_FAILED)
         die("memory", ENOMEM);
     shard->buffer_ring = (struct io_uring_buf_ring *)(void *)(shard->bytes + (size_t)BUFFERS * BUFFER_SIZE);
     io_uring_buf_ring_init(shard->buffer_ring);
@@ -275,6 +397,7 @@ static void *shard_main(void *argument)
             io_uring_cq_advance(&shard->ring, 1);
             complete(shard, &cqe);
         }
+        encrypt_dirty(shard);
         feed_hungry(shard);
     }
     return NULL;
@@ -300,29 +423,26 @@ static int open_listener(uint16_t *port, unsigned shard_count)
     return fd;
 }
 
-int main(int argc, char **argv)
+/* Lives as long as the process. */
+static struct context *read_certificate(const char *certificate, const char *key)
 {
-    static const struct option options[] = {{"shards", 1, NULL, 's'}, {"port", 1, NULL, 'p'}, {0}};
-    static struct shard shards[64];
-    unsigned shard_count = 1;
-    uint16_t port = 0;
-    for (int option; (option = getopt_long(argc, argv, "s:p:", options, NULL)) != -1;) {
-        if (option == 's')
-            shard_count = (unsigned)strtoul(optarg, NULL, 10);
-        else if (option == 'p')
-            port = (uint16_t)strtoul(optarg, NULL, 10);
-        else
-            return 2;
+    struct err err = {""};
+    const struct context_domain domain = {"localhost", certificate, key};
+    const struct context_config config = {
+        .role = CONTEXT_SERVER, .domains = &domain, .domain_count = 1, .version_min = 0x0304};
+    struct context *context = tls_start(&err) ? context_new(&config, &err, NULL) : NULL;
+    if (context == NULL) {
+        fprintf(stderr, "relay: %s\n", err.text);
+        exit(1);
     }
-    if (shard_count == 0 || shard_count > 64)
-        die("--shards", EINVAL);
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    return context;
+}
+
+static void start_shards(struct shard *shards, unsigned shard_count, uint16_t port, struct context *tls)
+{
     for (unsigned i = 0; i < shard_count; i++) {
         pthread_t thread;
+        shards[i].tls = tls;
         shards[i].listener = open_listener(&port, shard_count);
         int error = pthread_create(&thread, NULL, shard_main, &shards[i]);
         if (error != 0)
@@ -330,6 +450,38 @@ int main(int argc, char **argv)
     }
     printf("%u\n", port);
     fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"shards", 1, NULL, 's'}, {"port", 1, NULL, 'p'}, {"certificate", 1, NULL, 'c'}, {"key", 1, NULL, 'k'}, {0}};
+    static struct shard shards[64];
+    const char *certificate = NULL, *key = NULL;
+    unsigned shard_count = 1;
+    uint16_t port = 0;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 's')
+            shard_count = (unsigned)strtoul(optarg, NULL, 10);
+        else if (option == 'p')
+            port = (uint16_t)strtoul(optarg, NULL, 10);
+        else if (option == 'c')
+            certificate = optarg;
+        else if (option == 'k')
+            key = optarg;
+        else
+            return 2;
+    }
+    if (shard_count == 0 || shard_count > 64)
+        die("--shards", EINVAL);
+    if ((certificate == NULL) != (key == NULL))
+        die("--certificate goes with --key", EINVAL);
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    start_shards(shards, shard_count, port, certificate != NULL ? read_certificate(certificate, key) : NULL);
     int number;
     (void)sigwait(&ends, &number);
     return 0;

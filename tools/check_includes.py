@@ -67,7 +67,7 @@ def check_file(path):
 
 def main():
     names = defaultdict(list)
-    files = sorted(p.relative_to(ROOT) for top in SEES for p in (ROOT / top).rglob('*.[ch]'))
+    files = sorted(p.relative_to(ROOT) for top in SEES for p in (ROOT / top).rglob('*') if p.suffix in ('.c', '.cc', '.h'))
     for path in files:
         check_file(path)
         if path.parts[0] != 'tests':
