@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Relay: the floor of every figure: what the kernel charges to carry bytes from one TCP connection to another, with
- * nothing else done. It uses io_uring as io/ring does (multishot receive into provided buffers, direct descriptors, one
- * gathered send in flight, one system call a turn) but shares no code with it, and even sends out of the receive
- * buffers, which a router cannot.
+ * nothing else done. It uses io_uring as io/ring does (multishot receives of up to 32 KiB into provided buffers, direct
+ * descriptors, one gathered send a turn and in flight, one system call a turn) but shares no code with it, and even
+ * sends out of the receive buffers, which a router cannot.
  *
  *   relay [--shards N] [--port P] [--certificate FILE --key FILE]      prints the port; ends on SIGTERM
  *
@@ -37,8 +37,11 @@
 #define ENTRIES     1024u
 #define BUFFERS     256u
 #define BUFFER_SIZE 8192u
+#define BUNDLE_SIZE 32768u /* received at once at most, in several buffers */
 #define NOBODY      UINT32_MAX
 #define POOL_FREE   1024u /* chunks of 4 KiB that a shard keeps for the next turn, as the router's io does */
+
+#define RECEIVE_BUNDLE (1u << 4) /* IORING_RECVSEND_BUNDLE of Linux 6.10, which older headers do not have */
 
 enum { OP_ACCEPT, OP_RECV, OP_SEND, OP_SHUTDOWN, OP_CLOSE };
 
@@ -66,6 +69,9 @@ struct shard {
     struct io_uring ring;
     struct io_uring_buf_ring *buffer_ring;
     unsigned char *bytes;
+    uint16_t places[BUFFERS]; /* where each buffer stood in the ring when it was given back last */
+    uint16_t place_end;
+    uint32_t bundle; /* bytes that a receive asks for; 0: of one buffer, where the kernel takes no such bound */
     struct end *ends;
     uint32_t single; /* waits for its peer */
     uint32_t hungry_count;
@@ -107,13 +113,16 @@ static void arm_receive(struct shard *shard, uint32_t slot)
     if (end->is_receiving || end->is_hungry || !end->is_open)
         return;
     struct io_uring_sqe *sqe = entry(shard, OP_RECV, slot);
-    io_uring_prep_recv_multishot(sqe, (int)slot, NULL, 0, 0);
+    io_uring_prep_recv_multishot(sqe, (int)slot, NULL, shard->bundle, 0);
+    if (shard->bundle > 0)
+        sqe->ioprio |= RECEIVE_BUNDLE;
     sqe->flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
     end->is_receiving = true;
 }
 
 static void give_back(struct shard *shard, uint16_t buffer)
 {
+    shard->places[buffer] = shard->place_end++;
     io_uring_buf_ring_add(shard->buffer_ring, shard->bytes + (size_t)buffer * BUFFER_SIZE, BUFFER_SIZE, buffer,
                           io_uring_buf_ring_mask(BUFFERS), 0);
     io_uring_buf_ring_advance(shard->buffer_ring, 1);
@@ -167,9 +176,7 @@ static void shut(struct shard *shard, uint32_t slot)
         shard->single = NOBODY;
 }
 
-/* --- TLS ------------------------------------------------------------------------------------------------------------
- */
-
+/* Something may go out at the end of the turn. */
 static void touch(struct shard *shard, uint32_t slot)
 {
     if (slot == NOBODY || shard->ends[slot].is_dirty)
@@ -177,6 +184,9 @@ static void touch(struct shard *shard, uint32_t slot)
     shard->ends[slot].is_dirty = true;
     shard->dirty[shard->dirty_count++] = slot;
 }
+
+/* --- TLS ------------------------------------------------------------------------------------------------------------
+ */
 
 static void keep_plain(void *context, struct span plain)
 {
@@ -193,7 +203,6 @@ static void decrypt(struct shard *shard, uint32_t slot, struct span bytes)
         return;
     if (engine_feed(end->engine, bytes, &end->wire, &shard->pool, keep_plain, shard) != ENGINE_OK)
         shut(shard, slot);
-    touch(shard, slot);
     touch(shard, end->peer);
 }
 
@@ -213,15 +222,6 @@ static void encrypt(struct shard *shard, uint32_t slot)
         end->spans[count++] = (struct iovec){chunk->bytes + chunk->start, chunk->end - chunk->start};
     if (!chain_is_empty(&end->wire))
         send_spans(shard, slot, count, slot);
-}
-
-static void encrypt_dirty(struct shard *shard)
-{
-    for (uint32_t i = 0; i < shard->dirty_count; i++) {
-        shard->ends[shard->dirty[i]].is_dirty = false;
-        encrypt(shard, shard->dirty[i]);
-    }
-    shard->dirty_count = 0;
 }
 
 /* --- what completed -------------------------------------------------------------------------------------------------
@@ -280,9 +280,37 @@ static void accepted(struct shard *shard, int result, uint32_t flags)
     shard->ends[shard->single].peer = slot;
     arm_receive(shard, shard->single);
     arm_receive(shard, slot);
-    if (shard->tls != NULL)
-        touch(shard, slot); /* for what came before there was a peer */
+    touch(shard, slot); /* for what came before there was a peer */
     shard->single = NOBODY;
+}
+
+/* Takes the buffer over: it is given back when its bytes have gone out, or been decrypted. */
+static void take(struct shard *shard, uint32_t slot, uint16_t buffer, uint32_t size)
+{
+    struct end *end = &shard->ends[slot];
+    if (end->engine == NULL) {
+        end->runs[end->run_count++] = (struct run){buffer, (uint16_t)size};
+        return;
+    }
+    decrypt(shard, slot, span_of((char *)shard->bytes + (size_t)buffer * BUFFER_SIZE, size));
+    give_back(shard, buffer);
+}
+
+/* A receive fills buffers as they stand in the ring, and the kernel may have shortened an entry. Completions come in
+ * the order in which buffers were taken, so these places hold what they held then: nothing taken since is back yet. */
+static void take_all(struct shard *shard, uint32_t slot, uint16_t buffer, uint32_t left)
+{
+    while (left > 0) {
+        const uint32_t place = shard->places[buffer];
+        const struct io_uring_buf *entry = &shard->buffer_ring->bufs[place % BUFFERS];
+        const uint32_t size = entry->len < left ? entry->len : left;
+        const uint16_t behind = shard->buffer_ring->bufs[(place + 1) % BUFFERS].bid;
+        if (entry->bid != buffer || size == 0)
+            die("buffer ring", EPROTO);
+        take(shard, slot, buffer, size);
+        left -= size;
+        buffer = behind;
+    }
 }
 
 static void received(struct shard *shard, uint32_t slot, int result, uint32_t flags)
@@ -290,19 +318,19 @@ static void received(struct shard *shard, uint32_t slot, int result, uint32_t fl
     struct end *end = &shard->ends[slot];
     if ((flags & IORING_CQE_F_MORE) == 0)
         end->is_receiving = false;
-    uint16_t buffer = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
-    if (result > 0 && end->engine != NULL) {
-        decrypt(shard, slot, span_of((char *)shard->bytes + (size_t)buffer * BUFFER_SIZE, (size_t)result));
-        give_back(shard, buffer);
-    } else if (result > 0) {
-        end->runs[end->run_count++] = (struct run){buffer, (uint16_t)result};
+    if (result <= 0 && (flags & IORING_CQE_F_BUFFER) != 0)
+        give_back(shard, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT));
+    if (result > 0) {
+        take_all(shard, slot, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT), (uint32_t)result);
     } else if (result == -ENOBUFS) {
         shard->hungry_count += !end->is_hungry;
         end->is_hungry = true;
+    } else if (result == -EINVAL && shard->bundle > 0) {
+        shard->bundle = 0;
     } else if (result != -ECANCELED) {
         shut(shard, slot);
     }
-    send_runs(shard, slot);
+    touch(shard, slot);
     arm_receive(shard, slot);
 }
 
@@ -319,9 +347,7 @@ static void sent(struct shard *shard, uint32_t slot, int result)
     end->sending_count = 0;
     if (result < 0 || (size_t)result != wanted)
         shut(shard, slot);
-    if (end->engine != NULL)
-        touch(shard, slot);
-    send_runs(shard, slot);
+    touch(shard, slot);
 }
 
 static void complete(struct shard *shard, const struct io_uring_cqe *cqe)
@@ -342,6 +368,19 @@ static void complete(struct shard *shard, const struct io_uring_cqe *cqe)
     else if (op == OP_SEND)
         sent(shard, slot, cqe->res);
     close_if_idle(shard, slot);
+}
+
+static void send_dirty(struct shard *shard)
+{
+    for (uint32_t i = 0; i < shard->dirty_count; i++) {
+        uint32_t slot = shard->dirty[i];
+        shard->ends[slot].is_dirty = false;
+        if (shard->tls != NULL)
+            encrypt(shard, slot);
+        else
+            send_runs(shard, slot);
+    }
+    shard->dirty_count = 0;
 }
 
 static void feed_hungry(struct shard *shard)
@@ -378,6 +417,7 @@ static void open_ring(struct shard *shard)
     result = io_uring_register_buf_ring(&shard->ring, &registration, 0);
     if (result < 0)
         die("buffer ring", -result);
+    shard->bundle = BUNDLE_SIZE;
     for (uint16_t i = 0; i < BUFFERS; i++)
         give_back(shard, i);
     shard->single = NOBODY;
@@ -397,7 +437,7 @@ static void *shard_main(void *argument)
             io_uring_cq_advance(&shard->ring, 1);
             complete(shard, &cqe);
         }
-        encrypt_dirty(shard);
+        send_dirty(shard);
         feed_hungry(shard);
     }
     return NULL;
