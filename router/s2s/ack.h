@@ -23,8 +23,6 @@
  * Books:   a stanza is in COUNTER_S2S_WAITING until it is acknowledged, then it is routed.
  * Thread:  the stream's shard.
  */
-#include "core/base/chain.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 

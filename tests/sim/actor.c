@@ -235,3 +235,26 @@ bool actor_condition(const struct xml_stanza *stanza, char out[ACTOR_CONDITION_S
     snprintf(out, ACTOR_CONDITION_SIZE, "%.*s", SPAN_ARG(xml_name(stanza, xml_child(stanza, error))));
     return true;
 }
+
+static void run_all(struct actor *const *actors, unsigned count, struct rig *rig, uint64_t ms)
+{
+    rig_run(rig, ms);
+    for (unsigned i = 0; i < count; i++)
+        actor_poll(actors[i]);
+}
+
+void actor_close_all(struct actor *const *actors, unsigned count, struct rig *host, struct rig *guest)
+{
+    for (unsigned i = 0; i < count; i++)
+        actor_leave(actors[i]);
+    run_all(actors, count, host, 1000);
+    rig_drain(host);
+    if (guest)
+        rig_drain(guest);
+    run_all(actors, count, host, 20000);
+    for (unsigned i = 0; i < count; i++)
+        actor_fini(actors[i]);
+    if (guest)
+        rig_free(guest);
+    rig_free(host);
+}

@@ -57,3 +57,7 @@ void actor_enter(struct actor *actor, const char *resource, unsigned shard);
 #define ACTOR_CONDITION_SIZE 64u
 /* The condition of a stanza of type error; false, and out as it was: it is none. */
 bool actor_condition(const struct xml_stanza *stanza, char out[ACTOR_CONDITION_SIZE]);
+
+/* The end of a test: they leave, the routers end what streams they have, and all is freed. guest: in the host's world;
+ * NULL: there is none. */
+void actor_close_all(struct actor *const *actors, unsigned count, struct rig *host, struct rig *guest);

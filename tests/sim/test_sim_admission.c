@@ -71,16 +71,8 @@ static void run(struct stage *stage, uint64_t ms)
 
 static void stage_close(struct stage *stage)
 {
-    actor_leave(&stage->romeo);
-    actor_leave(&stage->juliet);
-    run(stage, 1000);
-    rig_drain(stage->rigs[0]);
-    rig_drain(stage->rigs[1]);
-    run(stage, 20000);
-    actor_fini(&stage->romeo);
-    actor_fini(&stage->juliet);
-    rig_free(stage->rigs[1]);
-    rig_free(stage->rigs[0]);
+    struct actor *const actors[] = {&stage->romeo, &stage->juliet};
+    actor_close_all(actors, 2, stage->rigs[0], stage->rigs[1]);
 }
 
 static void write_to_juliet(struct stage *stage)

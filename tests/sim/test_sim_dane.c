@@ -157,14 +157,8 @@ static uint64_t home_count(const struct stage *stage, enum counter counter)
 
 static void stage_close(struct stage *stage)
 {
-    actor_leave(&stage->romeo);
-    run(stage, 1000);
-    rig_drain(stage->home);
-    rig_drain(stage->away);
-    run(stage, 20000);
-    actor_fini(&stage->romeo);
-    rig_free(stage->away);
-    rig_free(stage->home);
+    struct actor *const actors[] = {&stage->romeo};
+    actor_close_all(actors, 1, stage->home, stage->away);
 }
 
 /* A ping of the other domain: its answer, or the error that takes its place, is heard. */

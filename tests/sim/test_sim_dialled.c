@@ -46,12 +46,8 @@ static void scene_open(struct scene *scene, enum world_far far, const char *cons
 
 static void scene_close(struct scene *scene)
 {
-    actor_leave(&scene->romeo);
-    run(scene, 1000);
-    rig_drain(scene->rig);
-    run(scene, 20000);
-    actor_fini(&scene->romeo);
-    rig_free(scene->rig);
+    struct actor *const actors[] = {&scene->romeo};
+    actor_close_all(actors, 1, scene->rig, NULL);
 }
 
 static void say(struct scene *scene, struct peer *peer, const char *text)

@@ -75,16 +75,8 @@ static void run(struct stage *stage, uint64_t ms)
 
 static void stage_close(struct stage *stage)
 {
-    actor_leave(&stage->romeo);
-    actor_leave(&stage->juliet);
-    run(stage, 1000);
-    rig_drain(stage->home);
-    rig_drain(stage->away);
-    run(stage, 20000);
-    actor_fini(&stage->romeo);
-    actor_fini(&stage->juliet);
-    rig_free(stage->away);
-    rig_free(stage->home);
+    struct actor *const actors[] = {&stage->romeo, &stage->juliet};
+    actor_close_all(actors, 2, stage->home, stage->away);
 }
 
 #define OPEN "s2s.enabled=true", "s2s.tls_required=false"

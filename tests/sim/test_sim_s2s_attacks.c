@@ -72,12 +72,8 @@ static unsigned contacts(const struct stage *stage)
 
 static void stage_close(struct stage *stage)
 {
-    actor_leave(&stage->romeo);
-    run(stage, 1000);
-    rig_drain(stage->rig);
-    run(stage, 20000);
-    actor_fini(&stage->romeo);
-    rig_free(stage->rig);
+    struct actor *const actors[] = {&stage->romeo};
+    actor_close_all(actors, 1, stage->rig, NULL);
 }
 
 static void say(struct stage *stage, struct peer *peer, const char *text)
