@@ -55,12 +55,12 @@ static inline __m256i value_stops(__m256i bytes, __m256i stops)
 /* --- UTF-8 ----------------------------------------------------------------------------------------------------------
  */
 
-/* The bytes n places before, with zeros in front: a block is only looked at from a character's first byte. */
-#define BEFORE(bytes, n) _mm256_alignr_epi8(bytes, _mm256_permute2x128_si256(bytes, bytes, 0x08), 16 - (n))
+/* The bytes n places before, where those of last are in front. */
+#define BEFORE(last, bytes, n) _mm256_alignr_epi8(bytes, _mm256_permute2x128_si256(last, bytes, 0x21), 16 - (n))
 
 /* Nonzero where a byte breaks UTF-8, by three table look-ups on the halves of two neighbours (Keiser and Lemire,
  * "Validating UTF-8 in less than one instruction per byte", 2021). */
-static inline __m256i utf8_errors(__m256i bytes)
+static inline __m256i utf8_errors(__m256i last, __m256i bytes)
 {
     enum {
         SHORT = 1,       /* a first byte, then no continuation */
@@ -89,72 +89,124 @@ static inline __m256i utf8_errors(__m256i bytes)
                                       (char)(LONG | OVERLONG_2 | TWO | SURROGATE | BEYOND),
                                       (char)(LONG | OVERLONG_2 | TWO | SURROGATE | BEYOND), SHORT, SHORT, SHORT, SHORT);
     const __m256i half = _mm256_set1_epi8(0x0f);
-    __m256i before = BEFORE(bytes, 1);
+    __m256i before = BEFORE(last, bytes, 1);
     __m256i by_high_1 = _mm256_shuffle_epi8(high_1, _mm256_and_si256(_mm256_srli_epi16(before, 4), half));
     __m256i by_low_1 = _mm256_shuffle_epi8(low_1, _mm256_and_si256(before, half));
     __m256i by_high_2 = _mm256_shuffle_epi8(high_2, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), half));
     __m256i special = _mm256_and_si256(_mm256_and_si256(by_high_1, by_low_1), by_high_2);
     /* Where a third or fourth byte must stand, TWO is right and its lack is wrong. */
-    __m256i third = _mm256_subs_epu8(BEFORE(bytes, 2), _mm256_set1_epi8((char)(0xe0 - 0x80)));
-    __m256i fourth = _mm256_subs_epu8(BEFORE(bytes, 3), _mm256_set1_epi8((char)(0xf0 - 0x80)));
+    __m256i third = _mm256_subs_epu8(BEFORE(last, bytes, 2), _mm256_set1_epi8((char)(0xe0 - 0x80)));
+    __m256i fourth = _mm256_subs_epu8(BEFORE(last, bytes, 3), _mm256_set1_epi8((char)(0xf0 - 0x80)));
     __m256i must = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
     return _mm256_xor_si256(must, special);
 }
 
-/* How many of the 32 bytes from a character's first byte are whole valid characters before the first stop; 0: the
- * careful way has to look. stops must not count bytes above 0x7f. */
-static inline unsigned utf8_run(__m256i bytes, uint32_t stops)
+/* What is looked at of text at once, from a character's first byte. */
+struct text_window {
+    __m256i low, high;
+};
+
+static inline uint64_t masks_of(__m256i low, __m256i high)
 {
-    uint32_t errors = ~mask_of(_mm256_cmpeq_epi8(utf8_errors(bytes), _mm256_setzero_si256()));
-    uint32_t ef = mask_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xef)));
-    unsigned stop = stops ? (unsigned)__builtin_ctz(stops) : BLOCK;
+    return mask_of(low) | (uint64_t)mask_of(high) << BLOCK;
+}
+
+/* Bit i: byte i is at least the given one. */
+static inline uint64_t reach_of(const struct text_window *w, uint8_t least)
+{
+    __m256i bound = _mm256_set1_epi8((char)least);
+    return masks_of(_mm256_cmpeq_epi8(_mm256_max_epu8(w->low, bound), w->low),
+                    _mm256_cmpeq_epi8(_mm256_max_epu8(w->high, bound), w->high));
+}
+
+static inline uint64_t same_as(const struct text_window *w, uint8_t byte)
+{
+    __m256i wanted = _mm256_set1_epi8((char)byte);
+    return masks_of(_mm256_cmpeq_epi8(w->low, wanted), _mm256_cmpeq_epi8(w->high, wanted));
+}
+
+/* Bit i: with byte i a character is seen to be none that XML allows. */
+static inline uint64_t character_errors(const struct text_window *w)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    uint64_t errors = ~masks_of(_mm256_cmpeq_epi8(utf8_errors(zero, w->low), zero),
+                                _mm256_cmpeq_epi8(utf8_errors(w->low, w->high), zero));
+    uint64_t ef = same_as(w, 0xef);
     if (ef) { /* U+FFFE and U+FFFF are ef bf be and ef bf bf */
-        uint32_t bf = mask_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xbf)));
-        uint32_t be = mask_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8((char)0xbe)));
-        errors |= ef << 2 & bf << 1 & (bf | be);
+        uint64_t bf = same_as(w, 0xbf);
+        errors |= ef << 2 & bf << 1 & (bf | same_as(w, 0xbe));
     }
-    /* A character cut by the stop is an error at the stop. */
-    unsigned error = errors ? (unsigned)__builtin_ctz(errors) : BLOCK;
-    if (error < BLOCK && error <= stop)
-        return 0;
-    if (stop < BLOCK)
+    return errors;
+}
+
+/* A window has bytes above 0x7f before its byte stop, which ends the run, or WINDOW_SIZE. Returns how many bytes are
+ * whole valid characters: stop; less by what the window's end cuts off; or to one that the careful way has to look at.
+ */
+static inline unsigned character_run(const struct text_window *w, unsigned stop)
+{
+    uint64_t errors = character_errors(w);
+    unsigned error = errors ? (unsigned)__builtin_ctzll(errors) : WINDOW_SIZE;
+    uint64_t first = reach_of(w, 0xc0);
+    if (error < WINDOW_SIZE && error <= stop) {
+        /* A character cut by the stop is an error at the stop: back to its first byte. */
+        uint64_t before = first & ((1ull << error) - 1);
+        unsigned start = before ? 63u - (unsigned)__builtin_clzll(before) : error;
+        return error - start <= 3 ? start : error;
+    }
+    if (stop < WINDOW_SIZE)
         return stop;
-    /* A character cut by the end of the block is left for the next one. */
-    uint32_t first = mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)0xc0)), bytes));
-    uint32_t first_3 = mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)0xe0)), bytes));
-    uint32_t first_4 = mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)0xf0)), bytes));
-    uint32_t cut = (first & 1u << 31) | (first_3 & 1u << 30) | (first_4 & 1u << 29);
-    return cut ? (unsigned)__builtin_ctz(cut) : BLOCK;
+    uint64_t cut = (first & 1ull << 63) | (reach_of(w, 0xe0) & 1ull << 62) | (reach_of(w, 0xf0) & 1ull << 61);
+    return cut ? (unsigned)__builtin_ctzll(cut) : WINDOW_SIZE;
 }
 
 /* --- runs -----------------------------------------------------------------------------------------------------------
  */
 
-static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end)
+/* The first of the stops behind p that is no reference's '&'; WINDOW_SIZE: none. A reference holds no other stop, so it
+ * is passed by its bit alone, whether it ends in this window or the next. */
+static inline unsigned pass_references(const char *p, const char *end, uint64_t stops, bool *refers)
 {
-    while (end - p >= reach) {
-        /* Two blocks where they are: one question for both. Behind a cut element's end are zeros enough. */
-        bool are_two = end - p >= 2 * reach;
-        uint64_t mask = mask_of(text_stops(load_block(p)));
-        if (are_two)
-            mask |= (uint64_t)mask_of(text_stops(load_block(p + BLOCK))) << BLOCK;
-        if (mask == 0) {
-            p += are_two ? 2 * BLOCK : BLOCK;
+    for (; stops; stops &= stops - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(stops);
+        if (p[at] != '&' || scan_reference(p + at, end) == 0)
+            return at;
+        *refers = true;
+    }
+    return WINDOW_SIZE;
+}
+
+/* The last bytes before end, fewer than a window. */
+static inline const char *scan_text_tail(const char *low, const char *p, const char *end, bool *refers)
+{
+    if (end - low < (ptrdiff_t)WINDOW_SIZE || p == end)
+        return scan_text_bytes(p, end, refers);
+    struct text_window w = {load_block(end - 2 * BLOCK), load_block(end - BLOCK)};
+    uint64_t stops = masks_of(text_stops(w.low), text_stops(w.high)) >> (WINDOW_SIZE - (uint64_t)(end - p));
+    unsigned at = pass_references(p, end, stops, refers);
+    return at < WINDOW_SIZE ? p + at : end;
+}
+
+static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end, bool *refers)
+{
+    while (end - p >= 2 * reach) {
+        struct text_window w = {load_block(p), load_block(p + BLOCK)};
+        __m256i low_stops = text_stops(w.low);
+        __m256i high_stops = text_stops(w.high);
+        __m256i either = _mm256_or_si256(low_stops, high_stops);
+        if (_mm256_testz_si256(either, either)) {
+            p += WINDOW_SIZE;
             continue;
         }
-        p += __builtin_ctzll(mask);
-        if (__builtin_expect((uint8_t)*p < 0x80 || end - p < reach, 1))
-            return p;
-        __m256i bytes = load_block(p);
-        unsigned run = utf8_run(bytes, mask_of(text_stops(bytes)) & ~mask_of(bytes));
-        if (run == 0)
-            return p;
+        uint64_t wide = masks_of(w.low, w.high);
+        unsigned at = pass_references(p, end, masks_of(low_stops, high_stops) & ~wide, refers);
+        bool is_ascii = at < WINDOW_SIZE ? (wide & ((1ull << at) - 1)) == 0 : wide == 0;
+        unsigned run = is_ascii ? at : character_run(&w, at);
         p += run;
+        /* A character cut by the window's end, at most three bytes, begins the next one. */
+        if (at < WINDOW_SIZE || run < WINDOW_SIZE - 3)
+            return p;
     }
-    if (end - low < BLOCK || p == end)
-        return scan_text_bytes(p, end);
-    uint32_t mask = mask_of(text_stops(load_block(end - BLOCK))) >> (BLOCK - (end - p));
-    return mask ? p + __builtin_ctz(mask) : end;
+    return scan_text_tail(low, p, end, refers);
 }
 
 static inline const char *scan_value(const char *low, ptrdiff_t reach, const char *p, const char *end, char quote)

@@ -2,11 +2,11 @@
 #include "core/xml/scan_generic_priv.h"
 #include "core/xml/scan_priv.h"
 
-static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end)
+static inline const char *scan_text(const char *low, ptrdiff_t reach, const char *p, const char *end, bool *refers)
 {
     (void)low;
     (void)reach;
-    return scan_text_bytes(p, end);
+    return scan_text_bytes(p, end, refers);
 }
 
 static inline const char *scan_value(const char *low, ptrdiff_t reach, const char *p, const char *end, char quote)

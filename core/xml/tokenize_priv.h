@@ -3,7 +3,8 @@
  * Tokenize: the hot path from '<' to the end of a top-level element, compiled once per scanner.
  *
  * A template: the including file defines TOKENIZE (the function's name) and the scanner, before including this:
- *   scan_text(low, reach, p, end)          first byte of p..end that is not plain character data, or end
+ *   scan_text(low, reach, p, end, refers)  first byte of p..end that is neither plain character data nor of a reference
+ *                                          to one of the five entities, or end; sets refers when it passed one
  *   scan_value(low, reach, p, end, quote)  first byte that is not plain in an attribute value quoted so, or end
  *   scan_name(low, reach, p, end)          size of the run of ASCII name characters other than ':' at p; SCAN_NAME_MAX:
  * or more scan_name_in(w, ...), scan_value_in(w, ...)  the same within a tag; w may remember what it saw
@@ -14,8 +15,6 @@
  * Every function takes the next byte and returns the byte to go on with, or NULL after a verdict (suspended at the end
  * of the bytes, refused, done). State is written on suspension only.
  */
-#include <endian.h>
-
 #define HOT static inline __attribute__((always_inline))
 
 HOT bool starts_name(char c)
@@ -36,42 +35,27 @@ HOT const char *take_name(struct xml_scan *t, struct scan_window *w, const char 
     return __builtin_expect(is_plain, 1) ? stop : xml_careful_name(t, p, end, state);
 }
 
-/* One of the five entities, whole, at '&': the byte behind it; NULL: the careful way has to look. */
-HOT const char *skip_entity(const char *p, const char *end)
-{
-    if (end - p < 6)
-        return NULL;
-    uint32_t word = 0;
-    memcpy(&word, p + 1, sizeof word);
-    word = le32toh(word);
-    if (word == 0x3b706d61) /* "amp;" */
-        return p + 5;
-    uint32_t three = word & 0xffffff; /* "lt;", "gt;" */
-    if (three == 0x3b746c || three == 0x3b7467)
-        return p + 4;
-    bool is_long = word == 0x736f7061 || word == 0x746f7571; /* "apos", "quot" */
-    return is_long && p[5] == ';' ? p + 6 : NULL;
-}
-
 HOT const char *take_reference(struct xml_scan *t, const char *p, const char *end)
 {
-    const char *behind = skip_entity(p, end);
-    if (__builtin_expect(!behind, 0))
+    uint32_t size = scan_reference(p, end);
+    if (__builtin_expect(size == 0, 0))
         return xml_careful_reference(t, p + 1, end, STATE_REF);
     t->flags |= XML_HAS_REFERENCE;
-    return behind;
+    return p + size;
 }
 
 HOT const char *take_text(struct xml_scan *t, const char *p, const char *end)
 {
     for (;;) {
-        p = scan_text(t->bytes, t->reach, p, end);
+        bool refers = false;
+        p = scan_text(t->bytes, t->reach, p, end, &refers);
+        t->flags |= refers ? XML_HAS_REFERENCE : 0;
         if (p == end)
             return xml_suspend(t, p, STATE_CONTENT);
         if (__builtin_expect(*p == '<', 1))
             return p;
         if (*p == '&')
-            p = take_reference(t, p, end);
+            p = xml_careful_reference(t, p + 1, end, STATE_REF);
         else
             p = xml_careful_char(t, p, end, STATE_CONTENT);
         if (!p)
@@ -83,7 +67,8 @@ HOT const char *take_text(struct xml_scan *t, const char *p, const char *end)
 static const char *take_cdata(struct xml_scan *t, const char *p, const char *end)
 {
     for (;;) {
-        p = scan_text(t->bytes, t->reach, p, end);
+        bool refers = false; /* nothing does in a CDATA section: what looks so is plain */
+        p = scan_text(t->bytes, t->reach, p, end, &refers);
         if (p == end)
             return xml_suspend(t, p, STATE_CDATA);
         if (*p == '>' && p[-1] == ']' && p[-2] == ']')
