@@ -10,18 +10,9 @@
 /* A scratch keeps one cut element's memory for the next one; a larger one goes back to the allocator. */
 #define SPARE_SIZE_MAX 65536u
 
-/* Up to this size a cut element keeps its tape as it is, which is quicker; beyond, a trail, which is smaller. */
-#define TAPE_SIZE_MAX 1024u
-
-bool xml_partial_append(struct xml_partial *partial, struct span bytes)
+bool xml_partial_grow(struct xml_partial *partial, size_t size)
 {
-    if (!xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + bytes.size + WINDOW_SIZE, 1))
-        return false;
-    memcpy(partial->bytes + partial->size, bytes.ptr, bytes.size);
-    partial->size += (uint32_t)bytes.size;
-    memset(partial->bytes + partial->size, 0, WINDOW_SIZE); /* see reach in struct xml_scan */
-    partial->scan.bytes = partial->bytes;
-    return true;
+    return xml_grow(&partial->bytes, &partial->room, (uint64_t)partial->size + size + WINDOW_SIZE, 1);
 }
 
 static bool is_in_tag(const struct xml_scan *t)
@@ -53,11 +44,6 @@ static bool is_in_tag(const struct xml_scan *t)
         return false;
     }
     return false;
-}
-
-static size_t tape_size(const struct xml_scan *t)
-{
-    return t->element_count * sizeof(struct xml_element) + t->attribute_count * sizeof(struct xml_attribute);
 }
 
 /* Attributes of the tag under way, the slot behind the finished ones with them: that of the one under way. */
@@ -123,10 +109,8 @@ static bool become_trail(struct xml_partial *partial, const struct xml_scan *t, 
     return true;
 }
 
-bool xml_partial_settle(struct xml_scratch *scratch, struct xml_partial *partial)
+bool xml_partial_shrink(struct xml_scratch *scratch, struct xml_partial *partial)
 {
-    if (partial->scan.trail || tape_size(&partial->scan) <= TAPE_SIZE_MAX)
-        return true;
     return become_trail(partial, &partial->scan, &scratch->scan.arrays);
 }
 
@@ -145,7 +129,7 @@ struct xml_partial *xml_partial_cut(struct xml_scratch *scratch, size_t size)
     partial->scan.reach = 0;
     struct xml_arrays *own = &partial->scan.arrays;
     bool is_copied = xml_partial_append(partial, span_of(from->bytes, size));
-    if (tape_size(from) <= TAPE_SIZE_MAX)
+    if (xml_tape_size(from) <= TAPE_SIZE_MAX)
         is_copied = is_copied && copy_tape(own, from);
     else
         is_copied = is_copied && become_trail(partial, from, own);

@@ -196,8 +196,8 @@ enum xml_error xml_byte_error(uint8_t byte);
 
 /* --- namespace faults --------------------------------------------------------------------------------------------- */
 
-/* A fault of Namespaces 1.0 that leaves the top-level element's own name certain: XML_OK when it is noted and the element
- * read on, XML_NAMESPACE when it ends the stream. Called on faults only. */
+/* A fault of Namespaces 1.0 that leaves the top-level element's own name certain: XML_OK when it is noted and the
+ * element read on, XML_NAMESPACE when it ends the stream. Called on faults only. */
 static inline enum xml_error xml_spare(struct xml_scan *t)
 {
     if (!t->header || !t->limits->spares_misnamed)
@@ -263,12 +263,41 @@ enum xml_error xml_header_declaration(struct span bytes);
  */
 
 struct xml_partial *xml_partial_cut(struct xml_scratch *scratch, size_t size);
-bool xml_partial_append(struct xml_partial *partial, struct span bytes);
-/* The bytes ran out once more: a tape that grew past TAPE_SIZE_MAX becomes a trail. */
-bool xml_partial_settle(struct xml_scratch *scratch, struct xml_partial *partial);
+/* Room for size more bytes and the zeros behind them. */
+bool xml_partial_grow(struct xml_partial *partial, size_t size);
+/* The tape becomes a trail. */
+bool xml_partial_shrink(struct xml_scratch *scratch, struct xml_partial *partial);
 void xml_partial_recycle(struct xml_scratch *scratch, struct xml_partial *partial);
 void xml_partial_free(struct xml_partial *partial);
 size_t xml_partial_memory(const struct xml_partial *partial);
+
+/* Up to this size a cut element keeps its tape as it is, which is quicker; beyond, a trail, which is smaller. */
+#define TAPE_SIZE_MAX 1024u
+
+static inline size_t xml_tape_size(const struct xml_scan *t)
+{
+    return t->element_count * sizeof(struct xml_element) + t->attribute_count * sizeof(struct xml_attribute);
+}
+
+/* These two are what every piece of a cut element costs beside its tokens, and mostly find nothing to do. */
+static inline bool xml_partial_append(struct xml_partial *partial, struct span bytes)
+{
+    if (partial->room - partial->size < bytes.size + WINDOW_SIZE && !xml_partial_grow(partial, bytes.size))
+        return false;
+    char *to = partial->bytes + partial->size;
+    memcpy(to, bytes.ptr, bytes.size);
+    memset(to + bytes.size, 0, WINDOW_SIZE); /* see reach in struct xml_scan */
+    partial->size += (uint32_t)bytes.size;
+    partial->scan.bytes = partial->bytes;
+    return true;
+}
+
+/* The bytes ran out once more. */
+static inline bool xml_partial_settle(struct xml_scratch *scratch, struct xml_partial *partial)
+{
+    bool is_small = partial->scan.trail || xml_tape_size(&partial->scan) <= TAPE_SIZE_MAX;
+    return is_small || xml_partial_shrink(scratch, partial);
+}
 
 /* --- decode.c ------------------------------------------------------------------------------------------------------
  */

@@ -22,12 +22,24 @@ HOT bool starts_name(char c)
     return (xml_class[(uint8_t)c] & CLASS_NAME_START) != 0;
 }
 
+/* A token up to this size that is cut is begun again with the next bytes: in one step, where going on in its middle
+ * takes one for each byte. */
+#define AGAIN_MAX 29u
+
+/* A name that was cut, with nothing wrong so far. */
+HOT bool is_begun_name(const struct xml_scan *t, const char *p, uint32_t size)
+{
+    return size <= AGAIN_MAX && size <= t->limits->name_size_max && (size == 0 || starts_name(*p));
+}
+
 /* The name at p: returns the byte behind it. */
 HOT const char *take_name(struct xml_scan *t, struct scan_window *w, const char *p, const char *end,
                           enum xml_state state)
 {
     uint32_t size = scan_name_in(w, t->bytes, t->reach, p, end);
     const char *stop = p + size;
+    if (__builtin_expect(stop == end, 0) && is_begun_name(t, p, size))
+        return state == STATE_START_NAME ? xml_suspend(t, p, STATE_MARKUP) : xml_suspend(t, p - 1, STATE_AFTER);
     t->token = (uint32_t)(p - t->bytes);
     t->colon = 0;
     bool is_plain = size < SCAN_NAME_MAX && stop < end && (uint8_t)*stop < 0x80 && *stop != ':' &&
@@ -35,11 +47,24 @@ HOT const char *take_name(struct xml_scan *t, struct scan_window *w, const char 
     return __builtin_expect(is_plain, 1) ? stop : xml_careful_name(t, p, end, state);
 }
 
+/* At a reference that is not one of the five, whole: one that was cut and may become one of them is begun again. The
+ * state says in what it stands: STATE_CONTENT or STATE_VALUE. */
+static const char *take_odd_reference(struct xml_scan *t, const char *p, const char *end, enum xml_state state)
+{
+    static const char five[][8] = {"&amp;", "&lt;", "&gt;", "&apos;", "&quot;"};
+    size_t size = (size_t)(end - p);
+    for (unsigned i = 0; i < 5 && size < 6; i++) {
+        if (memcmp(p, five[i], size) == 0 && five[i][size] != 0)
+            return xml_suspend(t, p, state);
+    }
+    return xml_careful_reference(t, p + 1, end, STATE_REF);
+}
+
 HOT const char *take_reference(struct xml_scan *t, const char *p, const char *end)
 {
     uint32_t size = scan_reference(p, end);
     if (__builtin_expect(size == 0, 0))
-        return xml_careful_reference(t, p + 1, end, STATE_REF);
+        return take_odd_reference(t, p, end, STATE_VALUE);
     t->flags |= XML_HAS_REFERENCE;
     return p + size;
 }
@@ -55,7 +80,7 @@ HOT const char *take_text(struct xml_scan *t, const char *p, const char *end)
         if (__builtin_expect(*p == '<', 1))
             return p;
         if (*p == '&')
-            p = xml_careful_reference(t, p + 1, end, STATE_REF);
+            p = take_odd_reference(t, p, end, STATE_CONTENT);
         else
             p = xml_careful_char(t, p, end, STATE_CONTENT);
         if (!p)
@@ -116,7 +141,9 @@ HOT const char *take_end_tag(struct xml_scan *t, const char *p, const char *end)
     if (__builtin_expect((size_t)(end - p) > size && p[size] == '>', 1) &&
         scan_is_equal(t->reach, t->bytes + open->start + 1, p, size, end))
         return close_element(t, p + size + 1);
-    t->token = (uint32_t)(p - t->bytes);
+    size_t left = (size_t)(end - p);
+    if (left <= size && left <= AGAIN_MAX && memcmp(t->bytes + open->start + 1, p, left) == 0)
+        return xml_suspend(t, p - 1, STATE_MARKUP);
     p = xml_careful_close(t, p, end);
     return p ? close_element(t, p) : NULL;
 }
