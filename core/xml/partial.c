@@ -56,9 +56,10 @@ static uint32_t pending_slots(const struct xml_scan *t)
     return slots < most ? slots : most;
 }
 
-static bool copy_array(void *to, uint32_t *room, const void *from, uint32_t count, size_t item_size)
+static inline bool copy_array(void *to, uint32_t *room, const void *from, uint32_t count, size_t item_size)
 {
-    if (!xml_grow(to, room, count ? count : 1, item_size))
+    bool has_room = *room && count <= *room;
+    if (!has_room && !xml_grow(to, room, count ? count : 1, item_size))
         return false;
     void *target = NULL;
     memcpy(&target, to, sizeof target);

@@ -197,8 +197,12 @@ static inline const char *scan_text(const char *low, ptrdiff_t reach, const char
             p += WINDOW_SIZE;
             continue;
         }
+        uint64_t stops = masks_of(low_stops, high_stops);
+        const char *stop = p + __builtin_ctzll(stops);
+        if (*stop == '<') /* plain ASCII up to the next tag: most runs end so */
+            return stop;
         uint64_t wide = masks_of(w.low, w.high);
-        unsigned at = pass_references(p, end, masks_of(low_stops, high_stops) & ~wide, refers);
+        unsigned at = pass_references(p, end, stops & ~wide, refers);
         bool is_ascii = at < WINDOW_SIZE ? (wide & ((1ull << at) - 1)) == 0 : wide == 0;
         unsigned run = is_ascii ? at : character_run(&w, at);
         p += run;
