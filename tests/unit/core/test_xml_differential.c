@@ -149,11 +149,70 @@ static void reader__spoilt_streams__refused_as_by_others(void **state)
     assert_true(older < SPOILT_STREAMS / 100);
 }
 
+/* References, characters of every size and what is neither, at every place of the windows in which text is read, behind
+ * plain and behind wide characters. */
+static void reader__odd_bytes_anywhere_in_text__judged_as_by_others(void **state)
+{
+    (void)state;
+    static const char *const odd[] = {"&amp;",
+                                      "&lt;&gt;",
+                                      "&apos;",
+                                      "&quot;",
+                                      "&#x41;",
+                                      "&amp",
+                                      "&am p;",
+                                      "&apost;",
+                                      "&l;",
+                                      "&foo;",
+                                      "\xc3\xa4",
+                                      "\xe2\x82\xac",
+                                      "\xf0\x9f\x98\x80",
+                                      "\xef\xbf\xbd",
+                                      "\xef\xbf\xbe",
+                                      "\xc3",
+                                      "\xe2\x82",
+                                      "\xf0\x9f\x98",
+                                      "\x80",
+                                      "\xc0\x80",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5",
+                                      "\x01",
+                                      "\t",
+                                      ">",
+                                      "]]>",
+                                      "<b/>"};
+    static const char *const fills[] = {"x", "\xc3\xa4"};
+    struct dice dice = dice_seeded(__func__, 22);
+    unsigned wrong = 0;
+    unsigned older = 0;
+    for (unsigned i = 0; i < 2 * 131 && wrong < 5; i++) {
+        for (size_t k = 0; k < sizeof odd / sizeof odd[0]; k++) {
+            struct made made = {0};
+            made_add(&made, SPAN("<s><a>"));
+            for (unsigned n = 0; n < i / 2; n++)
+                made_add(&made, span_str(fills[i & 1]));
+            made_add(&made, span_str(odd[k]));
+            for (unsigned n = dice_below(&dice, 140); n > 0; n--)
+                made_add(&made, span_str(fills[i & 1]));
+            made_add(&made, SPAN("</a></s>"));
+            struct span bytes = span_of(made.bytes, made.size);
+            xml_scan_force(i & 2 ? "generic" : "avx2");
+            wrong += !compare(bytes, &older) || !is_chunk_proof(bytes, &dice);
+            made_free(&made);
+        }
+    }
+    assert_int_equal(wrong, 0);
+    assert_int_equal(older, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reader__generated_streams__read_as_by_others),
         cmocka_unit_test(reader__spoilt_streams__refused_as_by_others),
+        cmocka_unit_test(reader__odd_bytes_anywhere_in_text__judged_as_by_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

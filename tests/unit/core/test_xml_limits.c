@@ -323,6 +323,7 @@ static const struct token tokens[] = {
     {"character reference", "<a>&#", "0", "65;</a>", false},
     {"cdata", "<a><![CDATA[", "]", "]]></a>", false},
     {"elements", "<a>", "<b></b>", "</a>", false},
+    {"names", "<a>", "<abcdefghijklmnopqrstuv bcdefghijklmn='&quot;'></abcdefghijklmnopqrstuv>", "</a>", false},
     {"attributes", "<a", " a%u=''", "/>", true},
     {"declarations", "<a>", "<b xmlns='u%u'/>", "</a>", true},
     {"prefixes", "<a>", "<p:b xmlns:p='u%u' p:c=''/>", "</a>", true},
