@@ -2,6 +2,11 @@
 """One server of a kind with one domain, as bench/compare runs it: ours, Debian's prosody, Debian's ejabberd. The same
 certificate, the same hashed password for all accounts, no limits of rate, the modules that a message needs and no others,
 all schedulers of the one core that each is given."""
+import json
+import pathlib
+import subprocess
+import time
+
 import rivals
 import throwaway
 
@@ -38,6 +43,8 @@ listen:
   - {{port: {tls}, ip: "127.0.0.1", module: ejabberd_c2s, tls: true, backlog: 1024}}
 auth_password_format: scram
 auth_scram_hash: sha256
+shaper_rules:
+  max_user_sessions: [infinity: all]
 modules:
   mod_ping: {{}}
 """
@@ -70,17 +77,69 @@ class Sluice(Server):
     is_installed = staticmethod(rivals.Sluice.is_installed)
 
     def start(self):
-        made = throwaway.start(self.folder, [DOMAIN], shards=self.shards, users=self.users, password=PASSWORD, plaintext=True)
-        self.c2s, self.tls, self.pid = made["c2s"], made["tls"], made["pid"]
+        made = throwaway.start(self.folder, [DOMAIN], shards=self.shards, users=self.users, password=PASSWORD, plaintext=True,
+                               settings=("bind.sessions_max=1000",))
+        self.c2s, self.tls, self.pid, self.stats = made["c2s"], made["tls"], made["pid"], made["stats"]
+
+    def ask(self, command):
+        with throwaway.Stats(self.stats) as stats:
+            return json.loads("".join(stats.ask(f"json {command}")))
 
     def stop(self):
         throwaway.stop(self.folder)
 
 
 class Sharded(Sluice):
-    """Two shards share the core, and half of the pairs are across them."""
-    name = "sluice, 2 shards"
+    """Two shards share the core. Which of them an account is on is told by the router once somebody is logged in."""
     shards = 2
+
+    def seats(self, load, pairs, is_across):
+        """A file for sluice-load --seats: partners on one shard, half of the pairs on either; or all of them across."""
+        idle = subprocess.Popen([load, "idle", "--sessions", str(self.users), "--tls", "none", "--connect", f"127.0.0.1:{self.c2s}"],
+                                stdout=subprocess.DEVNULL)
+        until = time.monotonic() + rivals.START_SECONDS
+        try:
+            while len(rows := self.ask(f"show sessions {self.users}")) < self.users:
+                if time.monotonic() > until:
+                    raise throwaway.Trouble(f"{len(rows)} of {self.users} accounts are logged in")
+                time.sleep(0.05)
+        finally:
+            idle.terminate()
+            idle.wait()
+        by_shard = [[int(row["jid"].partition("@")[0].removeprefix("user")) for row in rows if row["shard"] == shard] for shard in range(2)]
+        first, second = by_shard if is_across else [shard[:pairs] for shard in by_shard]
+        order = [user for pair in zip(first, second) for user in pair] if is_across else first[:pairs // 2 * 2] + second
+        if len(order) < 2 * pairs:
+            raise throwaway.Trouble(f"{len(rows)} accounts are too few for {pairs} pairs of the wanted kind")
+        path = pathlib.Path(self.folder) / "seats"
+        path.write_text(" ".join(map(str, order)) + "\n")
+        return path
+
+    def letters(self):
+        """Stanzas that have gone from one shard to the other."""
+        return next(row["total"] for row in self.ask("show stats") if row["name"] == "letters_posted")
+
+
+class Together(Sharded):
+    name = "sluice, pairs on one of 2 shards"
+    is_across = False
+
+
+class Across(Sharded):
+    name = "sluice, pairs across 2 shards"
+    is_across = True
+
+
+class Relay:
+    """The floor: the same bytes and nothing else. Speaks no XMPP: sluice-load --relay."""
+    name = "relay"
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program], stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.c2s, self.pid = int(self.process.stdout.readline()), self.process.pid
+
+    def stop(self):
+        rivals.end(self.process)
 
 
 class Prosody(Server):
@@ -114,4 +173,5 @@ class Ejabberd(Server):
         self.pid = self.process.pid
 
 
-KINDS = (Sluice, Sharded, Prosody, Ejabberd)
+KINDS = (Sluice, Prosody, Ejabberd)
+SHARDED = (Together, Across)

@@ -38,6 +38,8 @@ const struct xml_limits *client_limits(void)
 unsigned client_user(const struct client *client)
 {
     const struct load_options *options = client->fleet->options;
+    if (client->fleet->load->seats)
+        return client->fleet->load->seats[client->number / options->server_count];
     return options->first_user + client->number / options->server_count % options->users;
 }
 

@@ -35,7 +35,7 @@ extern const char *const client_state_names[CLIENT_STATE_COUNT];
 
 struct client {
     struct fleet *fleet;
-    struct client *partner; /* of its pair; itself when there are none */
+    struct client *partner; /* of its pair; presence: the first of its account; itself when there are none */
     struct io_conn *conn;   /* NULL: none */
     struct engine *tls;
     struct login *login; /* until bound */
@@ -51,9 +51,13 @@ struct client {
     uint32_t sent;     /* next sequence number to the partner */
     uint32_t received; /* next one expected from it */
     uint32_t jid_size;
-    uint8_t state; /* enum client_state */
+    uint32_t audience; /* presence: sessions that it tells */
+    uint32_t heard;    /* presence: of others' coming online */
+    uint64_t told;     /* presence: of its changes, arrived, at all of them */
+    uint8_t state;     /* enum client_state */
     bool is_dirty : 1;
     bool has_footer : 1; /* the server closed its stream */
+    bool is_seen : 1;    /* presence: it has come online before the eyes of its partner */
 };
 
 /* Where it logs in: the second one of a pair at the second server, if there is one. */
@@ -65,7 +69,8 @@ static inline const struct load_server *client_server(const struct client *clien
 
 /* For the scratch of a fleet. */
 const struct xml_limits *client_limits(void);
-/* The account: user<first_user + number % users>; with two servers partners have the same, each at its own. */
+/* The account: that of its seat, else user<first_user + number % users>; with two servers partners have the same, each
+ * at its own. */
 unsigned client_user(const struct client *client);
 void client_dial(struct client *client);
 /* Something is in out, or may go on. */

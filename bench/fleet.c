@@ -97,7 +97,10 @@ static void note_stuck(struct fleet *fleet)
         if (client->state != CLIENT_OFF && client->state < CLIENT_BOUND)
             fleet_note(fleet, "user%u waits in the state %s, for one", client_user(client),
                        client_state_names[client->state]);
-        else if (client->sent != client->partner->received)
+        else if (fleet->options->mode == MODE_PRESENCE && client->received < client->partner->sent)
+            fleet_note(fleet, "session %u of user%u has heard %u changes of %u, for one", client->number,
+                       client_user(client), client->received, client->partner->sent);
+        else if (fleet->options->mode != MODE_PRESENCE && client->sent != client->partner->received)
             fleet_note(fleet, "user%u sent %u, and %u arrived at user%u, for one", client_user(client), client->sent,
                        client->partner->received, client_user(client->partner));
         else if (client->state == CLIENT_LEAVING)
@@ -142,6 +145,9 @@ static void make_clients(struct fleet *fleet)
             client->fleet = fleet;
             client->number = n * unit + i;
             client->partner = &fleet->clients[fleet->client_count + (unit == 2 ? 1 - i : 0)];
+            if (options->mode == MODE_PRESENCE)
+                client->partner = &fleet->clients[client->number % options->users];
+            client->partner->audience += client->partner != client;
             fleet_enqueue(fleet, client);
         }
         fleet->client_count += unit;

@@ -43,6 +43,8 @@ enum tally {
     TALLY_BROKEN,     /* sessions or connections that ended unasked */
     TALLY_OVERRUN,    /* the server kept up so badly that sending was given up */
     TALLY_RESETS,     /* streams that the server ended with <reset/>, where that is waited for */
+    TALLY_SEEN,       /* presence: sessions that the first of their account has seen, and that have heard of all */
+    TALLY_ECHOED,     /* presence: changes that came back to who made them (RFC 6121 s4.4.2) */
     TALLY_PINGED,     /* the server asked whether a session is there, and was answered */
     TALLY_PHASE,      /* the last phase this fleet has turned to */
     TALLY_COUNT
@@ -91,7 +93,8 @@ struct load {
     struct io_group *group;
     struct context *tls; /* NULL: plain */
     struct wallet wallet;
-    char *padding; /* of every body, behind what differs */
+    uint32_t *seats; /* the account of each session; NULL: they go round */
+    char *padding;   /* of every body, behind what differs */
     struct fleet *fleets;
     _Atomic unsigned phase;
     _Atomic bool is_measuring;

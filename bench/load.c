@@ -5,6 +5,7 @@
  */
 #include "bench/load_options.h"
 #include "bench/report.h"
+#include "bench/seats.h"
 #include "bench/traffic.h"
 #include "core/base/check.h"
 #include "core/base/clock.h"
@@ -90,6 +91,11 @@ static uint64_t logins_over(const struct load *load)
     return sum(load, TALLY_BOUND) + sum(load, TALLY_FAILED) + sum(load, TALLY_BROKEN) + sum(load, TALLY_RESETS);
 }
 
+static uint64_t seen(const struct load *load)
+{
+    return sum(load, TALLY_SEEN);
+}
+
 static uint64_t settled(const struct load *load)
 {
     return sum(load, TALLY_RECEIVED) + sum(load, TALLY_REFUSED);
@@ -125,7 +131,8 @@ static uint64_t patience_ms(const struct load *load)
 
 static uint64_t events(const struct load *load)
 {
-    return sum(load, load->options.mode == MODE_LOGIN ? TALLY_LOGINS : TALLY_RECEIVED);
+    return load->options.mode == MODE_LOGIN ? sum(load, TALLY_LOGINS)
+                                            : sum(load, TALLY_RECEIVED) + sum(load, TALLY_ECHOED);
 }
 
 static void mark_begin(struct load *load, struct result *result)
@@ -159,8 +166,10 @@ static bool watch(const struct load *load, double seconds)
 
 static const char *run_counted(struct load *load, struct result *result)
 {
-    uint64_t writers = load->options.sessions / (load->options.is_one_way ? 2 : 1);
-    uint64_t goal = writers * load->options.count;
+    const struct load_options *options = &load->options;
+    uint64_t each = options->mode == MODE_PRESENCE ? options->sessions - options->users
+                                                   : options->sessions / (options->is_one_way ? 2 : 1);
+    uint64_t goal = each * options->count;
     set_measuring(load, true);
     mark_begin(load, result);
     set_phase(load, PHASE_RUN);
@@ -195,6 +204,9 @@ static const char *log_in(struct load *load, struct result *result)
     result->login_seconds = (double)(clock_mono_ns() - begin) / 1e9;
     if (sum(load, TALLY_FAILED) || sum(load, TALLY_BROKEN))
         return "not everybody could log in";
+    if (load->options.mode == MODE_PRESENCE &&
+        !wait_for(load, seen, 2 * load->options.sessions - load->options.users, patience_ms(load)))
+        return "not everybody was seen online";
     sleep_ms((uint64_t)(load->options.settle_s * 1000));
     sample_servers(load, MOMENT_SETTLED, result);
     return sum(load, TALLY_BROKEN) ? "sessions broke while idle" : NULL;
@@ -265,6 +277,8 @@ static bool prepare(struct load *load, struct err *err)
     raise_descriptors();
     if (!tls_start(err) || !io_probe(err))
         return false;
+    if (options->seats && !(load->seats = seats_read(options->seats, options->sessions, err)))
+        return false;
     if (options->wallet &&
         !wallet_open(&load->wallet, options->wallet, options->first_certificate, options->certificates, err))
         return false;
@@ -295,6 +309,7 @@ static void take_down(struct load *load)
     if (load->tls)
         context_unref(load->tls);
     wallet_free(&load->wallet);
+    free(load->seats);
     free(load->padding);
     free(load->fleets);
     tls_stop();

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const load_mode_names[] = {"login", "idle", "chat", "rate", "iq", NULL};
+const char *const load_mode_names[] = {"login", "idle", "chat", "rate", "iq", "presence", NULL};
 const char *const load_tls_names[] = {"direct", "starttls", "none", NULL};
 const char *const load_mechanism_names[] = {"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS",
                                             "PLAIN",         "EXTERNAL",           NULL};
@@ -24,6 +24,9 @@ const char *load_options_usage(void)
            "  chat    pairs of sessions write to each other, --window messages under way of each\n"
            "  rate    the same at a fixed --rate, latency counted from when a message was due\n"
            "  iq      pings to the server, --window under way of each session\n"
+           "  presence  --users accounts (1) with all the sessions: the first of each changes its presence, the others "
+           "are\n"
+           "          told; --window changes under way of each\n"
            "\n"
            "  --connect LIST        servers, used in turn; IPv6 as [::1]:5223\n"
            "  --tls HOW             direct (default), starttls or none\n"
@@ -33,6 +36,7 @@ const char *load_options_usage(void)
            "  --one-way             only the first session of each pair writes\n"
            "  --users N             accounts user0, user1, ... (as many as sessions at one server)\n"
            "  --first-user K        the first account's number (0)\n"
+           "  --seats FILE          instead: the numbers of the accounts, one for each session in order\n"
            "  --password W          of all of them (secret)\n"
            "  --mechanism M         SCRAM-SHA-256 (default), SCRAM-SHA-1, these with -PLUS, PLAIN or EXTERNAL\n"
            "  --certificates FOLDER what clients present there: 0.pem and 0.key, 1.pem and 1.key, ... (TLS)\n"
@@ -42,8 +46,8 @@ const char *load_options_usage(void)
            "  --pairs P             the same as --sessions 2P\n"
            "  --threads T           1\n"
            "  --window W            1\n"
-           "  --body B              bytes of a message's body, at least 24 (100)\n"
-           "  --count N             chat, iq: end after N messages of each session instead of a time\n"
+           "  --body B              bytes of a message's body, or of a presence's status, at least 24 (100)\n"
+           "  --count N             chat, iq, presence: end after N messages of each session instead of a time\n"
            "  --rate R              rate: messages per second in all (1000)\n"
            "  --calm                rate: sleeps between milliseconds, and latency counts from when a message was "
            "written\n"
@@ -102,6 +106,7 @@ enum option_id {
     OPT_FIRST_CERTIFICATE,
     OPT_RESETS,
     OPT_RECORD,
+    OPT_SEATS,
     OPT_JSON,
     OPT_HELP,
 };
@@ -141,6 +146,7 @@ static const struct option longs[] = {
     {"first-certificate", required_argument, NULL, OPT_FIRST_CERTIFICATE},
     {"resets", required_argument, NULL, OPT_RESETS},
     {"record", required_argument, NULL, OPT_RECORD},
+    {"seats", required_argument, NULL, OPT_SEATS},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -292,6 +298,8 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
         options->wallet = optarg;
     } else if (id == OPT_RECORD) {
         options->record = optarg;
+    } else if (id == OPT_SEATS) {
+        options->seats = optarg;
     }
     return true;
 }
@@ -327,6 +335,24 @@ static const char *wallet_misfit(const struct load_options *options)
     return NULL;
 }
 
+/* An account's sessions are in one thread, and each change is for others than who makes it. */
+static const char *presence_misfit(const struct load_options *options)
+{
+    if (options->mode != MODE_PRESENCE)
+        return NULL;
+    if (options->threads > 1)
+        return "presence goes with one thread";
+    if (options->seats)
+        return "--seats goes with other modes than presence";
+    return options->sessions < 2 * options->users ? "presence wants two sessions of each account" : NULL;
+}
+
+/* Who sends waits for what arrives. */
+static bool is_closed(enum load_mode mode)
+{
+    return mode == MODE_CHAT || mode == MODE_IQ || mode == MODE_PRESENCE;
+}
+
 /* What does not fit together; NULL: all does. */
 static const char *misfit(const struct load_options *options)
 {
@@ -339,8 +365,8 @@ static const char *misfit(const struct load_options *options)
         return "--relay goes with chat and rate";
     if (options->is_relay && options->threads > 1)
         return "--relay goes with one thread: connections are joined in their order";
-    if (options->count && options->mode != MODE_CHAT && options->mode != MODE_IQ)
-        return "--count goes with chat and iq";
+    if (options->count && !is_closed(options->mode))
+        return "--count goes with chat, iq and presence";
     if (options->tls == LOAD_TLS_NONE && is_plus)
         return "-PLUS needs TLS";
     if (options->resets && (options->mode != MODE_IDLE || options->resets > options->sessions))
@@ -350,6 +376,7 @@ static const char *misfit(const struct load_options *options)
     if (options->record && options->threads > 1)
         return "--record goes with one thread";
     const char *wrong = wallet_misfit(options);
+    wrong = wrong ? wrong : presence_misfit(options);
     return wrong ? wrong : peer_misfit(options);
 }
 
@@ -358,6 +385,10 @@ static bool complete(struct load_options *options, struct err *err)
 {
     if (options->pairs)
         options->sessions = 2 * options->pairs;
+    if (options->mode == MODE_PRESENCE) {
+        options->has_presence = true;
+        options->users = options->users ? options->users : 1;
+    }
     const char *wrong = misfit(options);
     if (wrong) {
         err_set(err, "%s", wrong);

@@ -12,7 +12,7 @@
 #define LOAD_ADDRESSES_MAX 16u
 #define LOAD_SERVERS_MAX   2u
 
-enum load_mode { MODE_LOGIN, MODE_IDLE, MODE_CHAT, MODE_RATE, MODE_IQ };
+enum load_mode { MODE_LOGIN, MODE_IDLE, MODE_CHAT, MODE_RATE, MODE_IQ, MODE_PRESENCE };
 enum load_tls { LOAD_TLS_DIRECT, LOAD_TLS_STARTTLS, LOAD_TLS_NONE };
 enum load_mechanism {
     MECHANISM_SHA256,
@@ -41,6 +41,7 @@ struct load_options {
     const char *tap;    /* folder for what clients hear, a file a connection; NULL: none */
     const char *wallet; /* folder of the certificates that clients present; NULL: none */
     const char *record; /* file for what happens when, a line each; NULL: none */
+    const char *seats;  /* file with the number of each session's account, in order; NULL: they go round */
     uint32_t first_certificate;
     uint32_t certificates; /* dealt out to the sessions in turn */
     uint32_t resets;       /* idle: so many streams are ended with <reset/>, and then it is over */

@@ -51,8 +51,8 @@ static double busiest_share(const struct load_options *options, const struct res
     return most;
 }
 
-/* An open loop waits awake, so only being late counts, unless it is calm; a closed one is busy. When the server is as busy, the rate is
- * the server's all the same. */
+/* An open loop waits awake, so only being late counts, unless it is calm; a closed one is busy. When the server is as
+ * busy, the rate is the server's all the same. */
 bool report_is_saturated(const struct load_options *options, const struct result *result)
 {
     if (options->mode == MODE_IDLE)
@@ -94,7 +94,7 @@ static double per_session(uint64_t before, uint64_t after, const struct load_opt
 
 static const char *event_name(enum load_mode mode)
 {
-    return mode == MODE_LOGIN ? "login" : mode == MODE_IQ ? "answer" : "message";
+    return mode == MODE_LOGIN ? "login" : mode == MODE_IQ ? "answer" : mode == MODE_PRESENCE ? "presence" : "message";
 }
 
 static void print_histogram(const char *name, const struct histogram *histogram)
@@ -111,7 +111,9 @@ static void print_head(const struct load_options *options, const struct result *
            options->is_relay ? "relay, TLS" : "TLS", load_tls_names[options->tls]);
     if (options->mode == MODE_CHAT || options->mode == MODE_RATE)
         printf(", bodies of %u B", options->body);
-    if (options->mode == MODE_CHAT || options->mode == MODE_IQ)
+    if (options->mode == MODE_PRESENCE)
+        printf(", %u account(s), status of %u B", options->users, options->body);
+    if (options->mode == MODE_CHAT || options->mode == MODE_IQ || options->mode == MODE_PRESENCE)
         printf(", window %u", options->window);
     if (options->mode == MODE_RATE)
         printf(", %.0f messages/s", options->rate);
@@ -189,6 +191,8 @@ static void print_text(const struct load_options *options, const struct result *
     if (totals[TALLY_RESETS])
         printf("%-11s %" PRIu64 " streams within %.3f s\n", "reset", totals[TALLY_RESETS],
                (double)(result->last_reset_ns - result->first_reset_ns) / 1e9);
+    if (totals[TALLY_ECHOED])
+        printf("%-11s %" PRIu64 " to who made the change\n", "echoed", totals[TALLY_ECHOED]);
     if (totals[TALLY_PINGED])
         printf("%-11s %" PRIu64 " answered\n", "pings", totals[TALLY_PINGED]);
     if (result->failure)
@@ -246,7 +250,7 @@ static void print_json(const struct load_options *options, const struct result *
         {TALLY_DUPLICATED, "duplicated"}, {TALLY_REORDERED, "reordered"},
         {TALLY_CORRUPT, "corrupt"},       {TALLY_FAILED, "logins_failed"},
         {TALLY_BROKEN, "broken"},         {TALLY_PINGED, "pinged"},
-        {TALLY_RESETS, "resets"},
+        {TALLY_RESETS, "resets"},         {TALLY_ECHOED, "echoed"},
     };
     bool is_saturated = report_is_saturated(options, result);
     printf("{\"mode\":\"%s\",\"tls\":\"%s\",\"relay\":%s,\"sessions\":%u,\"threads\":%u,\"window\":%u,\"body\":%u",

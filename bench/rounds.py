@@ -17,6 +17,18 @@ def prefer(nice, pid):
         group.write_text(f"{nice}\n")
 
 
+def hasten(pid, priority):
+    """Whoever else wants the CPU waits. Not for who waits awake: the kernel's own work would wait as well."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(priority))
+
+
+def relax(pid):
+    """As before hasten()."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+
+
 def on_core(core, make, *more, **named):
     """What make starts runs on that core: affinity is inherited."""
     old = os.sched_getaffinity(0)

@@ -85,15 +85,37 @@ static void send_ping(struct client *client, uint64_t stamp_ns)
     chain_commit(&client->out, (size_t)(at - start));
 }
 
+static void send_change(struct client *client, uint64_t stamp_ns)
+{
+    struct fleet *fleet = client->fleet;
+    char *start = chain_reserve(&client->out, fleet->pool, 128u);
+    char *at = put(start, SPAN("<presence><status>"));
+    at = put_hex(at, client->sent, SEQUENCE_DIGITS);
+    at = put_hex(at, stamp_ns, TIME_DIGITS);
+    chain_commit(&client->out, (size_t)(at - start));
+    chain_append(&client->out, fleet->pool, span_of(fleet->load->padding, fleet->options->body - TRAFFIC_BODY_MIN));
+    chain_append(&client->out, fleet->pool, SPAN("</status></presence>"));
+}
+
 static void send_one(struct client *client, uint64_t stamp_ns)
 {
-    if (client->fleet->options->mode == MODE_IQ)
+    enum load_mode mode = client->fleet->options->mode;
+    if (mode == MODE_IQ)
         send_ping(client, stamp_ns);
+    else if (mode == MODE_PRESENCE)
+        send_change(client, stamp_ns);
     else
         send_message(client, stamp_ns);
     client->sent++;
-    fleet_add(client->fleet, TALLY_SENT, 1);
+    fleet_add(client->fleet, TALLY_SENT, mode == MODE_PRESENCE ? client->audience : 1);
     client_touch(client);
+}
+
+/* A change is made by the first session of an account, and the next when all but a window of them are known to all. */
+static bool may_change(const struct client *client)
+{
+    uint64_t window = client->fleet->options->window, audience = client->audience;
+    return client->partner == client && client->sent * audience <= client->told + (window - 1) * audience;
 }
 
 /* One of a session's messages has arrived (or has been refused): room for the next. */
@@ -106,6 +128,8 @@ static void send_next(struct client *client)
         return;
     if (fleet->options->is_one_way && client->number % 2)
         return;
+    if (fleet->options->mode == MODE_PRESENCE && !may_change(client))
+        return;
     send_one(client, fleet->now_ns);
 }
 
@@ -114,7 +138,7 @@ void traffic_begin(struct fleet *fleet)
     enum load_mode mode = fleet->options->mode;
     fleet->run_ns = fleet->now_ns = io_now_fresh_ns(fleet->io);
     fleet->due_count = 0;
-    if (mode != MODE_CHAT && mode != MODE_IQ)
+    if (mode != MODE_CHAT && mode != MODE_IQ && mode != MODE_PRESENCE)
         return;
     for (uint32_t i = 0; i < fleet->client_count; i++)
         for (uint32_t n = 0; n < fleet->options->window && fleet->clients[i].partner->state == CLIENT_BOUND; n++)
@@ -137,6 +161,11 @@ static void arrived(struct client *client, struct client *sender, uint64_t seque
                    (unsigned long)sequence, client_user(sender), client->received);
     }
     client->received = (uint32_t)sequence + 1;
+    if (fleet->options->mode == MODE_PRESENCE && client == sender) {
+        fleet_add(fleet, TALLY_ECHOED, 1);
+        return;
+    }
+    sender->told++;
     fleet_add(fleet, TALLY_RECEIVED, 1);
     uint64_t latency_ns = fleet->now_ns > stamp_ns ? fleet->now_ns - stamp_ns : 0;
     if (fleet->is_measuring)
@@ -159,19 +188,65 @@ static void corrupt(struct client *client, const struct xml_stanza *stanza)
                (int)(stanza->size < 160 ? stanza->size : 160), stanza->bytes);
 }
 
+/* The text of a stanza's child: that of number sequence from the sender? */
+static bool is_sent(const struct client *sender, const struct xml_stanza *stanza, uint32_t child, uint64_t *sequence,
+                    uint64_t *stamp_ns)
+{
+    uint32_t size = sender->fleet->options->body;
+    struct span text = child == XML_NOWHERE ? SPAN_NONE : xml_text(stanza, child, NULL, 0);
+    return text.size == size && get_hex(text.ptr, SEQUENCE_DIGITS, sequence) &&
+           get_hex(text.ptr + SEQUENCE_DIGITS, TIME_DIGITS, stamp_ns) && *sequence < sender->sent &&
+           memcmp(text.ptr + TRAFFIC_BODY_MIN, sender->fleet->load->padding, size - TRAFFIC_BODY_MIN) == 0;
+}
+
 static void take_message(struct client *client, const struct xml_stanza *stanza)
 {
-    struct fleet *fleet = client->fleet;
     struct client *sender = client->partner;
-    uint32_t size = fleet->options->body;
-    uint32_t body = xml_child_named(stanza, 0, NS_CLIENT, "body");
-    struct span text = body == XML_NOWHERE ? SPAN_NONE : xml_text(stanza, body, NULL, 0);
     uint64_t sequence, stamp_ns;
-    bool is_fine = text.size == size && get_hex(text.ptr, SEQUENCE_DIGITS, &sequence) &&
-                   get_hex(text.ptr + SEQUENCE_DIGITS, TIME_DIGITS, &stamp_ns) && sequence < sender->sent &&
-                   memcmp(text.ptr + TRAFFIC_BODY_MIN, fleet->load->padding, size - TRAFFIC_BODY_MIN) == 0 &&
-                   (fleet->options->is_relay || is_from(stanza, span_of(sender->jid, sender->jid_size)));
+    bool is_fine = is_sent(sender, stanza, xml_child_named(stanza, 0, NS_CLIENT, "body"), &sequence, &stamp_ns) &&
+                   (client->fleet->options->is_relay || is_from(stanza, span_of(sender->jid, sender->jid_size)));
     if (is_fine)
+        arrived(client, sender, sequence, stamp_ns);
+    else
+        corrupt(client, stanza);
+}
+
+/* The first of an account has seen another one of it come online. */
+static bool sees(const struct client *client, struct client *other, const struct xml_stanza *stanza)
+{
+    if (other == client || other->partner != client || other->is_seen || !other->jid ||
+        !is_from(stanza, span_of(other->jid, other->jid_size)))
+        return false;
+    other->is_seen = true;
+    return true;
+}
+
+/* Presence without a change: somebody of the account has come online. Changes begin when the first has seen all others,
+ * so that each is there to be told, and when as much has been heard by all as there was to hear. */
+static void see(struct client *client, const struct xml_stanza *stanza)
+{
+    struct fleet *fleet = client->fleet;
+    if (is_from(stanza, span_of(client->jid, client->jid_size)))
+        return;
+    if (++client->heard == client->partner->audience)
+        fleet_add(fleet, TALLY_SEEN, 1);
+    for (uint32_t i = 0; i < fleet->client_count && client->partner == client; i++)
+        if (sees(client, &fleet->clients[i], stanza))
+            fleet_add(fleet, TALLY_SEEN, 1);
+}
+
+/* A change, which only the first of the account makes; others' presence has no status, and their end no change. */
+static void take_presence(struct client *client, const struct xml_stanza *stanza, struct span type)
+{
+    struct client *sender = client->partner;
+    uint32_t status = xml_child_named(stanza, 0, NS_CLIENT, "status");
+    uint64_t sequence, stamp_ns;
+    if (client->fleet->options->mode != MODE_PRESENCE || span_is(type, "unavailable"))
+        return;
+    if (status == XML_NOWHERE)
+        see(client, stanza);
+    else if (is_sent(sender, stanza, status, &sequence, &stamp_ns) &&
+             is_from(stanza, span_of(sender->jid, sender->jid_size)))
         arrived(client, sender, sequence, stamp_ns);
     else
         corrupt(client, stanza);
@@ -235,9 +310,9 @@ void traffic_stanza(struct client *client, const struct xml_stanza *stanza)
     enum load_mode mode = client->fleet->options->mode;
     const struct xml_attribute *type = xml_attribute(stanza, 0, NS_NONE, "type");
     struct span kind = type ? xml_raw_value(stanza, type) : SPAN_NONE;
-    if (xml_is(stanza, 0, NS_CLIENT, "presence"))
-        return; /* its own, and those of the account's other sessions */
-    if (is_ping(stanza, kind))
+    if (xml_is(stanza, 0, NS_CLIENT, "presence") && !span_is(kind, "error"))
+        take_presence(client, stanza, kind); /* its own, and those of the account's other sessions */
+    else if (is_ping(stanza, kind))
         answer_ping(client, stanza);
     else if (span_is(kind, "error"))
         refused(client, stanza);

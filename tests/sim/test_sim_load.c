@@ -2,7 +2,7 @@
 /*
  * Load within one router: users write to each other, in plain and over TLS, and all arrives in order. Also what the
  * instructions of a message are counted with (bench/budget): SL_ROUNDS, SL_WINDOW, SL_BODY, SL_TLS, SL_SHARDS run one
- * load as they say.
+ * load as they say; with SL_PRESENCE it is one session's presence, told to all sessions of its account.
  */
 #include "tests/sim/caller.h"
 
@@ -102,6 +102,46 @@ static void run_load(const struct load *load)
     free(crowd);
 }
 
+/* All are sessions of one account, and online; the first changes its presence, and all hear of it, itself too. */
+static void run_presence(const struct load *load)
+{
+    struct crowd *crowd = calloc(1, sizeof *crowd);
+    assert_non_null(crowd);
+    crowd->rig = rig_new(7, load->shards, NULL, USERS, NULL);
+    memset(crowd->padding, 'x', BODY_MAX);
+    for (unsigned i = 0; i < USERS; i++) {
+        char resource[16];
+        snprintf(resource, sizeof resource, "r%u", i);
+        caller_open(&crowd->callers[i], crowd->rig, i % load->shards);
+        assert_true(caller_login(&crowd->callers[i], 0));
+        assert_true(caller_bind(&crowd->callers[i], resource));
+        caller_say_text(&crowd->callers[i], "<presence/>");
+        caller_run(&crowd->callers[i]);
+    }
+    for (unsigned n = 0; n < load->rounds; n++) {
+        size_t size = 0;
+        for (unsigned i = 0; i < USERS; i++)
+            caller_forget(&crowd->callers[i]);
+        for (unsigned i = 0; i < load->window; i++)
+            size += (size_t)snprintf(crowd->text + size, sizeof crowd->text - size,
+                                     "<presence><body>%08x%.*s</body></presence>", crowd->sent[0]++,
+                                     (int)(load->body - MARK), crowd->padding);
+        caller_say(&crowd->callers[0], span_of(crowd->text, size));
+        for (unsigned i = 0; i < USERS; i++)
+            caller_run(&crowd->callers[i]);
+        for (unsigned i = 0; i < USERS; i++) {
+            crowd->sent[i ^ 1] = crowd->sent[0];
+            check_window(crowd, i, load);
+        }
+    }
+    assert_int_equal(rig_balance(crowd->rig), 0);
+    for (unsigned i = 0; i < USERS; i++)
+        caller_close(&crowd->callers[i]);
+    rig_run(crowd->rig, 20000);
+    rig_free(crowd->rig);
+    free(crowd);
+}
+
 static unsigned setting(const char *name, unsigned otherwise)
 {
     const char *text = getenv(name);
@@ -127,14 +167,24 @@ static void chat__between_shards__all_in_order(void **state)
     run_load(&(struct load){.rounds = 4, .window = 16, .body = 4096, .shards = 2});
 }
 
+static void presence__to_all_of_an_account__all_in_order(void **state)
+{
+    (void)state;
+    run_presence(&(struct load){.rounds = 4, .window = 16, .body = 100, .shards = 2});
+}
+
 static void chat__as_the_environment_says__all_in_order(void **state)
 {
     (void)state;
-    run_load(&(struct load){.rounds = setting("SL_ROUNDS", 4),
-                            .window = setting("SL_WINDOW", 1),
-                            .body = setting("SL_BODY", 100),
-                            .shards = setting("SL_SHARDS", 1),
-                            .is_tls = setting("SL_TLS", 0)});
+    const struct load load = {.rounds = setting("SL_ROUNDS", 4),
+                              .window = setting("SL_WINDOW", 1),
+                              .body = setting("SL_BODY", 100),
+                              .shards = setting("SL_SHARDS", 1),
+                              .is_tls = setting("SL_TLS", 0)};
+    if (setting("SL_PRESENCE", 0))
+        run_presence(&load);
+    else
+        run_load(&load);
 }
 
 int main(void)
@@ -144,6 +194,7 @@ int main(void)
         cmocka_unit_test(chat__in_plain__all_in_order),
         cmocka_unit_test(chat__over_tls__all_in_order),
         cmocka_unit_test(chat__between_shards__all_in_order),
+        cmocka_unit_test(presence__to_all_of_an_account__all_in_order),
     };
     return getenv("SL_ROUNDS") ? cmocka_run_group_tests(given, NULL, NULL) : cmocka_run_group_tests(tests, NULL, NULL);
 }

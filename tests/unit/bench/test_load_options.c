@@ -112,6 +112,22 @@ static void load_options__certificates__of_whom_and_how_many(void **state)
     assert_non_null(options.record);
 }
 
+static void load_options__presence__all_sessions_of_one_account(void **state)
+{
+    (void)state;
+    struct load_options options;
+    struct err err = {0};
+    assert_int_equal(PARSE(&options, &err, "presence", "--connect", "127.0.0.1:1", "--sessions", "201"), LOAD_RUN);
+    assert_int_equal(options.mode, MODE_PRESENCE);
+    assert_int_equal(options.users, 1);
+    assert_true(options.has_presence);
+    assert_int_equal(PARSE(&options, &err, "presence", "--connect", "127.0.0.1:1", "--users", "50", "--count", "3"),
+                     LOAD_RUN);
+    assert_int_equal(options.users, 50);
+    assert_int_equal(PARSE(&options, &err, "chat", "--connect", "127.0.0.1:1", "--seats", "file"), LOAD_RUN);
+    assert_non_null(options.seats);
+}
+
 static void load_options__wrong__said_why(void **state)
 {
     (void)state;
@@ -154,6 +170,11 @@ static void load_options__wrong__said_why(void **state)
         {"idle", "--connect", "127.0.0.1:1", "--resets", "101"},
         {"chat", "--connect", "127.0.0.1:1", "--resets", "1"},
         {"chat", "--connect", "127.0.0.1:1", "--threads", "2", "--record", "f"},
+        {"presence", "--connect", "127.0.0.1:1", "--sessions", "1"},
+        {"presence", "--connect", "127.0.0.1:1", "--sessions", "9", "--users", "5"},
+        {"presence", "--connect", "127.0.0.1:1", "--threads", "2"},
+        {"presence", "--connect", "127.0.0.1:1", "--seats", "f"},
+        {"rate", "--connect", "127.0.0.1:1", "--count", "5"},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct load_options options;
@@ -170,6 +191,7 @@ int main(void)
         cmocka_unit_test(load_options__everything_given__taken),
         cmocka_unit_test(load_options__two_servers__each_with_its_own),
         cmocka_unit_test(load_options__certificates__of_whom_and_how_many),
+        cmocka_unit_test(load_options__presence__all_sessions_of_one_account),
         cmocka_unit_test(load_options__wrong__said_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,9 +41,9 @@ void fleet_note(struct fleet *fleet, const char *format, ...)
 
 static struct load load;
 static struct fleet fleet;
-static struct client clients[2];
+static struct client clients[3];
 static struct chunk_pool pool;
-static char jids[2][24];
+static char jids[3][24];
 
 static void make(enum load_mode mode, uint32_t window)
 {
@@ -63,25 +63,26 @@ static void make(enum load_mode mode, uint32_t window)
                            .options = &load.options,
                            .pool = &pool,
                            .clients = clients,
-                           .client_count = 2,
+                           .client_count = mode == MODE_PRESENCE ? 3 : 2,
                            .phase = PHASE_RUN,
                            .is_measuring = true};
     fleet.scratch = xml_scratch_new(&xml_limits_default);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < fleet.client_count; i++) {
         int size = snprintf(jids[i], sizeof jids[i], "user%u@localhost/r", i);
         clients[i].fleet = &fleet;
         clients[i].number = i;
-        clients[i].partner = mode == MODE_IQ ? &clients[i] : &clients[1 - i];
+        clients[i].partner = mode == MODE_IQ ? &clients[i] : mode == MODE_PRESENCE ? &clients[0] : &clients[1 - i];
         clients[i].jid = jids[i];
         clients[i].jid_size = (uint32_t)size;
         clients[i].state = CLIENT_BOUND;
     }
+    clients[0].audience = mode == MODE_PRESENCE ? 2 : 0;
     traffic_begin(&fleet);
 }
 
 static void forget(void)
 {
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < 3; i++)
         chain_clear(&clients[i].out, &pool);
     chunk_pool_fini(&pool);
     xml_scratch_free(fleet.scratch);
@@ -312,6 +313,79 @@ static void traffic__pongs__checked(void **state)
     forget();
 }
 
+static void tell(unsigned to, unsigned sequence)
+{
+    deliver(&clients[to], "<presence from='user0@localhost/r'><status>%08x%016lx%s</status></presence>", sequence,
+            (unsigned long)(now_ns - 5000), padding);
+}
+
+static void traffic__change_of_presence__next_when_all_are_told(void **state)
+{
+    (void)state;
+    char text[4096];
+    make(MODE_PRESENCE, 1);
+    fleet.now_ns = now_ns;
+    size_t size = take_out(&clients[0], text, sizeof text);
+    assert_int_equal(strncmp(text, "<presence><status>00000000", 26), 0);
+    assert_string_equal(text + size - 20, "</status></presence>");
+    assert_true(chain_is_empty(&clients[1].out) && chain_is_empty(&clients[2].out));
+    assert_int_equal(tally(TALLY_SENT), 2);
+    tell(1, 0);
+    tell(0, 0); /* its own, which counts apart */
+    assert_int_equal(clients[0].sent, 1);
+    tell(2, 0);
+    assert_int_equal(clients[0].sent, 2);
+    assert_int_equal(tally(TALLY_SENT), 4);
+    assert_int_equal(tally(TALLY_ECHOED), 1);
+    expect(2, 0, 0, 0, 0);
+    forget();
+    make(MODE_PRESENCE, 3);
+    assert_int_equal(clients[0].sent, 3);
+    tell(1, 0);
+    assert_int_equal(clients[0].sent, 3);
+    tell(1, 1);
+    assert_int_equal(clients[0].sent, 4);
+    forget();
+}
+
+static void traffic__presence_wrong__told_apart(void **state)
+{
+    (void)state;
+    make(MODE_PRESENCE, 2);
+    tell(1, 1); /* before 0 */
+    expect(1, 0, 1, 0, 0);
+    tell(1, 1);
+    expect(1, 1, 1, 0, 0);
+    tell(1, 7); /* never made */
+    deliver(&clients[1], "<presence from='user2@localhost/r'><status>00000000%016x%s</status></presence>", 1, padding);
+    deliver(&clients[1], "<presence from='user0@localhost/r'><status>away</status></presence>");
+    expect(1, 1, 1, 3, 0);
+    deliver(&clients[1], "<presence from='user0@localhost/r' type='error'><error type='wait'><resource-constraint "
+                         "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>");
+    expect(1, 1, 1, 3, 1);
+    deliver(&clients[1], "<presence from='user2@localhost/r' type='unavailable'/>");
+    expect(1, 1, 1, 3, 1);
+    forget();
+}
+
+static void traffic__coming_online__each_is_seen_once(void **state)
+{
+    (void)state;
+    make(MODE_PRESENCE, 1);
+    deliver(&clients[0], "<presence from='user1@localhost/r'/><presence from='user1@localhost/r'/>");
+    assert_int_equal(tally(TALLY_SEEN), 2); /* one seen, and two heard of */
+    deliver(&clients[0], "<presence from='user0@localhost/r'/><presence from='user9@localhost/r'/>");
+    assert_int_equal(tally(TALLY_SEEN), 2);
+    deliver(&clients[1], "<presence from='user0@localhost/r'/><presence from='user1@localhost/r'/>");
+    assert_int_equal(tally(TALLY_SEEN), 2);
+    deliver(&clients[1], "<presence from='user2@localhost/r'/>");
+    assert_int_equal(tally(TALLY_SEEN), 3);
+    deliver(&clients[0], "<presence from='user2@localhost/r'/>");
+    assert_int_equal(tally(TALLY_SEEN), 4);
+    expect(0, 0, 0, 0, 0);
+    forget();
+}
+
 /* An open loop sends what is due, however late, and stamps it with when it was due. */
 static void traffic__rate__what_is_due_at_once_with_its_own_time(void **state)
 {
@@ -348,6 +422,9 @@ int main(void)
         cmocka_unit_test(traffic__count_reached__no_more_is_sent),
         cmocka_unit_test(traffic__draining__no_more_is_sent),
         cmocka_unit_test(traffic__pongs__checked),
+        cmocka_unit_test(traffic__change_of_presence__next_when_all_are_told),
+        cmocka_unit_test(traffic__presence_wrong__told_apart),
+        cmocka_unit_test(traffic__coming_online__each_is_seen_once),
         cmocka_unit_test(traffic__rate__what_is_due_at_once_with_its_own_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
