@@ -7,7 +7,7 @@ import alone
 import rounds
 import throwaway
 
-LIMIT_SECONDS = 180  # of any one run
+LIMIT_SECONDS = 100  # of any one run
 FIRST = 2  # of SCHED_FIFO
 
 

@@ -41,7 +41,7 @@ def measure(given):
                 for name, tls in names.items():
                     for server, how in ((relay, "none"), (ours, tls)):
                         result = generator.run_quietly(given, server, words(given, "rate", how, "--rate", found["rates"][name] / 2),
-                                                       0 if given.quick else REPEATS)
+                                                       0 if given.quick else REPEATS, given.realtime)
                         found["runs"].setdefault(f"{server.name}: {name}", []).append(result)
                         latency = result["latency_ns"]
                         told = ", ".join(f"{latency[part] / 1e6:.3f}" for part in PARTS) if latency else "the generator's own"
