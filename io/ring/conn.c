@@ -126,21 +126,36 @@ void conn_queue(struct io *io, struct conn *conn)
         return;
     conn->flying = (uint16_t)(conn->flying | 1u << OP_QUEUED);
     conn->next = NULL;
-    *io->queue_tail = conn;
-    io->queue_tail = &conn->next;
+    struct conn ***tail = (conn->flags & CONN_FED) != 0 ? &io->again_tail : &io->queue_tail;
+    **tail = conn;
+    *tail = &conn->next;
 }
 
-/* At most as many connections a turn as there are buffers for: all are back when this runs, so every receive armed here
- * may find some, and those behind have their turn in order. */
+static void queue_again(struct io *io)
+{
+    if (io->again == NULL)
+        return;
+    *io->again_tail = io->queue;
+    if (io->queue == NULL)
+        io->queue_tail = io->again_tail;
+    io->queue = io->again;
+    io->again = NULL;
+    io->again_tail = &io->again;
+}
+
+/* All buffers are back when this runs. A receive takes one at least; where it may take several, a quarter of the
+ * buffers' number is armed: few have much to say at once, and who finds none left has not lost its place in order. */
 void conn_feed(struct io *io)
 {
-    const uint32_t each = 1 + io->buffers.bundle / (io->buffers.size + 1), all = (io->buffers.count + each - 1) / each;
+    const uint32_t all = io->buffers.bundle > 0 ? (io->buffers.count + 3) / 4 : io->buffers.count;
+    queue_again(io);
     for (uint32_t fed = 0; io->queue != NULL && fed < all; fed++) {
         struct conn *conn = io->queue;
         io->queue = conn->next;
         if (io->queue == NULL)
             io->queue_tail = &io->queue;
         conn->flying = (uint16_t)(conn->flying & ~(1u << OP_QUEUED));
+        conn->flags |= CONN_FED;
         conn_advance(io, conn);
     }
 }
@@ -164,6 +179,7 @@ void conn_received(struct io *io, struct conn *conn, int result, uint32_t flags)
 {
     bool was_muted = is_muted(conn);
     if (result > 0) {
+        conn->flags = (uint16_t)(conn->flags & ~CONN_FED);
         counter_add(io->counters, COUNTER_RECEIVES, 1);
         counter_add(io->counters, COUNTER_BYTES_IN, (uint64_t)result);
     }

@@ -100,6 +100,7 @@ struct io *io_new(struct io_group *group, unsigned shard, const struct io_config
     io->counters = counters;
     io->thread = pthread_self();
     io->queue_tail = &io->queue;
+    io->again_tail = &io->again;
     io->passages_tail = &io->passages;
     io->now_ms = clock_mono_ms();
     if (!open_parts(io, err)) {
@@ -137,7 +138,7 @@ static void turn(struct io *io)
         return;
     if (accept_deadline(io) < deadline)
         deadline = accept_deadline(io);
-    if (io->queue != NULL || io->has_wakes)
+    if (io->queue != NULL || io->again != NULL || io->has_wakes)
         deadline = 0;
     if (io->arrivals != NULL && io->now_ms + 10 < deadline)
         deadline = io->now_ms + 10;

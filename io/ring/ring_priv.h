@@ -25,7 +25,7 @@
 #define COMPLETIONS_PER_TURN 1024u
 #define SEND_IOV_MAX         32u
 #define BUFFER_GROUP         0
-#define BUNDLE_SIZE          32768u /* received at once at most, in several buffers */
+#define BUNDLE_SIZE          131072u /* received at once at most, in several buffers */
 #define SLOT_NONE            UINT32_MAX
 #define CONN_INDEX_MAX       ((1u << 24) - 1) /* the slab index has 24 bits of a token */
 
@@ -67,6 +67,7 @@ enum conn_flag {
     CONN_LEAVING = 1u << 7,  /* io_handoff() */
     CONN_LEFT = 1u << 8,     /* departing was called */
     CONN_MUTE = 1u << 9,     /* no callback at all: the shard ends, or another shard has it */
+    CONN_FED = 1u << 10,     /* armed by conn_feed(), and nothing was received since */
 };
 
 /* 88 bytes; with the slab's part less than a tenth of what an idle session may cost. */
@@ -182,6 +183,7 @@ struct io {
     /* To be advanced when the batch is over, first in first out: they found no receive buffer, or a call must not call
      * back. The bit OP_QUEUED of each is set. */
     struct conn *queue, **queue_tail;
+    struct conn *again, **again_tail; /* fed, and found no buffer: before the queue the next time */
     struct buffers buffers;
     struct accepts accepts;
     struct passage *passages, **passages_tail; /* made here, oldest first */
