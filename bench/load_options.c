@@ -58,6 +58,7 @@ const char *load_options_usage(void)
            "  --patience S          without progress for so long the run has failed (30)\n"
            "  --login-rate R        logins begun per second in all (as fast as they go)\n"
            "  --logins-at-once N    under way in each thread (64)\n"
+           "  --pipeline            log in with fewer round trips: what is known to be offered is not waited for\n"
            "  --presence            send available presence after binding\n"
            "  --relay               the other end is bench/relay: no XMPP, connections joined by twos\n"
            "  --pid PID             of the server: its CPU time and memory are read from /proc\n"
@@ -96,6 +97,7 @@ enum option_id {
     OPT_PATIENCE,
     OPT_LOGIN_RATE,
     OPT_LOGINS_AT_ONCE,
+    OPT_PIPELINE,
     OPT_PRESENCE,
     OPT_RELAY,
     OPT_PID,
@@ -136,6 +138,7 @@ static const struct option longs[] = {
     {"patience", required_argument, NULL, OPT_PATIENCE},
     {"login-rate", required_argument, NULL, OPT_LOGIN_RATE},
     {"logins-at-once", required_argument, NULL, OPT_LOGINS_AT_ONCE},
+    {"pipeline", no_argument, NULL, OPT_PIPELINE},
     {"presence", no_argument, NULL, OPT_PRESENCE},
     {"relay", no_argument, NULL, OPT_RELAY},
     {"pid", required_argument, NULL, OPT_PID},
@@ -431,7 +434,9 @@ enum load_parsed load_options_parse(struct load_options *options, int argc, char
             return LOAD_WRONG;
         if (id == OPT_HELP)
             return LOAD_HELP;
-        if (id == OPT_PRESENCE)
+        if (id == OPT_PIPELINE)
+            options->is_pipelined = true;
+        else if (id == OPT_PRESENCE)
             options->has_presence = true;
         else if (id == OPT_RELAY)
             options->is_relay = true;

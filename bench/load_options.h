@@ -61,9 +61,10 @@ struct load_options {
     double login_rate;       /* logins begun per second in all; 0: as fast as they go */
     uint32_t logins_at_once; /* under way in each thread */
     bool has_presence;
-    bool is_calm;    /* rate: sleeps until what is due within a millisecond can go together */
-    bool is_one_way; /* only the first of each pair writes */
-    bool is_relay;   /* no XMPP at the other end: connections 2k and 2k + 1 are joined */
+    bool is_pipelined; /* logs in without waiting for what it knows will come */
+    bool is_calm;      /* rate: sleeps until what is due within a millisecond can go together */
+    bool is_one_way;   /* only the first of each pair writes */
+    bool is_relay;     /* no XMPP at the other end: connections 2k and 2k + 1 are joined */
     bool is_json;
 };
 

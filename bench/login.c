@@ -31,6 +31,13 @@ void login_free(struct login *login)
     free(login);
 }
 
+/* Whoever knows what the server offers need not wait to be told (XEP-0305 s3); behind STARTTLS it must. */
+static bool is_ahead(const struct client *client)
+{
+    const struct load_options *options = client->fleet->options;
+    return options->is_pipelined && (client->tls || options->tls == LOAD_TLS_NONE);
+}
+
 static bool is_plus(enum load_mechanism mechanism)
 {
     return mechanism == MECHANISM_SHA256_PLUS || mechanism == MECHANISM_SHA1_PLUS;
@@ -79,30 +86,6 @@ static void bound(struct client *client, struct span jid)
         client_leave(client);
 }
 
-/* A relay has no logins: the address is made up, as long as a router's would be, and the reader is told the header that
- * will never come. */
-static void begin_relayed(struct client *client)
-{
-    static const char header[] = "<stream:stream xmlns='jabber:client' "
-                                 "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
-    struct span in = SPAN(header);
-    struct xml_stanza out;
-    char jid[64];
-    SL_CHECK(xml_reader_next(&client->reader, client->fleet->scratch, &in, &out) == XML_HEADER && !in.size);
-    int size = snprintf(jid, sizeof jid, "user%u@localhost/%016x", client_user(client), client->number);
-    bound(client, span_of(jid, (size_t)size));
-}
-
-void login_begin(struct client *client)
-{
-    if (client->fleet->options->is_relay) {
-        begin_relayed(client);
-        return;
-    }
-    client->state = CLIENT_GREETING;
-    greet(client);
-}
-
 static void send_encoded(struct client *client, const char *element, const char *mechanism, struct span bytes)
 {
     char text[BASE64_ENCODED_SIZE(SCRAM_CLIENT_MESSAGE_MAX)];
@@ -144,6 +127,32 @@ static void authenticate(struct client *client)
                            span_of(nonce, nonce_size), is_plus(mechanism) ? "tls-exporter" : NULL);
     client->state = CLIENT_LOGIN;
     send_encoded(client, "auth", load_mechanism_names[mechanism], first);
+}
+
+/* A relay has no logins: the address is made up, as long as a router's would be, and the reader is told the header that
+ * will never come. */
+static void begin_relayed(struct client *client)
+{
+    static const char header[] = "<stream:stream xmlns='jabber:client' "
+                                 "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
+    struct span in = SPAN(header);
+    struct xml_stanza out;
+    char jid[64];
+    SL_CHECK(xml_reader_next(&client->reader, client->fleet->scratch, &in, &out) == XML_HEADER && !in.size);
+    int size = snprintf(jid, sizeof jid, "user%u@localhost/%016x", client_user(client), client->number);
+    bound(client, span_of(jid, (size_t)size));
+}
+
+void login_begin(struct client *client)
+{
+    if (client->fleet->options->is_relay) {
+        begin_relayed(client);
+        return;
+    }
+    client->state = CLIENT_GREETING;
+    greet(client);
+    if (is_ahead(client))
+        authenticate(client);
 }
 
 /* The base64 inside an element. False: the client has failed. */
@@ -194,6 +203,17 @@ static void prove(struct client *client, const struct xml_stanza *stanza)
     send_encoded(client, "response", NULL, final);
 }
 
+static void ask_to_bind(struct client *client)
+{
+    struct xml_writer w = writer(client);
+    client->state = CLIENT_BINDING;
+    xml_open(&w, "iq");
+    xml_write_attribute(&w, "type", SPAN("set"));
+    xml_write_attribute(&w, "id", SPAN("bind"));
+    xml_empty(&w, "bind", "urn:ietf:params:xml:ns:xmpp-bind");
+    xml_close(&w);
+}
+
 static void succeed(struct client *client, const struct xml_stanza *stanza)
 {
     char room[SCRAM_CLIENT_MESSAGE_MAX];
@@ -209,17 +229,8 @@ static void succeed(struct client *client, const struct xml_stanza *stanza)
     }
     client->state = CLIENT_RESTART;
     greet(client);
-}
-
-static void ask_to_bind(struct client *client)
-{
-    struct xml_writer w = writer(client);
-    client->state = CLIENT_BINDING;
-    xml_open(&w, "iq");
-    xml_write_attribute(&w, "type", SPAN("set"));
-    xml_write_attribute(&w, "id", SPAN("bind"));
-    xml_empty(&w, "bind", "urn:ietf:params:xml:ns:xmpp-bind");
-    xml_close(&w);
+    if (is_ahead(client))
+        ask_to_bind(client);
 }
 
 static void take_bind_result(struct client *client, const struct xml_stanza *stanza)
@@ -275,6 +286,6 @@ void login_element(struct client *client, const struct xml_stanza *stanza)
         succeed(client, stanza);
     else if (state == CLIENT_BINDING && xml_is(stanza, 0, NS_CLIENT, "iq"))
         take_bind_result(client, stanza);
-    else if (state != CLIENT_LEAVING)
+    else if (state != CLIENT_LEAVING && !(is_ahead(client) && xml_is(stanza, 0, NS_STREAM, "features")))
         unexpected(client, stanza);
 }

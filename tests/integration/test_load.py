@@ -39,11 +39,13 @@ def load(bed, folder, *words):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("shards", [1, 2, 8])
-def test_sessions__all_in_pairs__chat_and_lose_nothing(start_bed, tmp_path, shards):
+@pytest.mark.parametrize("shards, words", [(1, []), (2, []), (8, []), (8, ["--pipeline"])])
+def test_sessions__all_in_pairs__chat_and_lose_nothing(start_bed, tmp_path, shards, words):
+    """With --pipeline what a client knows will be offered it does not wait for: its header and resource arrive while the
+    stream moves to its owner's shard."""
     bed = start_bed(shards=shards, users=SESSIONS, settings=["log.level=warn"])
     bare = wire.rss(bed.pid)
-    report = load(bed, tmp_path / "tap", "chat", "--count", str(MESSAGES), "--warmup", "0", "--window", "1")
+    report = load(bed, tmp_path / "tap", "chat", "--count", str(MESSAGES), "--warmup", "0", "--window", "1", *words)
     peak = int(next(line for line in open(f"/proc/{bed.pid}/status", encoding="ascii") if "VmHWM" in line).split()[1])
     print(f"{shards} shards, {SESSIONS} sessions: {((peak << 10) - bare) / SESSIONS:.0f} bytes a session at the peak "
           f"(all of the process, handshakes included); {report}")
