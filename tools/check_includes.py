@@ -21,7 +21,7 @@ SEES = {
 CORE = {'base': {'base'}, 'xml': {'base', 'xml'}, 'jid': {'base', 'jid'}}
 FOREIGN = [
     (re.compile(r'wolfssl/'), ('tls', 'tests/unit/tls', 'bench/micro-tls')),
-    (re.compile(r'liburing|linux/io_uring'), ('io/ring', 'bench/relay', 'tests/unit/io')),
+    (re.compile(r'liburing|linux/io_uring'), ('io/ring', 'bench/relay', 'bench/micro-visit', 'tests/unit/io')),
     (re.compile(r'lmdb\.h'), ('router/store', 'tests/unit/router')),
     (re.compile(r'unbound'), ('router/s2s',)),
     (re.compile(r'unistr|unicase|uninorm|unictype|idn2'), ('core/jid', 'tls', 'tools/jidprep', 'tests')),
