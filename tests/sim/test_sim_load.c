@@ -62,20 +62,20 @@ static void write_window(struct crowd *crowd, unsigned user, const struct load *
     caller_say(&crowd->callers[user], span_of(crowd->text, size));
 }
 
-static void check_window(struct crowd *crowd, unsigned user, const struct load *load)
+static void check_window(struct crowd *crowd, unsigned user, const struct load *load, const char *tag)
 {
     struct caller *caller = &crowd->callers[user];
     const char *at = caller->heard;
     for (unsigned n = crowd->sent[user ^ 1] - load->window; n < crowd->sent[user ^ 1]; n++) {
         char wanted[64];
-        int size = snprintf(wanted, sizeof wanted, "<body>%08x", n);
-        at = strstr(at, "<body>");
+        int size = snprintf(wanted, sizeof wanted, "%s%08x", tag, n);
+        at = strstr(at, tag);
         assert_non_null(at);
         assert_int_equal(strncmp(at, wanted, (size_t)size), 0);
         at += size;
         assert_true(strspn(at, "x") == load->body - MARK);
     }
-    assert_null(strstr(at, "<body>"));
+    assert_null(strstr(at, tag));
     caller_forget(caller);
 }
 
@@ -92,7 +92,7 @@ static void run_load(const struct load *load)
         for (unsigned i = 0; i < USERS; i++)
             caller_run(&crowd->callers[i]);
         for (unsigned i = n % 2; i < USERS; i += 2)
-            check_window(crowd, i ^ 1, load);
+            check_window(crowd, i ^ 1, load, "<body>");
     }
     assert_int_equal(rig_balance(crowd->rig), 0);
     for (unsigned i = 0; i < USERS; i++)
@@ -124,14 +124,14 @@ static void run_presence(const struct load *load)
             caller_forget(&crowd->callers[i]);
         for (unsigned i = 0; i < load->window; i++)
             size += (size_t)snprintf(crowd->text + size, sizeof crowd->text - size,
-                                     "<presence><body>%08x%.*s</body></presence>", crowd->sent[0]++,
+                                     "<presence><status>%08x%.*s</status></presence>", crowd->sent[0]++,
                                      (int)(load->body - MARK), crowd->padding);
         caller_say(&crowd->callers[0], span_of(crowd->text, size));
         for (unsigned i = 0; i < USERS; i++)
             caller_run(&crowd->callers[i]);
         for (unsigned i = 0; i < USERS; i++) {
             crowd->sent[i ^ 1] = crowd->sent[0];
-            check_window(crowd, i, load);
+            check_window(crowd, i, load, "<status>");
         }
     }
     assert_int_equal(rig_balance(crowd->rig), 0);
