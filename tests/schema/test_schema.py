@@ -34,7 +34,7 @@ def build_folder():
     return pathlib.Path(bed_module.sluiced()).parents[1]
 
 
-def simulate(folder, names=("routing", "limits", "silence", "s2s", "s2s_ack")):
+def simulate(folder, names=("routing", "limits", "silence", "s2s", "s2s_ack", "s2s_ack_called")):
     """Simulated tests of the build that the router under test is of."""
     build = build_folder()
     programs = [build / "tests" / "sim" / f"test_sim_{name}" for name in names]
