@@ -79,6 +79,17 @@ static void check_window(struct crowd *crowd, unsigned user, const struct load *
     caller_forget(caller);
 }
 
+/* Nothing was lost on the way; all log out. */
+static void close_crowd(struct crowd *crowd)
+{
+    assert_int_equal(rig_balance(crowd->rig), 0);
+    for (unsigned i = 0; i < USERS; i++)
+        caller_close(&crowd->callers[i]);
+    rig_run(crowd->rig, 20000);
+    rig_free(crowd->rig);
+    free(crowd);
+}
+
 static void run_load(const struct load *load)
 {
     assert_true(load->body >= MARK && load->body <= BODY_MAX && load->window <= WINDOW_MAX && load->shards > 0);
@@ -94,12 +105,7 @@ static void run_load(const struct load *load)
         for (unsigned i = n % 2; i < USERS; i += 2)
             check_window(crowd, i ^ 1, load, "<body>");
     }
-    assert_int_equal(rig_balance(crowd->rig), 0);
-    for (unsigned i = 0; i < USERS; i++)
-        caller_close(&crowd->callers[i]);
-    rig_run(crowd->rig, 20000);
-    rig_free(crowd->rig);
-    free(crowd);
+    close_crowd(crowd);
 }
 
 /* All are sessions of one account, and online; the first changes its presence, and all hear of it, itself too. */
@@ -134,12 +140,7 @@ static void run_presence(const struct load *load)
             check_window(crowd, i, load, "<status>");
         }
     }
-    assert_int_equal(rig_balance(crowd->rig), 0);
-    for (unsigned i = 0; i < USERS; i++)
-        caller_close(&crowd->callers[i]);
-    rig_run(crowd->rig, 20000);
-    rig_free(crowd->rig);
-    free(crowd);
+    close_crowd(crowd);
 }
 
 static unsigned setting(const char *name, unsigned otherwise)

@@ -17,6 +17,8 @@
 
 #define ANSWER_MAX (8u << 20)
 
+struct probe control_probe;
+
 static bool ask(void *context, struct control_ask *ask)
 {
     struct probe *probe = context;
@@ -280,7 +282,7 @@ static void *control_main(void *context)
     return NULL;
 }
 
-void probe_start(struct probe *probe)
+static void start(struct probe *probe)
 {
     static const char *const overrides[] = {"sasl.iterations=4096"};
     static const struct control_fact facts[] = {{"version", "0.0-test"}, {"tls", "none at all"}};
@@ -337,7 +339,7 @@ void probe_start(struct probe *probe)
     assert_int_equal(pthread_create(&probe->shard, NULL, shard_main, probe), 0);
 }
 
-void probe_stop(struct probe *probe)
+static void end(struct probe *probe)
 {
     control_quit(probe->control);
     pthread_join(probe->thread, NULL);
@@ -355,6 +357,20 @@ void probe_stop(struct probe *probe)
     pthread_cond_destroy(&probe->asked);
     assert_int_not_equal(access(probe->socket_path, F_OK), 0); /* control took its file away */
     rmdir(probe->folder);
+}
+
+int probe_setup(void **state)
+{
+    (void)state;
+    start(&control_probe);
+    return 0;
+}
+
+int probe_teardown(void **state)
+{
+    (void)state;
+    end(&control_probe);
+    return 0;
 }
 
 int probe_connect(const struct probe *probe)

@@ -40,8 +40,10 @@ struct probe {
     bool is_over, is_held; /* held: asks are kept */
 };
 
-void probe_start(struct probe *probe);
-void probe_stop(struct probe *probe);
+/* The one of the test under way, which has these two around it. */
+extern struct probe control_probe;
+int probe_setup(void **state);
+int probe_teardown(void **state);
 /* A new connection. */
 int probe_connect(const struct probe *probe);
 void probe_send(int fd, const char *text);

@@ -23,54 +23,38 @@
 
 #include <cmocka.h>
 
-static struct probe probe;
-
-static int start(void **state)
-{
-    (void)state;
-    probe_start(&probe);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
-}
-
 /* ---- the protocol ---- */
 
 static void command__that_is_unknown__is_an_error(void **state)
 {
     (void)state;
-    probe_expect(&probe, "dance", "ERROR unknown command \"dance\": see help\n\n");
-    probe_expect(&probe, "show", "ERROR unknown command \"show\": see help\n\n");
-    probe_expect(&probe, "show infos", "ERROR unknown command \"show\": see help\n\n");
-    probe_expect(&probe, "json", "ERROR json stands before a command\n\n");
-    probe_expect(&probe, "json json show info", "ERROR unknown command \"json\": see help\n\n");
-    probe_expect(&probe, "help dance", "ERROR no such command\n\n");
-    probe_expect(&probe, "\x01\x02", "ERROR unknown command \"??\": see help\n\n");
+    probe_expect(&control_probe, "dance", "ERROR unknown command \"dance\": see help\n\n");
+    probe_expect(&control_probe, "show", "ERROR unknown command \"show\": see help\n\n");
+    probe_expect(&control_probe, "show infos", "ERROR unknown command \"show\": see help\n\n");
+    probe_expect(&control_probe, "json", "ERROR json stands before a command\n\n");
+    probe_expect(&control_probe, "json json show info", "ERROR unknown command \"json\": see help\n\n");
+    probe_expect(&control_probe, "help dance", "ERROR no such command\n\n");
+    probe_expect(&control_probe, "\x01\x02", "ERROR unknown command \"??\": see help\n\n");
 }
 
 static void command__with_wrong_arguments__tells_its_usage(void **state)
 {
     (void)state;
-    probe_expect(&probe, "account add", "ERROR usage: account add JID\n\n");
-    probe_expect(&probe, "account add a b", "ERROR usage: account add JID\n\n");
-    probe_expect(&probe, "reload now", "ERROR usage: reload\n\n");
-    probe_expect(&probe, "show sessions 1 2 3", "ERROR usage: show sessions [N] [PREFIX]\n\n");
-    probe_expect(&probe, "show sessions x y", "ERROR the first word is not a number up to 1000000\n\n");
-    probe_expect(&probe, "log level loud", "ERROR usage: log level error|warn|info|debug\n\n");
-    probe_expect(&probe, "account import now", "ERROR usage: account import [replace]\n\n");
-    probe_expect(&probe, "1 2 3 4 5 6 7 8 9", "ERROR a quote that is not closed, or more than 8 words\n\n");
-    probe_expect(&probe, "account del \"a", "ERROR a quote that is not closed, or more than 8 words\n\n");
+    probe_expect(&control_probe, "account add", "ERROR usage: account add JID\n\n");
+    probe_expect(&control_probe, "account add a b", "ERROR usage: account add JID\n\n");
+    probe_expect(&control_probe, "reload now", "ERROR usage: reload\n\n");
+    probe_expect(&control_probe, "show sessions 1 2 3", "ERROR usage: show sessions [N] [PREFIX]\n\n");
+    probe_expect(&control_probe, "show sessions x y", "ERROR the first word is not a number up to 1000000\n\n");
+    probe_expect(&control_probe, "log level loud", "ERROR usage: log level error|warn|info|debug\n\n");
+    probe_expect(&control_probe, "account import now", "ERROR usage: account import [replace]\n\n");
+    probe_expect(&control_probe, "1 2 3 4 5 6 7 8 9", "ERROR a quote that is not closed, or more than 8 words\n\n");
+    probe_expect(&control_probe, "account del \"a", "ERROR a quote that is not closed, or more than 8 words\n\n");
 }
 
 static void commands__sent_at_once__are_answered_in_order(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     probe_send(fd, "\n\nreload\r\nnonsense\nlog level error\n");
     char *first = probe_answer(fd), *second = probe_answer(fd), *third = probe_answer(fd);
     assert_string_equal(first, "notice: \"shards needs a restart\"\nOK\n\n");
@@ -85,7 +69,7 @@ static void commands__sent_at_once__are_answered_in_order(void **state)
 static void line__cut_anywhere__is_put_together(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     static const char text[] = "show sessions 1\nreload\n";
     for (const char *c = text; *c != 0; c++) {
         char one[2] = {*c, 0};
@@ -103,7 +87,7 @@ static void line__cut_anywhere__is_put_together(void **state)
 static void line__beyond_the_bound__closes_the_connection(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char text[9001];
     memset(text, 'a', sizeof(text));
     text[sizeof(text) - 1] = 0;
@@ -118,7 +102,7 @@ static void line__beyond_the_bound__closes_the_connection(void **state)
 static void help__lists__every_command(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "help"), *json = probe_ask(fd, "json help"), *some = probe_ask(fd, "help account");
     for (unsigned i = 0; i < command_count; i++) {
         assert_non_null(strstr(answer, commands[i].name));
@@ -135,7 +119,7 @@ static void help__lists__every_command(void **state)
 static void quit__closes__behind_its_answer(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "quit");
     assert_string_equal(answer, "OK\n\n");
     free(answer);
@@ -148,18 +132,18 @@ static void quit__closes__behind_its_answer(void **state)
 static void process__commands__reach_the_hooks(void **state)
 {
     (void)state;
-    unsigned reloads = atomic_load(&probe.reloads);
-    probe_expect(&probe, "json reload", "{\"notice\":\"shards needs a restart\"}\nOK\n\n");
-    assert_int_equal(atomic_load(&probe.reloads), reloads + 1);
-    atomic_store(&probe.reload_fails, true);
-    probe_expect(&probe, "reload", "ERROR sluice.conf:7: shards: \"x\" is not a number\n\n");
-    atomic_store(&probe.reload_fails, false);
-    probe_expect(&probe, "drain", "OK\n\n");
-    assert_int_equal(atomic_load(&probe.drains), 1);
-    probe_expect(&probe, "stop", "OK\n\n");
-    assert_int_equal(atomic_load(&probe.stops), 1);
-    probe_expect(&probe, "log reopen", "OK\n\n");
-    probe_expect(&probe, "log level error", "OK\n\n");
+    unsigned reloads = atomic_load(&control_probe.reloads);
+    probe_expect(&control_probe, "json reload", "{\"notice\":\"shards needs a restart\"}\nOK\n\n");
+    assert_int_equal(atomic_load(&control_probe.reloads), reloads + 1);
+    atomic_store(&control_probe.reload_fails, true);
+    probe_expect(&control_probe, "reload", "ERROR sluice.conf:7: shards: \"x\" is not a number\n\n");
+    atomic_store(&control_probe.reload_fails, false);
+    probe_expect(&control_probe, "drain", "OK\n\n");
+    assert_int_equal(atomic_load(&control_probe.drains), 1);
+    probe_expect(&control_probe, "stop", "OK\n\n");
+    assert_int_equal(atomic_load(&control_probe.stops), 1);
+    probe_expect(&control_probe, "log reopen", "OK\n\n");
+    probe_expect(&control_probe, "log level error", "OK\n\n");
 }
 
 /* ---- many and slow clients ---- */
@@ -169,12 +153,12 @@ static void clients__beyond_the_bound__are_told(void **state)
     (void)state;
     int fds[CONTROL_CONSOLES];
     for (unsigned i = 0; i < CONTROL_CONSOLES; i++) {
-        fds[i] = probe_connect(&probe);
+        fds[i] = probe_connect(&control_probe);
         char *answer = probe_ask(fds[i], "log level error");
         assert_string_equal(answer, "OK\n\n");
         free(answer);
     }
-    int one_more = probe_connect(&probe);
+    int one_more = probe_connect(&control_probe);
     char *answer = probe_answer(one_more);
     assert_string_equal(answer, "ERROR too many connections to this socket\n\n");
     free(answer);
@@ -182,14 +166,14 @@ static void clients__beyond_the_bound__are_told(void **state)
     for (unsigned i = 0; i < CONTROL_CONSOLES; i++)
         close(fds[i]);
     usleep(50000);
-    probe_expect(&probe, "log level error", "OK\n\n");
+    probe_expect(&control_probe, "log level error", "OK\n\n");
 }
 
 /* A client that reads nothing holds up itself only: its commands are not even taken, others are answered at once. */
 static void client__that_does_not_read__holds_up_nobody(void **state)
 {
     (void)state;
-    int slow = probe_connect(&probe);
+    int slow = probe_connect(&control_probe);
     fcntl(slow, F_SETFL, O_NONBLOCK);
     size_t sent = 0;
     for (unsigned i = 0; i < 20000; i++) {
@@ -203,7 +187,7 @@ static void client__that_does_not_read__holds_up_nobody(void **state)
     }
     assert_true(sent < 19000 * 18); /* it was stopped: the rest waits in its own buffers */
     uint64_t start_ms = clock_mono_ms();
-    probe_expect(&probe, "log level error", "OK\n\n");
+    probe_expect(&control_probe, "log level error", "OK\n\n");
     assert_true(clock_mono_ms() - start_ms < 500);
     close(slow);
 }
@@ -212,7 +196,7 @@ static void client__that_does_not_read__holds_up_nobody(void **state)
 
 static struct control_config bare_config(const char *path)
 {
-    return (struct control_config){.socket_path = path, .socket_mode = 0640, .context = &probe};
+    return (struct control_config){.socket_path = path, .socket_mode = 0640, .context = &control_probe};
 }
 
 static void socket__left_over__is_replaced(void **state)
@@ -220,7 +204,7 @@ static void socket__left_over__is_replaced(void **state)
     (void)state;
     char path[160];
     struct err err = {""};
-    snprintf(path, sizeof(path), "%s/left.sock", probe.folder);
+    snprintf(path, sizeof(path), "%s/left.sock", control_probe.folder);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -241,12 +225,12 @@ static void socket__in_use__is_left_alone(void **state)
 {
     (void)state;
     struct err err = {""};
-    struct control_config config = bare_config(probe.socket_path);
+    struct control_config config = bare_config(control_probe.socket_path);
     assert_null(control_new(&config, &err));
     char expected[256];
-    snprintf(expected, sizeof(expected), "admin.socket: another process listens on %s", probe.socket_path);
+    snprintf(expected, sizeof(expected), "admin.socket: another process listens on %s", control_probe.socket_path);
     assert_string_equal(err.text, expected);
-    probe_expect(&probe, "log level error", "OK\n\n");
+    probe_expect(&control_probe, "log level error", "OK\n\n");
 }
 
 static void socket__where_a_file_is__is_refused(void **state)
@@ -254,7 +238,7 @@ static void socket__where_a_file_is__is_refused(void **state)
     (void)state;
     char path[160], expected[256];
     struct err err = {""};
-    snprintf(path, sizeof(path), "%s/file", probe.folder);
+    snprintf(path, sizeof(path), "%s/file", control_probe.folder);
     close(open(path, O_CREAT | O_WRONLY, 0600));
     struct control_config config = bare_config(path);
     assert_null(control_new(&config, &err));
@@ -271,7 +255,7 @@ static void socket__of_long_path__works(void **state)
     (void)state;
     char folder[300], path[320];
     struct err err = {""};
-    snprintf(folder, sizeof(folder), "%s/%0200d", probe.folder, 1);
+    snprintf(folder, sizeof(folder), "%s/%0200d", control_probe.folder, 1);
     assert_int_equal(mkdir(folder, 0700), 0);
     snprintf(path, sizeof(path), "%s/stats.sock", folder);
     struct control_config config = bare_config(path);
@@ -296,7 +280,7 @@ static void lone_start(struct lone *lone)
 {
     struct err err;
     int pair[2];
-    struct control_config config = {.context = &probe};
+    struct control_config config = {.context = &control_probe};
     lone->control = control_new(&config, &err);
     assert_non_null(lone->control);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
@@ -483,5 +467,5 @@ int main(void)
     };
     log_set_level(LOG_ERROR);
     int failed = cmocka_run_group_tests_name("control, alone", alone, NULL, NULL);
-    return failed + cmocka_run_group_tests_name("control", tests, start, end);
+    return failed + cmocka_run_group_tests_name("control", tests, probe_setup, probe_teardown);
 }

@@ -15,22 +15,6 @@
 
 #include <cmocka.h>
 
-static struct probe probe;
-
-static int start(void **state)
-{
-    (void)state;
-    probe_start(&probe);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
-}
-
 static void add_account(int fd, const char *jid, const char *password)
 {
     char line[512];
@@ -48,9 +32,9 @@ static void add_account(int fd, const char *jid, const char *password)
 static void account__of_its_life__is_added_listed_and_deleted(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     add_account(fd, "Romeo@LOCALHOST", "secret");
-    assert_string_equal(probe.changed, "password romeo@localhost");
+    assert_string_equal(control_probe.changed, "password romeo@localhost");
     char *answer = probe_ask(fd, "account list 10 romeo@");
     assert_string_equal(answer, "romeo@localhost iterations=4096 sha1=true sha256=true disabled=false\nOK\n\n");
     free(answer);
@@ -75,7 +59,7 @@ static void account__of_its_life__is_added_listed_and_deleted(void **state)
     answer = probe_ask(fd, "account del romeo@localhost");
     assert_string_equal(answer, "OK\n\n");
     free(answer);
-    assert_string_equal(probe.changed, "deleted romeo@localhost");
+    assert_string_equal(control_probe.changed, "deleted romeo@localhost");
     answer = probe_ask(fd, "json account list");
     assert_string_equal(answer, "[]\nOK\n\n");
     free(answer);
@@ -86,7 +70,7 @@ static void account__of_its_life__is_added_listed_and_deleted(void **state)
 static void account__disabled__stays_so_until_enabled(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     add_account(fd, "off@localhost", "secret");
     static const struct {
         const char *command, *changed, *listed;
@@ -106,7 +90,7 @@ static void account__disabled__stays_so_until_enabled(void **state)
         }
         assert_string_equal(answer, "OK\n\n");
         free(answer);
-        assert_string_equal(probe.changed, steps[i].changed);
+        assert_string_equal(control_probe.changed, steps[i].changed);
         answer = probe_ask(fd, "account list off@");
         assert_non_null(strstr(answer, steps[i].listed));
         free(answer);
@@ -138,7 +122,7 @@ static void account__disabled__stays_so_until_enabled(void **state)
 static void account__changed_from_two_consoles__keeps_both(void **state)
 {
     (void)state;
-    int first = probe_connect(&probe), second = probe_connect(&probe);
+    int first = probe_connect(&control_probe), second = probe_connect(&control_probe);
     add_account(first, "both@localhost", "old");
     for (unsigned i = 0; i < 20; i++) {
         bool disables = i % 2 == 0;
@@ -172,8 +156,8 @@ static void account__changed_from_two_consoles__keeps_both(void **state)
 static void account__that_cannot_be__is_refused(void **state)
 {
     (void)state;
-    unsigned changes = atomic_load(&probe.changes);
-    int fd = probe_connect(&probe);
+    unsigned changes = atomic_load(&control_probe.changes);
+    int fd = probe_connect(&control_probe);
     add_account(fd, "taken@localhost", "x");
     free(probe_ask(fd, "account add taken@localhost"));
     char *answer = probe_ask(fd, "y");
@@ -193,23 +177,23 @@ static void account__that_cannot_be__is_refused(void **state)
     free(answer);
     free(probe_ask(fd, "account del taken@localhost"));
     close(fd);
-    assert_int_equal(atomic_load(&probe.changes), changes + 2);
-    probe_expect(&probe, "account del missing@localhost", "ERROR there is no such account\n\n");
-    probe_expect(&probe, "account add a@elsewhere.example", "ERROR the domain is not served here\n\n");
-    probe_expect(&probe, "account add localhost", "ERROR an account is named user@domain\n\n");
-    probe_expect(&probe, "account add a@localhost/r", "ERROR an account is named user@domain\n\n");
+    assert_int_equal(atomic_load(&control_probe.changes), changes + 2);
+    probe_expect(&control_probe, "account del missing@localhost", "ERROR there is no such account\n\n");
+    probe_expect(&control_probe, "account add a@elsewhere.example", "ERROR the domain is not served here\n\n");
+    probe_expect(&control_probe, "account add localhost", "ERROR an account is named user@domain\n\n");
+    probe_expect(&control_probe, "account add a@localhost/r", "ERROR an account is named user@domain\n\n");
     char line[700], expected[] = "ERROR the address is too long for the store\n\n";
     snprintf(line, sizeof(line), "account add %0500d@localhost", 1);
-    probe_expect(&probe, line, expected);
+    probe_expect(&control_probe, line, expected);
     snprintf(line, sizeof(line), "account list %0500d", 1);
-    probe_expect(&probe, line, "ERROR the prefix is too long\n\n");
+    probe_expect(&control_probe, line, "ERROR the prefix is too long\n\n");
 }
 
 /* A password never becomes a command, whatever came before it. */
 static void account__refused_before_its_password__takes_no_line(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "account add a@b@c");
     assert_true(strncmp(answer, "ERROR ", 6) == 0);
     free(answer);
@@ -240,7 +224,7 @@ static void import__of_ten_thousand__takes_less_than_a_second(void **state)
     (void)state;
     account_derive(&shared_account, SPAN("secret"), SPAN("salt"), 4096);
     char *text = export_lines(10000, "user");
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "account import");
     assert_string_equal(answer, "MORE accounts, then a dot\n\n");
     free(answer);
@@ -281,7 +265,7 @@ static void import__with_bad_lines__names_them(void **state)
 {
     (void)state;
     char *text = export_lines(1, "single");
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     free(probe_ask(fd, "account import"));
     probe_send(fd, "# a comment\n\n");
     probe_send(fd, "nonsense\n");
@@ -302,14 +286,14 @@ static void import__cut_off__ends_with_its_client(void **state)
 {
     (void)state;
     char *text = export_lines(50, "cut");
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     free(probe_ask(fd, "account import"));
     probe_send(fd, text);
     shutdown(fd, SHUT_WR);
     assert_null(probe_answer(fd));
     close(fd);
     free(text);
-    int other = probe_connect(&probe);
+    int other = probe_connect(&control_probe);
     char *answer = probe_ask(other, "account list 100 cut");
     unsigned lines = 0;
     for (char *c = answer; *c != 0; c++)
@@ -322,7 +306,7 @@ static void import__cut_off__ends_with_its_client(void **state)
 static void list__with_prefix__has_only_those(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     add_account(fd, "m@localhost", "x");
     add_account(fd, "ma@localhost", "x");
     add_account(fd, "n@localhost", "x");
@@ -356,5 +340,5 @@ int main(void)
         cmocka_unit_test(list__with_prefix__has_only_those),
     };
     log_set_level(LOG_ERROR);
-    return cmocka_run_group_tests_name("control: accounts", tests, start, end);
+    return cmocka_run_group_tests_name("control: accounts", tests, probe_setup, probe_teardown);
 }

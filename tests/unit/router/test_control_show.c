@@ -14,28 +14,12 @@
 
 #include <cmocka.h>
 
-static struct probe probe;
-
-static int start(void **state)
-{
-    (void)state;
-    probe_start(&probe);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
-}
-
 /* ---- show ---- */
 
 static void show_info__tells__facts_and_sums(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *text = probe_ask(fd, "show info"), *json = probe_ask(fd, "json show info");
     assert_non_null(strstr(text, "version: 0.0-test\ntls: \"none at all\"\npid: "));
     assert_non_null(strstr(text, "\nconnections: 3\n"));
@@ -49,7 +33,7 @@ static void show_info__tells__facts_and_sums(void **state)
 static void show_stats__sums__the_shards(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *text = probe_ask(fd, "show stats"), *json = probe_ask(fd, "json show stats");
     assert_non_null(strstr(text, "connections_accepted total=30 shards=[10,20]\n"));
     assert_non_null(strstr(text, "\nconnections total=3 shards=[1,2]\n"));
@@ -76,7 +60,7 @@ static void show_stats__sums__the_shards(void **state)
 static void show_config__has__keys_and_sources(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *text = probe_ask(fd, "show config"), *json = probe_ask(fd, "json show limits");
     assert_non_null(strstr(text, "\ntls.required value=false line=1\n"));
     assert_non_null(strstr(text, "\nsasl.iterations value=4096 from=--set\n"));
@@ -91,7 +75,7 @@ static void show_config__has__keys_and_sources(void **state)
 static void show_sessions__of_all_shards__in_pieces(void **state)
 {
     (void)state;
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *text = probe_ask(fd, "show sessions");
     static const char first[] = "\"s0u00000@localhost/r \\\"0\\\"\" shard=0 address=127.0.0.1 tls=TLSv1.3 "
                                 "mechanism=SCRAM-SHA-256-PLUS available=true priority=-1 age_s=61 queued=0\n";
@@ -120,9 +104,9 @@ static void show_sessions__of_all_shards__in_pieces(void **state)
 static void show_sessions__of_thousands__is_complete(void **state)
 {
     (void)state;
-    probe.sessions = 4000;
-    probe.scan = 300;
-    int fd = probe_connect(&probe);
+    control_probe.sessions = 4000;
+    control_probe.scan = 300;
+    int fd = probe_connect(&control_probe);
     char *text = probe_ask(fd, "show sessions 100000");
     assert_non_null(text);
     const char *at = text;
@@ -135,18 +119,18 @@ static void show_sessions__of_thousands__is_complete(void **state)
     assert_string_equal(at, "OK\n\n");
     free(text);
     close(fd);
-    probe.sessions = 3;
-    probe.scan = 1000;
+    control_probe.sessions = 3;
+    control_probe.scan = 1000;
 }
 
 static void show_sessions__while_links_are_full__comes_later(void **state)
 {
     (void)state;
-    atomic_store(&probe.asks_are_refused, true);
-    int fd = probe_connect(&probe);
+    atomic_store(&control_probe.asks_are_refused, true);
+    int fd = probe_connect(&control_probe);
     probe_send(fd, "show sessions\n");
     usleep(30000);
-    atomic_store(&probe.asks_are_refused, false);
+    atomic_store(&control_probe.asks_are_refused, false);
     char *text = probe_answer(fd);
     assert_non_null(strstr(text, "s1u00002"));
     free(text);
@@ -156,23 +140,23 @@ static void show_sessions__while_links_are_full__comes_later(void **state)
 static void show_sessions__of_client_that_leaves__is_let_go(void **state)
 {
     (void)state;
-    pthread_mutex_lock(&probe.lock);
-    probe.is_held = true;
-    pthread_mutex_unlock(&probe.lock);
+    pthread_mutex_lock(&control_probe.lock);
+    control_probe.is_held = true;
+    pthread_mutex_unlock(&control_probe.lock);
     for (unsigned i = 0; i < 5; i++) {
-        int fd = probe_connect(&probe);
+        int fd = probe_connect(&control_probe);
         probe_send(fd, "show sessions\n");
         usleep(5000);
         shutdown(fd, SHUT_RDWR);
         close(fd);
     }
-    probe_expect(&probe, "log level error", "OK\n\n"); /* others are served meanwhile */
-    pthread_mutex_lock(&probe.lock);
-    assert_true(probe.ask_count > 0);
-    probe.is_held = false;
-    pthread_cond_signal(&probe.asked);
-    pthread_mutex_unlock(&probe.lock);
-    int fd = probe_connect(&probe);
+    probe_expect(&control_probe, "log level error", "OK\n\n"); /* others are served meanwhile */
+    pthread_mutex_lock(&control_probe.lock);
+    assert_true(control_probe.ask_count > 0);
+    control_probe.is_held = false;
+    pthread_cond_signal(&control_probe.asked);
+    pthread_mutex_unlock(&control_probe.lock);
+    int fd = probe_connect(&control_probe);
     char *text = probe_ask(fd, "show sessions");
     assert_non_null(strstr(text, "s1u00002"));
     free(text);
@@ -192,43 +176,44 @@ static void show_sessions__of_client_that_leaves__is_let_go(void **state)
 static void show_s2s__of_streams_and_pairs__tells_each(void **state)
 {
     (void)state;
-    probe_expect(&probe, "show s2s", S2S_STREAM S2S_SLOW S2S_DOWN "OK\n\n");
-    probe_expect(&probe, "show s2s 2", S2S_STREAM S2S_SLOW "OK\n\n");
-    probe_expect(&probe, "show s2s 9 down", S2S_DOWN "OK\n\n");
-    probe_expect(&probe, "show s2s nowhere.example", "OK\n\n");
+    probe_expect(&control_probe, "show s2s", S2S_STREAM S2S_SLOW S2S_DOWN "OK\n\n");
+    probe_expect(&control_probe, "show s2s 2", S2S_STREAM S2S_SLOW "OK\n\n");
+    probe_expect(&control_probe, "show s2s 9 down", S2S_DOWN "OK\n\n");
+    probe_expect(&control_probe, "show s2s nowhere.example", "OK\n\n");
     probe_expect(
-        &probe, "json show s2s slow",
+        &control_probe, "json show s2s slow",
         "[{\"theirs\":\"slow.example\",\"ours\":\"localhost\",\"state\":\"connecting\",\"shard\":1,\"queued\":0,"
         "\"gives_up_s\":1}]\nOK\n\n");
-    probe_expect(&probe, "show s2s a b", "ERROR the first word is not a number up to 1000000\n\n");
+    probe_expect(&control_probe, "show s2s a b", "ERROR the first word is not a number up to 1000000\n\n");
 }
 
 static void s2s_test__of_a_domain__tells_steps_and_verdict(void **state)
 {
     (void)state;
     static const char good[] = "resolve ok=true text=\"2 by SRV\"\nconnect ok=true text=192.0.2.1:5269\nOK\n\n";
-    probe_expect(&probe, "s2s test there.example", good);
-    probe_expect(&probe, "s2s test There.example LOCALHOST", good);
-    probe_expect(&probe, "s2s test down.example",
+    probe_expect(&control_probe, "s2s test there.example", good);
+    probe_expect(&control_probe, "s2s test There.example LOCALHOST", good);
+    probe_expect(&control_probe, "s2s test down.example",
                  "resolve ok=true text=\"2 by SRV\"\nconnect ok=false text=192.0.2.1:5269\n"
                  "ERROR down.example was not reached\n\n");
-    probe_expect(&probe, "json s2s test there.example",
+    probe_expect(&control_probe, "json s2s test there.example",
                  "[{\"step\":\"resolve\",\"ok\":true,\"text\":\"2 by SRV\"},"
                  "{\"step\":\"connect\",\"ok\":true,\"text\":\"192.0.2.1:5269\"}]\nOK\n\n");
-    probe_expect(&probe, "s2s test there.example other.example", "ERROR FROM is none of the domains served here\n\n");
-    probe_expect(&probe, "s2s test there.example a@b", "ERROR FROM is none of the domains served here\n\n");
-    probe_expect(&probe, "s2s test localhost", "ERROR that domain is served here\n\n");
-    probe_expect(&probe, "s2s test", "ERROR usage: s2s test DOMAIN [FROM]\n\n");
+    probe_expect(&control_probe, "s2s test there.example other.example",
+                 "ERROR FROM is none of the domains served here\n\n");
+    probe_expect(&control_probe, "s2s test there.example a@b", "ERROR FROM is none of the domains served here\n\n");
+    probe_expect(&control_probe, "s2s test localhost", "ERROR that domain is served here\n\n");
+    probe_expect(&control_probe, "s2s test", "ERROR usage: s2s test DOMAIN [FROM]\n\n");
 }
 
 static void s2s_close__of_a_domain__asks_every_shard(void **state)
 {
     (void)state;
-    probe_expect(&probe, "s2s close there.example", "closed: 3\nOK\n\n");
-    probe_expect(&probe, "s2s close THERE.Example", "closed: 3\nOK\n\n"); /* as it stands in addresses */
-    probe_expect(&probe, "json s2s close other.example", "{\"closed\":0}\nOK\n\n");
-    probe_expect(&probe, "s2s close", "ERROR usage: s2s close DOMAIN\n\n");
-    int fd = probe_connect(&probe);
+    probe_expect(&control_probe, "s2s close there.example", "closed: 3\nOK\n\n");
+    probe_expect(&control_probe, "s2s close THERE.Example", "closed: 3\nOK\n\n"); /* as it stands in addresses */
+    probe_expect(&control_probe, "json s2s close other.example", "{\"closed\":0}\nOK\n\n");
+    probe_expect(&control_probe, "s2s close", "ERROR usage: s2s close DOMAIN\n\n");
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "s2s close a@b");
     assert_memory_equal(answer, "ERROR not a domain: ", 20);
     free(answer);
@@ -248,14 +233,14 @@ static void s2s_close__of_a_domain__asks_every_shard(void **state)
 static void show_certs_peers__of_chains__tells_each(void **state)
 {
     (void)state;
-    probe_expect(&probe, "show certs peers", CHAIN_FIRST CHAIN_SECOND "OK\n\n");
-    probe_expect(&probe, "show certs peers 1", CHAIN_FIRST "OK\n\n");
-    probe_expect(&probe, "show certs peers 0", "OK\n\n");
-    probe_expect(&probe, "show certs peers 9 There.Example", CHAIN_FIRST "OK\n\n");
-    probe_expect(&probe, "show certs peers there.example", CHAIN_FIRST "OK\n\n");
-    probe_expect(&probe, "show certs peers a b", "ERROR the first word is not a number up to 4000\n\n");
+    probe_expect(&control_probe, "show certs peers", CHAIN_FIRST CHAIN_SECOND "OK\n\n");
+    probe_expect(&control_probe, "show certs peers 1", CHAIN_FIRST "OK\n\n");
+    probe_expect(&control_probe, "show certs peers 0", "OK\n\n");
+    probe_expect(&control_probe, "show certs peers 9 There.Example", CHAIN_FIRST "OK\n\n");
+    probe_expect(&control_probe, "show certs peers there.example", CHAIN_FIRST "OK\n\n");
+    probe_expect(&control_probe, "show certs peers a b", "ERROR the first word is not a number up to 4000\n\n");
     probe_expect(
-        &probe, "json show certs peers",
+        &control_probe, "json show certs peers",
         "[{\"certificate\":\"aa00000000000000\",\"sha256\":\"aa00\",\"serial\":\"0f\",\"names\":\"there.example,..\","
         "\"streams\":5000,\"expires\":\"2030-01-01T00:00:00Z\",\"source\":\"both\",\"url\":\"http://ocsp.example/ x\","
         "\"standing\":\"unanswered\",\"answer\":\"stale "
@@ -269,7 +254,7 @@ static void show_certs_peers__of_chains__tells_each(void **state)
 static void show_certs__of_ours__tells_each(void **state)
 {
     (void)state;
-    probe_expect(&probe, "show certs",
+    probe_expect(&control_probe, "show certs",
                  "localhost depth=0 names=localhost issuer=\"An authority\" sha256=aa00 serial=0f "
                  "expires=2030-01-01T00:00:00Z days_left=-1 staple=good must_staple=met "
                  "staple_made=2020-01-01T00:00:00Z staple_until=2020-01-01T00:00:30Z failing=2020-01-01T00:00:10Z "
@@ -278,7 +263,7 @@ static void show_certs__of_ours__tells_each(void **state)
                  "localhost depth=1 subject=\"An authority\" issuer=Root sha256=cc00 serial=01 "
                  "expires=2020-01-01T00:00:30Z days_left=3\n"
                  "broken.example use=s2s depth=0 sha256=bb00 serial=\"\" staple=off must_staple=unmet\nOK\n\n");
-    probe_expect(&probe, "json show certs",
+    probe_expect(&control_probe, "json show certs",
                  "[{\"domain\":\"localhost\",\"depth\":0,\"names\":\"localhost\",\"issuer\":\"An authority\","
                  "\"sha256\":\"aa00\",\"serial\":\"0f\",\"expires\":\"2030-01-01T00:00:00Z\",\"days_left\":-1,"
                  "\"staple\":\"good\",\"must_staple\":\"met\",\"staple_made\":\"2020-01-01T00:00:00Z\","
@@ -289,7 +274,7 @@ static void show_certs__of_ours__tells_each(void **state)
                  "\"sha256\":\"cc00\",\"serial\":\"01\",\"expires\":\"2020-01-01T00:00:30Z\",\"days_left\":3},"
                  "{\"domain\":\"broken.example\",\"use\":\"s2s\",\"depth\":0,\"sha256\":\"bb00\",\"serial\":\"\","
                  "\"staple\":\"off\",\"must_staple\":\"unmet\"}]\nOK\n\n");
-    int fd = probe_connect(&probe);
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "show metrics");
     assert_non_null(strstr(answer, "# TYPE sluice_certificate_expires_seconds gauge\n"
                                    "sluice_certificate_expires_seconds{domain=\"localhost\"} 1893456000\n# HELP"));
@@ -304,16 +289,16 @@ static void show_certs__of_ours__tells_each(void **state)
                                    "sluice_certificate_staple_age_seconds{domain=\"localhost\"} 12\nOK\n"));
     free(answer);
     close(fd);
-    assert_int_equal(atomic_load(&probe.days), 1); /* at the start; not again today */
+    assert_int_equal(atomic_load(&control_probe.days), 1); /* at the start; not again today */
 }
 
 static void certs_check__of_a_domain__tells_how_many_chains(void **state)
 {
     (void)state;
-    probe_expect(&probe, "certs check There.Example", "chains: 2\nOK\n\n");
-    probe_expect(&probe, "json certs check other.example", "{\"chains\":0}\nOK\n\n");
-    probe_expect(&probe, "certs check", "ERROR usage: certs check DOMAIN\n\n");
-    int fd = probe_connect(&probe);
+    probe_expect(&control_probe, "certs check There.Example", "chains: 2\nOK\n\n");
+    probe_expect(&control_probe, "json certs check other.example", "{\"chains\":0}\nOK\n\n");
+    probe_expect(&control_probe, "certs check", "ERROR usage: certs check DOMAIN\n\n");
+    int fd = probe_connect(&control_probe);
     char *answer = probe_ask(fd, "certs check a@b");
     assert_memory_equal(answer, "ERROR not a domain: ", 20);
     free(answer);
@@ -325,10 +310,10 @@ static void certs_check__of_a_domain__tells_how_many_chains(void **state)
 
 static void expect_distrusted(const char *line, const void *octets, size_t size)
 {
-    atomic_store(&probe.is_lasting, true);
-    probe_expect(&probe, line, "chains: 3\nlasts: \"over restarts\"\nOK\n\n");
-    assert_int_equal(probe.distrusted_size, size);
-    assert_memory_equal(probe.distrusted, octets, size);
+    atomic_store(&control_probe.is_lasting, true);
+    probe_expect(&control_probe, line, "chains: 3\nlasts: \"over restarts\"\nOK\n\n");
+    assert_int_equal(control_probe.distrusted_size, size);
+    assert_memory_equal(control_probe.distrusted, octets, size);
 }
 
 static void certs_distrust__of_hex__hits_what_it_names(void **state)
@@ -351,21 +336,21 @@ static void certs_distrust__of_hex__hits_what_it_names(void **state)
 static void certs_distrust__without_a_file__says_that_it_does_not_last(void **state)
 {
     (void)state;
-    atomic_store(&probe.is_lasting, false);
-    probe_expect(&probe, "json certs distrust 0f",
+    atomic_store(&control_probe.is_lasting, false);
+    probe_expect(&control_probe, "json certs distrust 0f",
                  "{\"chains\":3,\"lasts\":\"until the process ends, for certs.cache_file is not set\"}\nOK\n\n");
 }
 
 static void certs_trust__of_hex__tells_whether_it_was_distrusted(void **state)
 {
     (void)state;
-    probe_expect(&probe, "certs trust 0F", "was_distrusted: true\nOK\n\n");
-    assert_int_equal(probe.distrusted_size, 1);
-    assert_memory_equal(probe.distrusted, "\x0f", 1);
-    probe_expect(&probe, "json certs trust ff", "{\"was_distrusted\":false}\nOK\n\n");
-    assert_memory_equal(probe.distrusted, "\x00\xff", 2);
-    probe_expect(&probe, "show certs distrusted", "00ff kind=serial\naabb kind=sha256\nOK\n\n");
-    probe_expect(&probe, "json show certs distrusted",
+    probe_expect(&control_probe, "certs trust 0F", "was_distrusted: true\nOK\n\n");
+    assert_int_equal(control_probe.distrusted_size, 1);
+    assert_memory_equal(control_probe.distrusted, "\x0f", 1);
+    probe_expect(&control_probe, "json certs trust ff", "{\"was_distrusted\":false}\nOK\n\n");
+    assert_memory_equal(control_probe.distrusted, "\x00\xff", 2);
+    probe_expect(&control_probe, "show certs distrusted", "00ff kind=serial\naabb kind=sha256\nOK\n\n");
+    probe_expect(&control_probe, "json show certs distrusted",
                  "[{\"name\":\"00ff\",\"kind\":\"serial\"},{\"name\":\"aabb\",\"kind\":\"sha256\"}]\nOK\n\n");
 }
 
@@ -384,17 +369,17 @@ static void certs_distrust__of_what_is_no_name__is_refused(void **state)
                                         "ff00112233445566778899aabbccddeeff00112233",
                                         "\"0f 0f\""};
     (void)state;
-    probe.distrusted_size = 0;
+    control_probe.distrusted_size = 0;
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         char line[128];
         snprintf(line, sizeof(line), "certs distrust %s", words[i]);
-        probe_expect(&probe, line, NEITHER);
+        probe_expect(&control_probe, line, NEITHER);
     }
-    probe_expect(&probe, "certs distrust \"\"", NEITHER);
-    probe_expect(&probe, "certs trust 0g", NEITHER);
-    probe_expect(&probe, "certs trust", "ERROR usage: certs trust SERIAL|SHA256\n\n");
-    probe_expect(&probe, "certs distrust", "ERROR usage: certs distrust SERIAL|SHA256\n\n");
-    assert_int_equal(probe.distrusted_size, 0);
+    probe_expect(&control_probe, "certs distrust \"\"", NEITHER);
+    probe_expect(&control_probe, "certs trust 0g", NEITHER);
+    probe_expect(&control_probe, "certs trust", "ERROR usage: certs trust SERIAL|SHA256\n\n");
+    probe_expect(&control_probe, "certs distrust", "ERROR usage: certs distrust SERIAL|SHA256\n\n");
+    assert_int_equal(control_probe.distrusted_size, 0);
 }
 
 int main(void)
@@ -419,5 +404,5 @@ int main(void)
         cmocka_unit_test(show_sessions__of_client_that_leaves__is_let_go),
     };
     log_set_level(LOG_ERROR);
-    return cmocka_run_group_tests_name("control: show", tests, start, end);
+    return cmocka_run_group_tests_name("control: show", tests, probe_setup, probe_teardown);
 }
