@@ -112,15 +112,22 @@ static void called__acknowledgements_off__failed(void **state)
     stage_close(&stage);
 }
 
+/* They have opened a stream for both ways, and two messages of ours wait. */
+static struct peer *two_wait(struct stage *stage)
+{
+    played_open(stage, NULL);
+    struct peer *peer = proven(stage, "<bidi xmlns='urn:xmpp:bidi'/>");
+    say_numbers(stage, 0, 2);
+    refuse(peer, "<message");
+    return peer;
+}
+
 /* Their stream, our words too: what is not acknowledged of those goes to the stream that we dial. */
 static void called__bidi__ours_are_counted_from_enabled_on(void **state)
 {
     (void)state;
     struct stage stage;
-    played_open(&stage, NULL);
-    struct peer *peer = proven(&stage, "<bidi xmlns='urn:xmpp:bidi'/>");
-    say_numbers(&stage, 0, 2);
-    refuse(peer, "<message");
+    struct peer *peer = two_wait(&stage);
     run(&stage, 1000); /* <enable/> does not come: it goes on without */
     expect(peer, "n 1</body>");
     assert_int_equal(home_count(&stage, COUNTER_S2S_WAITING), 0);
@@ -143,18 +150,13 @@ static void called__bidi__ours_wait_for_enable(void **state)
 {
     (void)state;
     struct stage stage;
-    played_open(&stage, NULL);
-    struct peer *peer = proven(&stage, "<bidi xmlns='urn:xmpp:bidi'/>");
-    say_numbers(&stage, 0, 2);
-    refuse(peer, "<message");
+    struct peer *peer = two_wait(&stage);
     say(&stage, peer, "<enable" SM "/>");
     expect(peer, "<enabled" SM "/><message");
     assert_int_equal(home_count(&stage, COUNTER_S2S_WAITING), 2);
     peer_free(peer);
     stage_close(&stage);
-    played_open(&stage, NULL);
-    peer = proven(&stage, "<bidi xmlns='urn:xmpp:bidi'/>");
-    say_numbers(&stage, 0, 2);
+    peer = two_wait(&stage);
     say(&stage, peer, "<message from='a@example.net' to='user0@example.com'/>");
     expect(peer, "n 1</body>");
     assert_int_equal(home_count(&stage, COUNTER_S2S_WAITING), 0);
