@@ -294,7 +294,6 @@ void stream_closed(struct stream *stream, int error)
         log_event(LOG_DEBUG, "stream.broken", "state=%u error=%d", stream->state, error);
     if (stream->is_s2s && stream->state == STREAM_TLS)
         s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TLS);
-    wheel_cancel(shard->wheel, &stream->timer);
     stream_hear_out(stream);
     list_remove(stream);
     crowd_leave(stream);
@@ -307,6 +306,7 @@ void stream_closed(struct stream *stream, int error)
     if (stream->was_bound && !chain_is_empty(&stream->out))
         /* Not <recipient-unavailable/>: that would tell a stranger that there was a session (RFC 6120 s8.3.3.13). */
         unsent_return(shard, &stream->out, NS_CLIENT, COUNTER_DELIVERED, ERROR_SERVICE_UNAVAILABLE);
+    wheel_cancel(shard->wheel, &stream->timer); /* last: what was heard out may have set it, by a letter to itself */
     stream_clear(stream);
     free(stream);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How long each phase before a session may take, from its first byte and not from its last: a peer that sends a byte a
- * second wins no time anywhere. Virtual clock, so every deadline is exact. */
+ * second wins no time anywhere; and no deadline outlives its stream. Virtual clock, so every deadline is exact. */
 #include "tests/sim/caller.h"
 
 #include <setjmp.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "router/stream/stream.h"
 #include "tls/engine.h"
 
 #define SASL_NS  "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -252,6 +253,34 @@ static void phases__one_after_the_other__end_with_the_login(void **state)
     finish(rig);
 }
 
+/* A connection breaks while its session is held; what it had said, to itself, is heard out and is more than its queue
+ * should have. The time that a slow reader has for that does not begin for a stream that is about to be freed. */
+static void time_to_read__of_a_stream_that_is_freed__never_begins(void **state)
+{
+    (void)state;
+    static const char *const tight[] = {"limits.queue_soft=4KiB", NULL};
+    struct rig *rig = rig_new(3, 1, NULL, 2, tight);
+    struct caller caller, other;
+    char text[3000];
+    caller_open(&other, rig, 0);
+    assert_true(caller_login(&other, 1) && caller_bind(&other, "r"));
+    caller_open(&caller, rig, 0);
+    assert_true(caller_login(&caller, 0) && caller_bind(&caller, "r"));
+    stream_hold(rig->shards[0].streams);
+    int size = snprintf(text, sizeof text, "<message to='user0@example.com/r'><body>%02500d</body></message>", 0);
+    for (unsigned i = 0; i < 3; i++)
+        stream_received(rig->shards[0].streams, span_of(text, (size_t)size));
+    peer_reset(caller.peer);
+    caller_say_text(&other, "<message to='user0@example.com/r'><body>the break is met</body></message>");
+    caller_run(&other);
+    caller_close(&other);
+    rig_run(rig, 20000);
+    assert_null(rig->shards[0].streams);
+    assert_true(wheel_next_ms(rig->shards[0].wheel) == UINT64_MAX);
+    caller_close(&caller);
+    finish(rig);
+}
+
 int main(void)
 {
     struct err err;
@@ -262,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_byte_a_second__of_a_handshake__wins_no_time),
         cmocka_unit_test(a_byte_a_second__around_tls__wins_no_time),
         cmocka_unit_test(phases__one_after_the_other__end_with_the_login),
+        cmocka_unit_test(time_to_read__of_a_stream_that_is_freed__never_begins),
     };
     if (!tls_start(&err))
         return 1;
