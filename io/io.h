@@ -98,6 +98,13 @@ void io_stop(struct io *io);   /* any thread */
 void io_notify(struct io *io); /* any thread: the shard takes a turn soon */
 /* From one shard to another of the group: the target takes a turn soon. Sent at most once per target and turn. */
 void io_wake(struct io *io, unsigned shard);
+/* What was asked for so far, sends and wake-ups, goes on its way now and not at the end of the turn: for a turn that
+ * has long work before it. */
+void io_submit(struct io *io);
+/* A hint: something may have come for this shard since the turn began. */
+bool io_has_news(const struct io *io);
+/* New connections wait in the system's queue until they are wanted again; a few that were under way still come. */
+void io_hold_accepts(struct io *io, bool is_held);
 /* Stops accepting; established connections live on. */
 void io_unlisten(struct io *io);
 

@@ -46,7 +46,8 @@ static void submit(struct io *io, uint32_t index)
 void accept_arm(struct io *io)
 {
     struct accepts *accepts = &io->accepts;
-    if (accepts->flying_count == accepts->cell_count || accepts->is_stopped || accepts->resume_ms > io->now_ms)
+    if (accepts->flying_count == accepts->cell_count || accepts->is_stopped || accepts->is_held ||
+        accepts->resume_ms > io->now_ms)
         return;
     accepts->resume_ms = 0;
     uint32_t used = slab_count(io->conns);
@@ -104,6 +105,11 @@ void accept_done(struct io *io, uint32_t index, int result)
     unsigned tag = io->group->listeners[index % io->group->listener_count].tag;
     io->handler->accepted(io->context, &conn->head, tag, &cell->peer.any);
     conn_arm(io, conn);
+}
+
+void io_hold_accepts(struct io *io, bool is_held)
+{
+    io->accepts.is_held = is_held; /* arming goes on at the end of the turn */
 }
 
 void accept_stop(struct io *io)

@@ -7,6 +7,7 @@
  * closed, free. Severing first matters: up to Linux 6.12 a closed direct descriptor may live on for as long as any
  * older operation of the ring flies, and only the shutdown tells the peer.
  */
+#include "core/base/clock.h"
 #include "io/ring/ring_priv.h"
 
 #include <errno.h>
@@ -84,6 +85,14 @@ void conn_break(struct io *io, struct conn *conn, int error)
     begin_close(io, conn);
 }
 
+static void queue_end(struct io *io, struct conn *conn)
+{
+    conn->flying = (uint16_t)(conn->flying | 1u << OP_QUEUED);
+    conn->next = NULL;
+    *io->ends_tail = conn;
+    io->ends_tail = &conn->next;
+}
+
 /* Nothing flies any more. */
 static void finish(struct io *io, struct conn *conn)
 {
@@ -91,6 +100,11 @@ static void finish(struct io *io, struct conn *conn)
         struct io_uring_sqe *sqe = ring_sqe(io);
         io_uring_prep_close_direct(sqe, conn->slot); /* never with IOSQE_FIXED_FILE: -EBADF */
         ring_own_conn(sqe, conn, OP_CLOSE);
+        return;
+    }
+    if ((conn->flags & (CONN_MUTE | CONN_LAST)) == 0) {
+        conn->flags |= CONN_LAST;
+        queue_end(io, conn);
         return;
     }
     if ((conn->flags & CONN_MUTE) == 0)
@@ -160,6 +174,28 @@ void conn_feed(struct io *io)
     }
 }
 
+/* Thousands of connections may be cut at once, and each end costs as much as several stanzas. */
+bool conn_feed_ends(struct io *io)
+{
+    if (io->ends == NULL)
+        return false;
+    ring_submit(io); /* nothing that was sent waits for this */
+    uint64_t until = clock_mono_ns() + ENDS_NS;
+    do {
+        struct conn *conn = io->ends;
+        io->ends = conn->next;
+        if (io->ends == NULL)
+            io->ends_tail = &io->ends;
+        conn->flying = (uint16_t)(conn->flying & ~(1u << OP_QUEUED));
+        bool is_told = (conn->flags & (CONN_TELL_END | CONN_CLOSING | CONN_MUTE)) == CONN_TELL_END;
+        conn->flags = (uint16_t)(conn->flags & ~CONN_TELL_END);
+        if (is_told)
+            io->handler->ended(io->context, &conn->head);
+        conn_advance(io, conn);
+    } while (io->ends != NULL && clock_mono_ns() < until);
+    return true;
+}
+
 static bool is_muted(const struct conn *conn)
 {
     return (conn->flags & (CONN_CLOSING | CONN_MUTE)) != 0;
@@ -192,7 +228,12 @@ void conn_received(struct io *io, struct conn *conn, int result, uint32_t flags)
         if ((conn->flags & CONN_LEAVING) != 0)
             return;
         conn->flags |= CONN_ENDED;
-        io->handler->ended(io->context, &conn->head);
+        if (conn_flies(conn, OP_QUEUED)) {
+            io->handler->ended(io->context, &conn->head);
+            return;
+        }
+        conn->flags |= CONN_TELL_END;
+        queue_end(io, conn);
     } else if (result == -ENOBUFS) {
         counter_add(io->counters, COUNTER_BUFFERS_EMPTY, 1);
         conn_queue(io, conn);

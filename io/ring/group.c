@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +16,14 @@
  */
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_COUNT      4
+
+/* Than shards: some of these share a core. */
+static bool has_fewer_cores(unsigned shard_count)
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 && (unsigned)CPU_COUNT(&allowed) < shard_count;
+}
 
 struct io_group *io_group_new(unsigned shard_count, struct err *err)
 {
@@ -30,6 +39,7 @@ struct io_group *io_group_new(unsigned shard_count, struct err *err)
     }
     memset(group, 0, size);
     group->shard_count = shard_count;
+    group->is_crowded = has_fewer_cores(shard_count);
     (void)pthread_mutex_init(&group->lock, NULL);
     (void)pthread_cond_init(&group->changed, NULL);
     for (unsigned i = 0; i < shard_count; i++) {

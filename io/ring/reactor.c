@@ -102,6 +102,7 @@ struct io *io_new(struct io_group *group, unsigned shard, const struct io_config
     io->queue_tail = &io->queue;
     io->again_tail = &io->again;
     io->passages_tail = &io->passages;
+    io->ends_tail = &io->ends;
     io->now_ms = clock_mono_ms();
     if (!open_parts(io, err)) {
         err_prefix(err, "shard %u", shard);
@@ -127,6 +128,19 @@ static void settle(struct io *io)
     wake_flush(io);
 }
 
+void io_submit(struct io *io)
+{
+    wake_flush(io);
+    ring_submit(io);
+    if (io->group->is_crowded)
+        (void)sched_yield(); /* a shard on the same core may have a stanza to pass on, and it is not long */
+}
+
+bool io_has_news(const struct io *io)
+{
+    return ring_has_news(io);
+}
+
 static void turn(struct io *io)
 {
     counter_add(io->counters, COUNTER_TURNS, 1);
@@ -138,7 +152,7 @@ static void turn(struct io *io)
         return;
     if (accept_deadline(io) < deadline)
         deadline = accept_deadline(io);
-    if (io->queue != NULL || io->again != NULL || io->has_wakes)
+    if (conn_feed_ends(io) || io->queue != NULL || io->again != NULL || io->has_wakes)
         deadline = 0;
     if (io->arrivals != NULL && io->now_ms + 10 < deadline)
         deadline = io->now_ms + 10;
@@ -159,6 +173,7 @@ static void end(struct io *io)
     for (;;) {
         handoff_retry(io);
         conn_feed(io);
+        (void)conn_feed_ends(io);
         if (slab_count(io->conns) == 0 && io->accepts.flying_count == 0 && !io->is_notify_armed)
             break;
         ring_enter(io, io->now_ms + 10);

@@ -12,7 +12,8 @@
 #include <sys/resource.h>
 
 #define RING_FLAGS                                                                                                     \
-    (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL)
+    (IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE |       \
+     IORING_SETUP_SUBMIT_ALL)
 
 /* The table of direct descriptors may not be larger than the limit of open files, though its entries are none. */
 static uint32_t slot_limit(void)
@@ -112,6 +113,18 @@ void ring_cancel(struct io *io, struct conn *conn, enum op target, enum op cance
     struct io_uring_sqe *sqe = ring_sqe(io);
     io_uring_prep_cancel64(sqe, token_of_conn(conn, target), 0);
     ring_own_conn(sqe, conn, cancel);
+}
+
+void ring_submit(struct io *io)
+{
+    if (io_uring_sq_ready(&io->ring) > 0)
+        judge_enter(io, io_uring_submit(&io->ring));
+}
+
+bool ring_has_news(const struct io *io)
+{
+    unsigned flags = __atomic_load_n(io->ring.sq.kflags, __ATOMIC_RELAXED);
+    return io_uring_cq_ready(&io->ring) > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
 void ring_enter(struct io *io, uint64_t deadline_ms)

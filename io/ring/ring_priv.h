@@ -28,6 +28,8 @@
 #define BUNDLE_SIZE          131072u /* received at once at most, in several buffers */
 #define SLOT_NONE            UINT32_MAX
 #define CONN_INDEX_MAX       ((1u << 24) - 1) /* the slab index has 24 bits of a token */
+/* What a turn spends on telling ends: a storm of them must not keep a stanza waiting for longer. */
+#define ENDS_NS 50000u
 
 /* Operations of a connection first: each is a bit of conn->flying. */
 enum op {
@@ -42,7 +44,7 @@ enum op {
     OP_CANCEL_CONNECT,
     OP_CLOSE,
     OP_PASS,   /* the direct descriptor to another ring */
-    OP_QUEUED, /* no operation: the connection is in io->queue, which points to it */
+    OP_QUEUED, /* no operation: the connection is in io->queue or io->ends, which point to it */
     OP_OF_CONN_COUNT,
     /* Operations of the shard. */
     OP_ACCEPT = OP_OF_CONN_COUNT,
@@ -57,17 +59,19 @@ enum op {
 };
 
 enum conn_flag {
-    CONN_CLOSING = 1u << 0,  /* closed is the only callback left */
-    CONN_RESET = 1u << 1,    /* close by a reset */
-    CONN_PAUSED = 1u << 2,   /* io_pause() */
-    CONN_ENDED = 1u << 3,    /* the peer sent its FIN */
-    CONN_SHUT = 1u << 4,     /* io_shutdown() */
-    CONN_FIN = 1u << 5,      /* ... and our FIN is not yet submitted */
-    CONN_DIALLING = 1u << 6, /* dialled is due */
-    CONN_LEAVING = 1u << 7,  /* io_handoff() */
-    CONN_LEFT = 1u << 8,     /* departing was called */
-    CONN_MUTE = 1u << 9,     /* no callback at all: the shard ends, or another shard has it */
-    CONN_FED = 1u << 10,     /* armed by conn_feed(), and nothing was received since */
+    CONN_CLOSING = 1u << 0,   /* closed is the only callback left */
+    CONN_RESET = 1u << 1,     /* close by a reset */
+    CONN_PAUSED = 1u << 2,    /* io_pause() */
+    CONN_ENDED = 1u << 3,     /* the peer sent its FIN */
+    CONN_SHUT = 1u << 4,      /* io_shutdown() */
+    CONN_FIN = 1u << 5,       /* ... and our FIN is not yet submitted */
+    CONN_DIALLING = 1u << 6,  /* dialled is due */
+    CONN_LEAVING = 1u << 7,   /* io_handoff() */
+    CONN_LEFT = 1u << 8,      /* departing was called */
+    CONN_MUTE = 1u << 9,      /* no callback at all: the shard ends, or another shard has it */
+    CONN_FED = 1u << 10,      /* armed by conn_feed(), and nothing was received since */
+    CONN_TELL_END = 1u << 11, /* in io->ends: ended is due */
+    CONN_LAST = 1u << 12,     /* in io->ends, or was: only closed is due */
 };
 
 /* 88 bytes; with the slab's part less than a tenth of what an idle session may cost. */
@@ -75,7 +79,7 @@ struct conn {
     struct io_conn head; /* what the router sees; first, so that the pointers are the same */
     uint64_t ref;        /* of the slab */
     struct chain out;    /* being sent: the kernel reads it while OP_SEND flies */
-    struct conn *next;   /* in io->queue */
+    struct conn *next;   /* in io->queue or io->ends */
     union {
         struct dial *dial;       /* while CONN_DIALLING */
         void *parcel;            /* while CONN_LEAVING */
@@ -142,6 +146,7 @@ struct io_group {
     unsigned ready_count;
     bool is_abandoned;
     uint32_t keepalive_s; /* silence of a peer after which the kernel asks; 0: never */
+    bool is_crowded;      /* more shards than cores */
     unsigned listener_count;
     struct listener listeners[LISTENER_MAX];
     struct member members[];
@@ -170,6 +175,7 @@ struct accepts {
     uint32_t next;      /* where arming goes on: fair among listeners */
     uint64_t resume_ms; /* back-off: nothing is armed before; 0: none */
     bool is_stopped;
+    bool is_held; /* by the router */
 };
 
 struct io {
@@ -184,6 +190,8 @@ struct io {
      * back. The bit OP_QUEUED of each is set. */
     struct conn *queue, **queue_tail;
     struct conn *again, **again_tail; /* fed, and found no buffer: before the queue the next time */
+    /* Whose end is to be told, first in first out: conn_feed_ends(). The bit OP_QUEUED of each is set. */
+    struct conn *ends, **ends_tail;
     struct buffers buffers;
     struct accepts accepts;
     struct passage *passages, **passages_tail; /* made here, oldest first */
@@ -236,6 +244,11 @@ void ring_cancel(struct io *io, struct conn *conn, enum op target, enum op cance
 /* Submits and waits for a completion, until deadline_ms at most; 0: does not wait. */
 void ring_enter(struct io *io, uint64_t deadline_ms);
 
+/* Submits and does nothing else: completions that are due wait for ring_enter(). */
+void ring_submit(struct io *io);
+/* Completions are there, or work of the kernel that makes some. */
+bool ring_has_news(const struct io *io);
+
 /* completion.c: hands a bounded batch of completions to those concerned. */
 void completion_batch(struct io *io);
 
@@ -257,6 +270,8 @@ void conn_break(struct io *io, struct conn *conn, int error); /* begins the end 
 void conn_advance(struct io *io, struct conn *conn);          /* after any completion: what was waiting for it */
 void conn_queue(struct io *io, struct conn *conn);            /* for a conn_advance() after this batch */
 void conn_feed(struct io *io);
+/* Tells ends for a while; true: there were some, and the router wants a turn. */
+bool conn_feed_ends(struct io *io);
 void conn_free(struct io *io, struct conn *conn);
 void conn_received(struct io *io, struct conn *conn, int result, uint32_t flags);
 void conn_close_all(struct io *io);

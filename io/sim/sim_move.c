@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ACCEPTS_PER_STEP 8u
+
 /* ------------------------------------------------------------------------------------------------ accept */
 
 void sim_call_add(struct io *io, struct wire *wire, unsigned side, unsigned tag, const struct sockaddr *from)
@@ -40,11 +42,16 @@ void sim_calls_refuse(struct io *io)
     }
 }
 
-/* A full shard leaves connections in the backlog; they are no work until a slot is free. */
+/* A full shard leaves connections in the backlog; they are no work until a slot is free. As the real one it accepts a
+ * few at a time. */
 void sim_calls_collect(struct io *io)
 {
     uint32_t room = io->config.connection_max - io->conn_count;
     struct call **link = &io->calls;
+    if (io->is_holding)
+        return;
+    if (room > ACCEPTS_PER_STEP)
+        room = ACCEPTS_PER_STEP;
     while (*link != NULL && room > 0) {
         struct call *call = *link;
         size_t count = io->batch_count;
@@ -56,6 +63,14 @@ void sim_calls_collect(struct io *io)
         *link = call->next;
         room--;
     }
+    if (*link != NULL && io->conn_count < io->config.connection_max)
+        io->pending = true;
+}
+
+void io_hold_accepts(struct io *io, bool is_held)
+{
+    sim_enter(io);
+    io->is_holding = is_held;
 }
 
 void sim_call_accept(struct io *io, struct call *call)

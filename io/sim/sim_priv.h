@@ -127,6 +127,7 @@ struct io {
     uint64_t wake_due;  /* step; 0: none */
     bool pending;       /* something waits for a later step */
     bool listening;
+    bool is_holding; /* io_hold_accepts() */
     bool stalled;
     bool stopped;
     _Atomic bool notified;
