@@ -8,6 +8,7 @@
 #include "router/s2s/remote.h"
 #include "router/certs/inspector.h"
 #include "router/s2s/resolver.h"
+#include "router/stream/handshake.h"
 #include "router/stream/reset.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
@@ -32,6 +33,8 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
     watch_init(&shard->watches, &router->hash_key);
     remote_init(shard);
     shard->verify_end = &shard->verify_first;
+    shard->handshakes_new.end = &shard->handshakes_new.first;
+    shard->handshakes_begun.end = &shard->handshakes_begun.first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
     if (!shard->overflow || !shard->wake_mask || !contact_init(shard)) {
@@ -203,18 +206,31 @@ void shard_drain(struct shard *shard)
     io_unlisten(shard->io);
 }
 
+/* What is dear and can wait: new streams that want in. All that those who are in have said and are to hear is on its
+ * way before it begins. True: there is more of it. */
+static bool work_on(struct shard *shard)
+{
+    if (!shard->handshakes_waiting && !shard->verify_first)
+        return false;
+    io_submit(shard->io);
+    bool more = handshake_run(shard);
+    more |= verify_run(shard);
+    more |= shard->runnable != NULL;
+    stream_flush_all(shard);
+    mail_publish(shard);
+    return more;
+}
+
 static uint64_t turn(void *context)
 {
     struct shard *shard = context;
     bool more = mail_drain(shard);
-    shard->handshakes = 0;
     store_poll(shard->store, store_reply, shard);
     if (shard->resolver)
         resolver_poll(shard->resolver, shard_now_ms(shard), contact_resolved, shard);
     if (shard->inspector)
         inspector_poll(shard->inspector, watch_found, shard);
     wheel_advance(shard->wheel, shard_now_ms(shard), shard);
-    more |= verify_run(shard);
     more |= stream_run_all(shard);
     if (shard->drain_deadline_ms)
         more |= drain_some(shard);
@@ -226,6 +242,7 @@ static uint64_t turn(void *context)
         resolver_flush(shard->resolver, shard_now_ms(shard));
     if (shard->inspector)
         inspector_flush(shard->inspector);
+    more |= work_on(shard);
     if (more || shard->runnable || shard->dirty)
         return 0;
     uint64_t next = wheel_next_ms(shard->wheel);

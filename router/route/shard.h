@@ -26,6 +26,12 @@ struct resolver_client;
 struct s2s;
 struct slab;
 
+/* TLS handshakes, oldest first. */
+struct waiting {
+    struct stream *first;
+    struct stream **end;
+};
+
 struct shard {
     unsigned index;
     struct router *router;
@@ -37,7 +43,6 @@ struct shard {
     struct xml_scratch *scratch;
     struct store_client *store;
     struct table users;                 /* struct user by bare JID: router/route/session.h */
-    unsigned handshakes;                /* TLS handshake steps of this turn */
     struct table remotes;               /* struct remote by their domain: router/s2s/remote.h */
     uint32_t pair_count;                /* in them */
     size_t ack_bytes;                   /* under way to other servers: router/s2s/ack.h */
@@ -46,10 +51,12 @@ struct shard {
     struct watch_list watches;
     struct s2s *servers; /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;
-    struct slab *contacts;                  /* under way: router/s2s/contact.h */
-    struct budget user_dials, domain_dials; /* router/s2s/budget.h */
-    struct chain work;                      /* the payload being routed; empty between two stanzas */
-    struct verify *verify_first;            /* passwords to judge: router/stream/verify.h */
+    struct slab *contacts;                           /* under way: router/s2s/contact.h */
+    struct budget user_dials, domain_dials;          /* router/s2s/budget.h */
+    struct chain work;                               /* the payload being routed; empty between two stanzas */
+    struct waiting handshakes_new, handshakes_begun; /* router/stream/handshake.h */
+    uint32_t handshakes_waiting;                     /* in both */
+    struct verify *verify_first;                     /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;
     struct stream *dirty;     /* streams with something to flush, each once */
     struct stream *runnable;  /* streams whose holds are gone, each once */

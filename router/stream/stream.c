@@ -10,6 +10,7 @@
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/crowd.h"
+#include "router/stream/handshake.h"
 #include "router/stream/nego.h"
 #include "router/stream/reset.h"
 #include "router/stream/silence.h"
@@ -91,6 +92,7 @@ static void unlink_from(struct stream **head, struct stream *stream, bool dirty_
 static void list_remove(struct stream *stream)
 {
     struct shard *shard = stream->shard;
+    handshake_leave(stream);
     if (stream->is_s2s)
         s2s_leave(s2s_of(stream));
     if (shard->cursor == stream)

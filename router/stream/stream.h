@@ -113,6 +113,8 @@ struct stream *stream_dialled(struct shard *shard, struct io_conn *conn, size_t 
 /* Called by the shard's io handler. */
 void stream_received(struct stream *stream, struct span wire);
 void stream_ended(struct stream *stream);
+/* Through the TLS engine; of a handshake when it is its turn (handshake.h). */
+void stream_take_wire(struct stream *stream, struct span wire);
 void stream_sent(struct stream *stream);
 void stream_closed(struct stream *stream, int error);
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way in: from the io's bytes through TLS to whole elements, with what must wait on it: holds, and handshakes that
- * are put off.
+ * The way in: from the io's bytes through TLS to whole elements, with what must wait on it: holds. Handshakes take
+ * their own way (handshake.h).
  */
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/border.h"
 #include "router/s2s/s2s.h"
+#include "router/stream/handshake.h"
 #include "router/stream/intake.h"
 #include "router/stream/nego.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
+
+/* Of what was held back a turn handles so much of each stream, 30 us of work: it may be a quarter of a megabyte. */
+#define RUN_MAX 16384u
 
 /* Bytes in order: one element after the other, until a hold or the end. What is left stays in *bytes. */
 static void consume(struct stream *stream, struct span *bytes)
@@ -106,7 +110,7 @@ static void take_plain(void *context, struct span bytes)
         chain_append(&stream->held, stream->shard->pool, bytes);
 }
 
-static void take_wire(struct stream *stream, struct span wire)
+void stream_take_wire(struct stream *stream, struct span wire)
 {
     enum engine_status status = engine_feed(stream->tls, wire, &stream->wire, stream->shard->pool, take_plain, stream);
     if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
@@ -139,53 +143,15 @@ static void make_runnable(struct stream *stream)
     stream->shard->runnable = stream;
 }
 
-/* A handshake costs as much as hundreds of stanzas: a turn does few of them, the rest waits for the next turns, so that
- * a storm of new connections does not stop the sessions that are there. While it waits, held has wire bytes. */
-static bool postpone_handshake(struct stream *stream, struct span wire)
-{
-    struct shard *shard = stream->shard;
-    if (chain_is_empty(&stream->held) && shard->handshakes < shard->policy->config->limits_handshakes_per_turn) {
-        shard->handshakes++;
-        return false;
-    }
-    chain_append(&stream->held, shard->pool, wire);
-    make_runnable(stream);
-    if (!stream->is_paused) { /* nobody fills our memory while waiting */
-        stream->is_paused = true;
-        io_pause(shard->io, stream->conn);
-    }
-    return true;
-}
-
 void stream_received(struct stream *stream, struct span wire)
 {
     stream->received_ms = shard_now_ms(stream->shard);
     if (!stream->tls)
         take_plain(stream, wire);
-    else if (stream->state != STREAM_TLS || !postpone_handshake(stream, wire))
-        take_wire(stream, wire);
-}
-
-static void run_handshake(struct stream *stream)
-{
-    struct shard *shard = stream->shard;
-    if (shard->handshakes >= shard->policy->config->limits_handshakes_per_turn) {
-        make_runnable(stream);
-        return;
-    }
-    shard->handshakes++;
-    struct chain wire = stream->held;
-    stream->held = (struct chain){0};
-    while (!chain_is_empty(&wire) && stream->state != STREAM_CLOSING) {
-        struct span front = chain_front(&wire);
-        take_wire(stream, front);
-        chain_consume(&wire, shard->pool, front.size);
-    }
-    chain_clear(&wire, shard->pool);
-    if (stream->state != STREAM_CLOSING && !stream->holds && stream->is_paused) {
-        stream->is_paused = false;
-        io_resume(shard->io, stream->conn);
-    }
+    else if (stream->state == STREAM_TLS)
+        handshake_received(stream, wire);
+    else
+        stream_take_wire(stream, wire);
 }
 
 /* Of a stream that is closing. */
@@ -216,17 +182,19 @@ void stream_hear_out(struct stream *stream)
 static void run_held(struct stream *stream)
 {
     struct chunk_pool *pool = stream->shard->pool;
-    if (stream->state == STREAM_TLS) {
-        run_handshake(stream);
-        return;
-    }
+    size_t left = RUN_MAX;
     while (!stream->holds && stream->state != STREAM_CLOSING && !chain_is_empty(&stream->held)) {
+        if (left == 0) {
+            make_runnable(stream);
+            return;
+        }
         struct span front = chain_front(&stream->held);
         struct span rest = front;
         stream->is_running = true;
         consume(stream, &rest);
         stream->is_running = false;
         chain_consume(&stream->held, pool, front.size - rest.size);
+        left -= left < front.size ? left : front.size;
     }
     if (stream->state == STREAM_CLOSING) {
         hear_held(stream);
