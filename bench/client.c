@@ -2,6 +2,7 @@
 #include "bench/client.h"
 
 #include "bench/login.h"
+#include "bench/pace.h"
 #include "bench/traffic.h"
 #include "core/base/check.h"
 #include "tls/engine.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SOURCES_COUNT 250u /* 127.0.0.2 to 127.0.0.251: 28,000 ports each by default */
+#define RETRY_NS UINT64_C(1000000000) /* storm: between a login that broke and the next try */
 
 /* Wide enough for what a router may send to a client, small enough for a thread's scratch. */
 static const struct xml_limits limits = {
@@ -26,8 +27,8 @@ static const struct xml_limits limits = {
 };
 
 const char *const client_state_names[CLIENT_STATE_COUNT] = {
-    "off",   "dialling", "tls",     "greeting", "starttls", "login",
-    "proof", "restart",  "binding", "bound",    "leaving",  "failed",
+    "off",     "dialling", "tls",   "greeting", "starttls", "login",  "proof",
+    "restart", "binding",  "bound", "leaving",  "cut",      "failed",
 };
 
 const struct xml_limits *client_limits(void)
@@ -44,14 +45,15 @@ unsigned client_user(const struct client *client)
 }
 
 /* A loopback server gets connections from many addresses, so that 28,000 ports are no limit. */
-static const struct sockaddr *source_address(const struct client *client, const struct sockaddr_storage *remote,
-                                             struct sockaddr_in *out)
+const struct sockaddr *client_source(const struct client *client, const struct sockaddr_storage *remote,
+                                     struct sockaddr_in *out)
 {
+    const struct load_options *options = client->fleet->options;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)remote;
     if (remote->ss_family != AF_INET || ntohl(v4->sin_addr.s_addr) >> 24 != 127)
         return NULL;
-    uint32_t choice = (client->number + client->dials) % SOURCES_COUNT;
-    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000002u + choice)};
+    uint32_t choice = (client->number + client->dials) % options->source_count;
+    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(options->source + choice)};
     return (const struct sockaddr *)out;
 }
 
@@ -64,7 +66,7 @@ void client_dial(struct client *client)
     struct sockaddr_in local;
     client->dialled_ns = io_now_fresh_ns(fleet->io);
     client->has_footer = false;
-    client->conn = io_dial(fleet->io, source_address(client, remote, &local), (const struct sockaddr *)remote, client);
+    client->conn = io_dial(fleet->io, client_source(client, remote, &local), (const struct sockaddr *)remote, client);
     SL_CHECK(client->conn); /* the io has a slot for each client */
     client->dials++;
     client->state = CLIENT_DIALLING;
@@ -120,6 +122,20 @@ void client_leave(struct client *client)
     client_touch(client);
 }
 
+void client_cut(struct client *client)
+{
+    client->state = CLIENT_CUT;
+    fleet_add(client->fleet, TALLY_BOUND, UINT64_MAX);
+    fleet_add(client->fleet, TALLY_CUT, 1);
+    io_close(client->fleet->io, client->conn);
+}
+
+/* In a storm who does not get in tries again. */
+static bool comes_back(const struct client *client)
+{
+    return client->fleet->options->mode == MODE_STORM && client->fleet->phase == PHASE_RUN;
+}
+
 void client_fail(struct client *client, const char *format, ...)
 {
     struct fleet *fleet = client->fleet;
@@ -134,7 +150,8 @@ void client_fail(struct client *client, const char *format, ...)
     if (client->state == CLIENT_BOUND)
         fleet_add(fleet, TALLY_BOUND, UINT64_MAX);
     bool is_login = client->state < CLIENT_BOUND;
-    fleet_add(fleet, is_login ? TALLY_FAILED : TALLY_BROKEN, 1);
+    enum tally failed = comes_back(client) ? TALLY_RETRIED : TALLY_FAILED;
+    fleet_add(fleet, is_login ? failed : TALLY_BROKEN, 1);
     if (is_login)
         fleet_login_over(fleet);
     client->state = CLIENT_FAILED;
@@ -235,6 +252,7 @@ static void received(void *context, struct io_conn *conn, struct span bytes)
     struct fleet *fleet = context;
     struct client *client = conn->owner;
     fleet->now_ns = io_now_fresh_ns(fleet->io);
+    pace_received(client, bytes.size);
     if (!client->tls) {
         consume(client, bytes);
         return;
@@ -285,10 +303,14 @@ static void closed(void *context, struct io_conn *conn, int error)
 {
     struct fleet *fleet = context;
     struct client *client = conn->owner;
-    if (error)
+    if (error && client->state != CLIENT_CUT)
         client_fail(client, "the connection broke: %s", strerror(error));
-    bool has_left = client->state == CLIENT_LEAVING;
+    bool has_left = client->state == CLIENT_LEAVING, was_cut = client->state == CLIENT_CUT;
     client_clear(client);
+    if (comes_back(client)) {
+        client->due_ns = was_cut ? 0 : io_now_fresh_ns(fleet->io) + RETRY_NS;
+        fleet_enqueue(fleet, client);
+    }
     if (has_left && fleet->phase == PHASE_RUN && fleet->options->mode == MODE_LOGIN)
         fleet_enqueue(fleet, client);
 }

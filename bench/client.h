@@ -27,6 +27,7 @@ enum client_state {
     CLIENT_BINDING,
     CLIENT_BOUND,
     CLIENT_LEAVING, /* end tag sent */
+    CLIENT_CUT,     /* storm: closed without a word */
     CLIENT_FAILED,  /* only closed is awaited */
     CLIENT_STATE_COUNT
 };
@@ -46,6 +47,8 @@ struct client {
     struct client *next_dirty;
     struct client *next_idle;
     uint64_t dialled_ns;
+    uint64_t due_ns;   /* idle: not before that */
+    uint64_t paid_ns;  /* with a rate of reading: what was read is paid for until then */
     uint32_t number;   /* of the session, counted over all fleets */
     uint32_t dials;    /* so far: chooses the source address */
     uint32_t sent;     /* next sequence number to the partner */
@@ -56,6 +59,7 @@ struct client {
     uint64_t told;     /* presence: of its changes, arrived, at all of them */
     uint8_t state;     /* enum client_state */
     bool is_dirty : 1;
+    bool is_paused : 1;  /* not read, by a rate of reading */
     bool has_footer : 1; /* the server closed its stream */
     bool is_seen : 1;    /* presence: it has come online before the eyes of its partner */
 };
@@ -80,6 +84,11 @@ void client_flush(struct client *client);
 /* TLS begins: at once, or behind <proceed/>. */
 void client_start_tls(struct client *client);
 void client_leave(struct client *client);
+/* Ends the connection without a word, to come back. */
+void client_cut(struct client *client);
+/* The address that its next connection comes from; NULL: any. */
+const struct sockaddr *client_source(const struct client *client, const struct sockaddr_storage *remote,
+                                     struct sockaddr_in *out);
 void client_fail(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Forgets the connection: it has closed, or the io has ended. */
 void client_clear(struct client *client);

@@ -2,6 +2,8 @@
 #include "bench/fleet.h"
 
 #include "bench/client.h"
+#include "bench/flood.h"
+#include "bench/pace.h"
 #include "bench/traffic.h"
 #include "core/base/check.h"
 
@@ -41,10 +43,15 @@ static uint64_t start_logins(struct fleet *fleet)
     const struct load_options *options = fleet->options;
     double rate = options->login_rate / options->threads;
     /* A relay joins connections in the order in which it accepts them, so they are dialled one by one. */
-    uint32_t at_once = options->is_relay ? 1 : options->logins_at_once;
-    bool may_start = fleet->phase == PHASE_LOGIN || (fleet->phase == PHASE_RUN && options->mode == MODE_LOGIN);
+    uint32_t at_once = options->is_relay             ? 1
+                       : options->mode == MODE_FLOOD ? options->sessions
+                                                     : options->logins_at_once;
+    bool goes_on = options->mode == MODE_LOGIN || options->mode == MODE_STORM || options->mode == MODE_FLOOD;
+    bool may_start = fleet->phase == PHASE_LOGIN || (fleet->phase == PHASE_RUN && goes_on);
     while (may_start && fleet->idle && fleet->logging_in < at_once) {
         uint64_t now = io_now_fresh_ns(fleet->io);
+        if (fleet->idle->due_ns > now)
+            return fleet->idle->due_ns / 1000000 + 1;
         if (options->login_rate > 0 && now < fleet->login_due_ns)
             return fleet->login_due_ns / 1000000 + 1;
         fleet->login_due_ns =
@@ -54,9 +61,20 @@ static uint64_t start_logins(struct fleet *fleet)
         if (!fleet->idle)
             fleet->idle_tail = &fleet->idle;
         fleet->logging_in++;
-        client_dial(client);
+        if (options->mode == MODE_FLOOD)
+            flood_dial(client);
+        else
+            client_dial(client);
     }
     return UINT64_MAX;
+}
+
+static void cut_all(struct fleet *fleet)
+{
+    fleet->cut_ns = io_now_fresh_ns(fleet->io);
+    for (uint32_t i = 0; i < fleet->client_count; i++)
+        if (fleet->clients[i].state == CLIENT_BOUND)
+            client_cut(&fleet->clients[i]);
 }
 
 static void follow_phase(struct fleet *fleet)
@@ -68,6 +86,10 @@ static void follow_phase(struct fleet *fleet)
     fleet->phase = phase;
     if (phase == PHASE_RUN)
         traffic_begin(fleet);
+    if (phase == PHASE_RUN && fleet->options->mode == MODE_STORM)
+        cut_all(fleet);
+    if (phase == PHASE_LEAVE && fleet->options->mode == MODE_FLOOD)
+        flood_end(fleet);
     for (uint32_t i = 0; i < fleet->client_count && phase == PHASE_LEAVE; i++)
         if (fleet->clients[i].state == CLIENT_BOUND)
             client_leave(&fleet->clients[i]);
@@ -79,7 +101,8 @@ uint64_t fleet_turn(void *context)
     struct fleet *fleet = context;
     follow_phase(fleet);
     uint64_t login_ms = start_logins(fleet);
-    uint64_t traffic_ms = traffic_turn(fleet);
+    uint64_t traffic_ms = traffic_turn(fleet), pace_ms = pace_turn(fleet);
+    traffic_ms = pace_ms < traffic_ms ? pace_ms : traffic_ms;
     while (fleet->dirty) {
         struct client *client = fleet->dirty;
         fleet->dirty = client->next_dirty;
@@ -94,6 +117,8 @@ static void note_stuck(struct fleet *fleet)
 {
     for (uint32_t i = 0; i < fleet->client_count; i++) {
         const struct client *client = &fleet->clients[i];
+        if (fleet->options->mode == MODE_FLOOD)
+            return; /* which waits for nothing */
         if (client->state != CLIENT_OFF && client->state < CLIENT_BOUND)
             fleet_note(fleet, "user%u waits in the state %s, for one", client_user(client),
                        client_state_names[client->state]);
@@ -115,7 +140,9 @@ static void *fleet_main(void *argument)
     struct io_config config = io_config_default;
     struct err err;
     config.connection_max = fleet->client_count + CONNECTIONS_SPARE;
-    fleet->io = io_new(fleet->load->group, fleet->index, &config, &client_io_handler, fleet, &fleet->counters, &err);
+    fleet->io = io_new(fleet->load->group, fleet->index, &config,
+                       fleet->options->mode == MODE_FLOOD ? &flood_io_handler : &client_io_handler, fleet,
+                       &fleet->counters, &err);
     if (!fleet->io) {
         fleet_note(fleet, "%s", err.text);
         io_abandon(fleet->load->group);
@@ -198,4 +225,5 @@ void fleet_join(struct fleet *fleet)
     xml_scratch_free(fleet->scratch);
     free(fleet->keys);
     free(fleet->clients);
+    flood_free(fleet);
 }

@@ -46,6 +46,12 @@ enum tally {
     TALLY_SEEN,       /* presence: sessions that the first of their account has seen, and that have heard of all */
     TALLY_ECHOED,     /* presence: changes that came back to who made them (RFC 6121 s4.4.2) */
     TALLY_PINGED,     /* the server asked whether a session is there, and was answered */
+    TALLY_CUT,        /* storm: connections cut */
+    TALLY_RETRIED,    /* storm: logins on the way back that broke and are tried again */
+    TALLY_BEGUN,      /* flood: connections dialled */
+    TALLY_SHAKEN,     /* flood: handshakes done */
+    TALLY_DENIED,     /* flood: ended by the server at once */
+    TALLY_EXPIRED,    /* flood: ended by the server later */
     TALLY_PHASE,      /* the last phase this fleet has turned to */
     TALLY_COUNT
 };
@@ -80,6 +86,11 @@ struct fleet {
     struct histogram latency; /* of messages and requests, while measuring */
     struct histogram lag;     /* rate: from when a message was due until it was written */
     struct histogram login;   /* from dialling to a bound session, all of them */
+    struct histogram
+        back; /* storm: from the cut to a bound session; flood: from dialling to the end, not those at once */
+    uint64_t cut_ns, back_ns; /* storm: when all were cut, when the last was back */
+    char *hello;              /* flood: the one that all send */
+    size_t hello_size;
     uint64_t first_reset_ns, last_reset_ns;
     FILE *record; /* NULL: none is kept */
     struct counters counters;

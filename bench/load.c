@@ -27,11 +27,19 @@
 
 /* SIGTERM or SIGINT: who only holds its sessions ends now, in order. */
 static volatile sig_atomic_t is_over;
+/* SIGUSR1: the storm begins. */
+static volatile sig_atomic_t is_storm_asked;
 
 static void end_early(int number)
 {
     (void)number;
     is_over = 1;
+}
+
+static void begin_storm(int number)
+{
+    (void)number;
+    is_storm_asked = 1;
 }
 
 static void sleep_ms(uint64_t ms)
@@ -99,6 +107,11 @@ static uint64_t seen(const struct load *load)
 static uint64_t settled(const struct load *load)
 {
     return sum(load, TALLY_RECEIVED) + sum(load, TALLY_REFUSED);
+}
+
+static uint64_t all_back(const struct load *load)
+{
+    return sum(load, TALLY_CUT) ? sum(load, TALLY_BOUND) : 0;
 }
 
 static uint64_t without_connection(const struct load *load)
@@ -225,6 +238,36 @@ static const char *hold(struct load *load, struct result *result)
     return NULL;
 }
 
+/* Holds until it is asked for (or for the warm-up), cuts all, waits until all are back, and holds on. */
+static const char *storm(struct load *load, struct result *result)
+{
+    const struct load_options *options = &load->options;
+    uint64_t begin = clock_mono_ms(), rest = (uint64_t)(options->warmup_s * 1000);
+    while (!is_storm_asked && !is_over && !(rest && clock_mono_ms() - begin >= rest)) {
+        if (sum(load, TALLY_BROKEN))
+            return "sessions broke while idle";
+        sleep_ms(POLL_MS);
+    }
+    if (is_over)
+        return "no storm was asked for";
+    mark_begin(load, result);
+    set_phase(load, PHASE_RUN);
+    bool is_back = wait_for(load, all_back, options->sessions, patience_ms(load));
+    mark_end(load, result);
+    if (!is_back)
+        return "not all came back";
+    return watch(load, options->duration_s) ? NULL : "sessions broke after they had come back";
+}
+
+static const char *flood(struct load *load, struct result *result)
+{
+    mark_begin(load, result);
+    set_phase(load, PHASE_RUN);
+    (void)watch(load, load->options.duration_s);
+    mark_end(load, result);
+    return NULL;
+}
+
 /* The phases in order; the reason if they cannot be gone through to the end. */
 static const char *conduct(struct load *load, struct result *result)
 {
@@ -234,8 +277,12 @@ static const char *conduct(struct load *load, struct result *result)
     notify_all(load);
     if (options->mode == MODE_LOGIN)
         return run_timed(load, result);
+    if (options->mode == MODE_FLOOD)
+        return flood(load, result);
     if ((failure = log_in(load, result)) != NULL)
         return failure;
+    if (options->mode == MODE_STORM)
+        return storm(load, result);
     if (options->mode == MODE_IDLE)
         return hold(load, result);
     failure = options->count ? run_counted(load, result) : run_timed(load, result);
@@ -250,6 +297,11 @@ static void collect(struct load *load, struct result *result)
         histogram_merge(&result->latency, &fleet->latency);
         histogram_merge(&result->lag, &fleet->lag);
         histogram_merge(&result->login, &fleet->login);
+        histogram_merge(&result->back, &fleet->back);
+        if (fleet->cut_ns && (!result->cut_ns || fleet->cut_ns < result->cut_ns))
+            result->cut_ns = fleet->cut_ns;
+        if (fleet->back_ns > result->back_ns)
+            result->back_ns = fleet->back_ns;
         if (fleet->first_reset_ns && (!result->first_reset_ns || fleet->first_reset_ns < result->first_reset_ns))
             result->first_reset_ns = fleet->first_reset_ns;
         if (fleet->last_reset_ns > result->last_reset_ns)
@@ -337,6 +389,7 @@ int main(int argc, char **argv)
     }
     signal(SIGTERM, end_early);
     signal(SIGINT, end_early);
+    signal(SIGUSR1, begin_storm);
     result.failure = conduct(&load, &result);
     set_phase(&load, PHASE_LEAVE);
     if (!wait_for(&load, without_connection, load.options.sessions, LEAVE_MS) && !result.failure)

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const load_mode_names[] = {"login", "idle", "chat", "rate", "iq", "presence", NULL};
+const char *const load_mode_names[] = {"login", "idle", "chat", "rate", "iq", "presence", "storm", "flood", NULL};
+const char *const load_flood_names[] = {"tcp", "hello", "tls", NULL};
 const char *const load_tls_names[] = {"direct", "starttls", "none", NULL};
 const char *const load_mechanism_names[] = {"SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS",
                                             "PLAIN",         "EXTERNAL",           NULL};
@@ -27,6 +28,12 @@ const char *load_options_usage(void)
            "  presence  --users accounts (1) with all the sessions: the first of each changes its presence, the others "
            "are\n"
            "          told; --window changes under way of each\n"
+           "  storm   log in and hold; at SIGUSR1 (or after --warmup, if it is given) all connections are cut, and all "
+           "come back\n"
+           "          at once, until they are there; then hold as idle does\n"
+           "  flood   connections that never log in, --login-rate a second, --sessions at a time, until the server "
+           "ends "
+           "them\n"
            "\n"
            "  --connect LIST        servers, used in turn; IPv6 as [::1]:5223\n"
            "  --tls HOW             direct (default), starttls or none\n"
@@ -59,6 +66,13 @@ const char *load_options_usage(void)
            "  --login-rate R        logins begun per second in all (as fast as they go)\n"
            "  --logins-at-once N    under way in each thread (64)\n"
            "  --pipeline            log in with fewer round trips: what is known to be offered is not waited for\n"
+           "  --flood-kind K        tcp (default): says nothing; hello: a TLS hello and nothing more; tls: handshake, "
+           "no "
+           "stream\n"
+           "  --source A            the first IPv4 address that connections to loopback come from (127.0.0.2)\n"
+           "  --source-count N      so many of them in turn (250)\n"
+           "  --read-rate B         chat: the second of each pair reads B bytes a second while the load lasts; 0: "
+           "nothing\n"
            "  --presence            send available presence after binding\n"
            "  --relay               the other end is bench/relay: no XMPP, connections joined by twos\n"
            "  --pid PID             of the server: its CPU time and memory are read from /proc\n"
@@ -109,6 +123,10 @@ enum option_id {
     OPT_RESETS,
     OPT_RECORD,
     OPT_SEATS,
+    OPT_FLOOD_KIND,
+    OPT_SOURCE,
+    OPT_SOURCE_COUNT,
+    OPT_READ_RATE,
     OPT_JSON,
     OPT_HELP,
 };
@@ -150,6 +168,10 @@ static const struct option longs[] = {
     {"resets", required_argument, NULL, OPT_RESETS},
     {"record", required_argument, NULL, OPT_RECORD},
     {"seats", required_argument, NULL, OPT_SEATS},
+    {"flood-kind", required_argument, NULL, OPT_FLOOD_KIND},
+    {"source", required_argument, NULL, OPT_SOURCE},
+    {"source-count", required_argument, NULL, OPT_SOURCE_COUNT},
+    {"read-rate", required_argument, NULL, OPT_READ_RATE},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -186,6 +208,8 @@ static const struct number_rule number_rules[] = {
     {OPT_WARMUP, NUMBER_REAL, FIELD(warmup_s), 0, 1e6},
     {OPT_SETTLE, NUMBER_REAL, FIELD(settle_s), 0, 1e6},
     {OPT_PATIENCE, NUMBER_REAL, FIELD(patience_s), 1, 1e6},
+    {OPT_SOURCE_COUNT, NUMBER_WHOLE, FIELD(source_count), 1, 1 << 16},
+    {OPT_READ_RATE, NUMBER_REAL, FIELD(read_rate), 0, 1e12},
     {OPT_LOGIN_RATE, NUMBER_REAL, FIELD(login_rate), 0.1, 1e6},
 };
 
@@ -274,6 +298,17 @@ static bool parse_addresses(struct load_server *server, const char *list, struct
     return true;
 }
 
+static bool parse_source(struct load_options *options, const char *text, struct err *err)
+{
+    struct in_addr address;
+    if (inet_pton(AF_INET, text, &address) == 1) {
+        options->source = ntohl(address.s_addr);
+        return true;
+    }
+    err_set(err, "%s: no IPv4 address", text);
+    return false;
+}
+
 static bool set_word(struct load_options *options, enum option_id id, struct err *err)
 {
     unsigned index;
@@ -289,6 +324,12 @@ static bool set_word(struct load_options *options, enum option_id id, struct err
         if (!choose(load_mechanism_names, optarg, "mechanism", &index, err))
             return false;
         options->mechanism = (enum load_mechanism)index;
+    } else if (id == OPT_FLOOD_KIND) {
+        if (!choose(load_flood_names, optarg, "kind of flood", &index, err))
+            return false;
+        options->flood = (enum load_flood)index;
+    } else if (id == OPT_SOURCE) {
+        return parse_source(options, optarg, err);
     } else if (id == OPT_DOMAIN) {
         options->servers[0].domain = optarg;
     } else if (id == OPT_PEER_DOMAIN) {
@@ -376,6 +417,12 @@ static const char *misfit(const struct load_options *options)
         return "--resets goes with idle, and is no more than its sessions";
     if (options->is_calm && options->mode != MODE_RATE)
         return "--calm goes with rate";
+    if (options->mode == MODE_FLOOD && options->tls == LOAD_TLS_NONE && options->flood != FLOOD_TCP)
+        return "only a flood of kind tcp goes without TLS";
+    if (options->read_rate >= 0 && options->mode != MODE_CHAT)
+        return "--read-rate goes with chat";
+    if (options->flood != FLOOD_TCP && options->mode != MODE_FLOOD)
+        return "--flood-kind goes with flood";
     if (options->record && options->threads > 1)
         return "--record goes with one thread";
     const char *wrong = wallet_misfit(options);
@@ -406,6 +453,8 @@ static bool complete(struct load_options *options, struct err *err)
         options->certificates = 1;
     if (options->settle_s < 0)
         options->settle_s = options->mode == MODE_IDLE ? 2 : 0;
+    if (options->warmup_s < 0)
+        options->warmup_s = options->mode == MODE_STORM ? 0 : 1;
     uint32_t units = is_paired(options) ? options->sessions / 2 : options->sessions;
     if (options->threads > units)
         options->threads = units;
@@ -423,10 +472,13 @@ enum load_parsed load_options_parse(struct load_options *options, int argc, char
         .body = 100,
         .rate = 1000,
         .duration_s = 5,
-        .warmup_s = 1,
+        .warmup_s = -1,
         .settle_s = -1,
         .patience_s = 30,
         .logins_at_once = 64,
+        .source = 0x7f000002u, /* 127.0.0.2 to 127.0.0.251: 28,000 ports each by default */
+        .source_count = 250,
+        .read_rate = -1,
     };
     for (int id; (id = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         bool is_fine = true;

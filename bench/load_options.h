@@ -12,7 +12,8 @@
 #define LOAD_ADDRESSES_MAX 16u
 #define LOAD_SERVERS_MAX   2u
 
-enum load_mode { MODE_LOGIN, MODE_IDLE, MODE_CHAT, MODE_RATE, MODE_IQ, MODE_PRESENCE };
+enum load_mode { MODE_LOGIN, MODE_IDLE, MODE_CHAT, MODE_RATE, MODE_IQ, MODE_PRESENCE, MODE_STORM, MODE_FLOOD };
+enum load_flood { FLOOD_TCP, FLOOD_HELLO, FLOOD_TLS }; /* how far a connection of a flood goes */
 enum load_tls { LOAD_TLS_DIRECT, LOAD_TLS_STARTTLS, LOAD_TLS_NONE };
 enum load_mechanism {
     MECHANISM_SHA256,
@@ -35,6 +36,7 @@ struct load_options {
     enum load_mode mode;
     enum load_tls tls;
     enum load_mechanism mechanism;
+    enum load_flood flood;
     struct load_server servers[LOAD_SERVERS_MAX]; /* the second one: of the second session of each pair */
     uint32_t server_count;
     const char *password;
@@ -60,6 +62,9 @@ struct load_options {
     double patience_s;       /* without any progress for this long the run has failed */
     double login_rate;       /* logins begun per second in all; 0: as fast as they go */
     uint32_t logins_at_once; /* under way in each thread */
+    uint32_t source;         /* IPv4, host order: the first address that connections to loopback come from */
+    uint32_t source_count;
+    double read_rate; /* chat: bytes a second that the second of each pair reads; below 0: as they come */
     bool has_presence;
     bool is_pipelined; /* logs in without waiting for what it knows will come */
     bool is_calm;      /* rate: sleeps until what is due within a millisecond can go together */
@@ -71,6 +76,7 @@ struct load_options {
 extern const char *const load_mode_names[];
 extern const char *const load_tls_names[];
 extern const char *const load_mechanism_names[];
+extern const char *const load_flood_names[];
 
 enum load_parsed { LOAD_RUN, LOAD_HELP, LOAD_WRONG };
 

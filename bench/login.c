@@ -10,6 +10,7 @@
 #include "core/xml/writer.h"
 #include "tls/engine.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -78,7 +79,14 @@ static void bound(struct client *client, struct span jid)
     client->state = CLIENT_BOUND;
     login_free(client->login);
     client->login = NULL;
-    histogram_record(&fleet->login, io_now_fresh_ns(fleet->io) - client->dialled_ns);
+    uint64_t now = io_now_fresh_ns(fleet->io);
+    histogram_record(&fleet->login, now - client->dialled_ns);
+    if (fleet->cut_ns) {
+        histogram_record(&fleet->back, now - fleet->cut_ns);
+        fleet->back_ns = now;
+    }
+    if (fleet->record)
+        fprintf(fleet->record, "bound %" PRIu64 " %" PRIu64 "\n", now, now - client->dialled_ns);
     fleet_add(fleet, TALLY_LOGINS, 1);
     fleet_add(fleet, TALLY_BOUND, 1);
     fleet_login_over(fleet);

@@ -55,7 +55,7 @@ static double busiest_share(const struct load_options *options, const struct res
  * busy, the rate is the server's all the same. */
 bool report_is_saturated(const struct load_options *options, const struct result *result)
 {
-    if (options->mode == MODE_IDLE)
+    if (options->mode == MODE_IDLE || options->mode == MODE_STORM || options->mode == MODE_FLOOD)
         return false;
     if (options->mode == MODE_RATE && !options->is_calm)
         return is_late(result, 0.5) || is_late(result, 0.99) || is_late(result, 0.999);
@@ -168,14 +168,38 @@ static void print_load(const struct load_options *options, const struct result *
         printf("%-11s %.3f us CPU per %s, both servers together\n", "sum", per_event_both_us(options, result), name);
 }
 
+static void print_storm(const struct result *result)
+{
+    const uint64_t *totals = result->totals;
+    double seconds = (double)(result->back_ns - result->cut_ns) / 1e9;
+    printf("%-11s %" PRIu64 " cut and back within %.3f s, %.0f logins/s; %" PRIu64 " tries broke and were made again\n",
+           "storm", totals[TALLY_CUT], seconds, (double)result->back.count / seconds, totals[TALLY_RETRIED]);
+    print_histogram("", &result->back);
+}
+
+static void print_flood(const struct load_options *options, const struct result *result)
+{
+    const uint64_t *totals = result->totals;
+    printf("%-11s %s: %" PRIu64 " begun, %" PRIu64 " handshakes done, %" PRIu64 " ended at once, %" PRIu64
+           " when their time was up\n",
+           "flood", load_flood_names[options->flood], totals[TALLY_BEGUN], totals[TALLY_SHAKEN], totals[TALLY_DENIED],
+           totals[TALLY_EXPIRED]);
+    print_histogram("", &result->back);
+}
+
 static void print_text(const struct load_options *options, const struct result *result)
 {
     const uint64_t *totals = result->totals;
     print_head(options, result);
     if (options->mode == MODE_IDLE && options->servers[0].pid)
         print_memory(options, result);
-    if (options->mode != MODE_IDLE && !result->failure)
+    bool is_load = options->mode != MODE_IDLE && options->mode != MODE_STORM && options->mode != MODE_FLOOD;
+    if (is_load && !result->failure)
         print_load(options, result);
+    if (options->mode == MODE_STORM && result->back.count)
+        print_storm(result);
+    if (options->mode == MODE_FLOOD)
+        print_flood(options, result);
     if (result->login.count) {
         printf("%-11s %" PRIu64, "logins", totals[TALLY_LOGINS]);
         if (result->login_seconds > 0)
@@ -245,12 +269,24 @@ static void print_json(const struct load_options *options, const struct result *
         enum tally tally;
         const char *name;
     } rows[] = {
-        {TALLY_LOGINS, "logins"},         {TALLY_SENT, "sent"},
-        {TALLY_RECEIVED, "received"},     {TALLY_REFUSED, "refused"},
-        {TALLY_DUPLICATED, "duplicated"}, {TALLY_REORDERED, "reordered"},
-        {TALLY_CORRUPT, "corrupt"},       {TALLY_FAILED, "logins_failed"},
-        {TALLY_BROKEN, "broken"},         {TALLY_PINGED, "pinged"},
-        {TALLY_RESETS, "resets"},         {TALLY_ECHOED, "echoed"},
+        {TALLY_LOGINS, "logins"},
+        {TALLY_SENT, "sent"},
+        {TALLY_RECEIVED, "received"},
+        {TALLY_REFUSED, "refused"},
+        {TALLY_DUPLICATED, "duplicated"},
+        {TALLY_REORDERED, "reordered"},
+        {TALLY_CORRUPT, "corrupt"},
+        {TALLY_FAILED, "logins_failed"},
+        {TALLY_BROKEN, "broken"},
+        {TALLY_PINGED, "pinged"},
+        {TALLY_RESETS, "resets"},
+        {TALLY_ECHOED, "echoed"},
+        {TALLY_CUT, "cut"},
+        {TALLY_RETRIED, "retried"},
+        {TALLY_BEGUN, "begun"},
+        {TALLY_SHAKEN, "shaken"},
+        {TALLY_DENIED, "denied"},
+        {TALLY_EXPIRED, "expired"},
     };
     bool is_saturated = report_is_saturated(options, result);
     printf("{\"mode\":\"%s\",\"tls\":\"%s\",\"relay\":%s,\"sessions\":%u,\"threads\":%u,\"window\":%u,\"body\":%u",
@@ -266,6 +302,7 @@ static void print_json(const struct load_options *options, const struct result *
     json_histogram("latency_ns", &result->latency, !is_saturated);
     json_histogram("lag_ns", &result->lag, true);
     json_histogram("login_ns", &result->login, true);
+    json_histogram("back_ns", &result->back, true);
     struct proc_use own = proc_use(&result->own_before, &result->own_after);
     printf(",\"generator\":{\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f}", share(own.cpu_ns, result),
            share(own.busiest_cpu_ns, result), share(own.wait_ns, result));
@@ -276,8 +313,9 @@ static void print_json(const struct load_options *options, const struct result *
         printf(",\"sum_cpu_us_per_event\":%.4f", per_event_both_us(options, result));
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
         printf(",\"%s\":%" PRIu64, rows[i].name, result->totals[rows[i].tally]);
-    printf(",\"lost\":%" PRIu64 ",\"first_reset_ns\":%" PRIu64 ",\"last_reset_ns\":%" PRIu64, lost(result),
-           result->first_reset_ns, result->last_reset_ns);
+    printf(",\"lost\":%" PRIu64 ",\"first_reset_ns\":%" PRIu64 ",\"last_reset_ns\":%" PRIu64 ",\"cut_ns\":%" PRIu64
+           ",\"back_ns\":%" PRIu64,
+           lost(result), result->first_reset_ns, result->last_reset_ns, result->cut_ns, result->back_ns);
     json_string("failure", result->failure ? result->failure : "");
     json_string("first_error", result->first_error);
     printf("}\n");

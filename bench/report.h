@@ -23,10 +23,11 @@ struct result {
     uint64_t totals[TALLY_COUNT]; /* of the whole run, the phases aside */
     double login_seconds;         /* until everybody was bound */
     struct proc_sample servers[LOAD_SERVERS_MAX][MOMENT_COUNT];
-    struct proc_sample own_before, own_after; /* of the generator */
-    struct histogram latency, lag, login;
-    uint64_t first_reset_ns, last_reset_ns; /* CLOCK_MONOTONIC; 0: there was none */
-    const char *failure;                    /* why the run was given up; NULL: it was not */
+    struct proc_sample own_before, own_after;   /* of the generator */
+    struct histogram latency, lag, login, back; /* back: see fleet.h */
+    uint64_t cut_ns, back_ns;                   /* CLOCK_MONOTONIC; 0: there was no storm */
+    uint64_t first_reset_ns, last_reset_ns;     /* CLOCK_MONOTONIC; 0: there was none */
+    const char *failure;                        /* why the run was given up; NULL: it was not */
     char first_error[256];
 };
 

@@ -117,7 +117,7 @@ class Load:
 
 def read_record(path):
     """{kind: [(when, value)]}, both in ns or a session's number, of --record; a line that is not whole yet is left out."""
-    found = {"message": [], "reset": []}
+    found = {"message": [], "reset": [], "bound": []}
     text = pathlib.Path(path).read_text(encoding="ascii")
     for line in text[:text.rfind("\n") + 1].splitlines():
         kind, when, value = line.split()

@@ -184,11 +184,36 @@ static void load_options__wrong__said_why(void **state)
     }
 }
 
+static void load_options__storm_and_flood__taken_and_kept_apart(void **state)
+{
+    (void)state;
+    struct load_options options;
+    struct err err = {0};
+    assert_int_equal(PARSE(&options, &err, "storm", "--connect", "127.0.0.1:1"), LOAD_RUN);
+    assert_int_equal(options.mode, MODE_STORM);
+    assert_true(options.warmup_s == 0); /* it waits to be told */
+    assert_int_equal(PARSE(&options, &err, "flood", "--connect", "127.0.0.1:1", "--flood-kind", "hello", "--source",
+                           "127.0.1.1", "--source-count", "16"),
+                     LOAD_RUN);
+    assert_int_equal(options.flood, FLOOD_HELLO);
+    assert_int_equal(options.source, 0x7f000101);
+    assert_int_equal(options.source_count, 16);
+    assert_int_equal(PARSE(&options, &err, "chat", "--connect", "127.0.0.1:1", "--read-rate", "0"), LOAD_RUN);
+    assert_true(options.read_rate == 0);
+    assert_int_equal(PARSE(&options, &err, "idle", "--connect", "127.0.0.1:1", "--read-rate", "1"), LOAD_WRONG);
+    assert_int_equal(PARSE(&options, &err, "idle", "--connect", "127.0.0.1:1", "--flood-kind", "tls"), LOAD_WRONG);
+    assert_int_equal(PARSE(&options, &err, "flood", "--connect", "127.0.0.1:1", "--flood-kind", "udp"), LOAD_WRONG);
+    assert_int_equal(PARSE(&options, &err, "flood", "--connect", "127.0.0.1:1", "--flood-kind", "tls", "--tls", "none"),
+                     LOAD_WRONG);
+    assert_int_equal(PARSE(&options, &err, "flood", "--connect", "127.0.0.1:1", "--source", "::1"), LOAD_WRONG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(load_options__defaults__complete),
         cmocka_unit_test(load_options__everything_given__taken),
+        cmocka_unit_test(load_options__storm_and_flood__taken_and_kept_apart),
         cmocka_unit_test(load_options__two_servers__each_with_its_own),
         cmocka_unit_test(load_options__certificates__of_whom_and_how_many),
         cmocka_unit_test(load_options__presence__all_sessions_of_one_account),

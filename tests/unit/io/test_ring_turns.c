@@ -46,14 +46,14 @@ static void wait_ms(uint64_t ms)
 static void dear_ended(void *shard, struct io_conn *conn)
 {
     watched.now++;
-    wait_ms(1);
+    wait_ms(2); /* by a clock of milliseconds: one at least */
     rig_ended(shard, conn);
 }
 
 static void dear_closed(void *shard, struct io_conn *conn, int error)
 {
     watched.now++;
-    wait_ms(1);
+    wait_ms(2); /* by a clock of milliseconds: one at least */
     rig_closed(shard, conn, error);
 }
 
