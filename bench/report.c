@@ -314,7 +314,7 @@ static void print_json(const struct load_options *options, const struct result *
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
         printf(",\"%s\":%" PRIu64, rows[i].name, result->totals[rows[i].tally]);
     printf(",\"lost\":%" PRIu64 ",\"first_reset_ns\":%" PRIu64 ",\"last_reset_ns\":%" PRIu64 ",\"cut_ns\":%" PRIu64
-           ",\"back_ns\":%" PRIu64,
+           ",\"last_back_ns\":%" PRIu64,
            lost(result), result->first_reset_ns, result->last_reset_ns, result->cut_ns, result->back_ns);
     json_string("failure", result->failure ? result->failure : "");
     json_string("first_error", result->first_error);

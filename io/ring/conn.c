@@ -179,7 +179,12 @@ bool conn_feed_ends(struct io *io)
 {
     if (io->ends == NULL)
         return false;
-    ring_submit(io); /* nothing that was sent waits for this */
+    if (ring_has_news(io) && io->ends_put_off < ENDS_PUT_OFF_MAX) {
+        io->ends_put_off++;
+        return true;
+    }
+    io->ends_put_off = 0;
+    io_submit(io); /* nothing that was sent waits for this */
     uint64_t until = clock_mono_ns() + ENDS_NS;
     do {
         struct conn *conn = io->ends;

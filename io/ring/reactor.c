@@ -133,7 +133,7 @@ void io_submit(struct io *io)
     wake_flush(io);
     ring_submit(io);
     if (io->group->is_crowded)
-        (void)sched_yield(); /* a shard on the same core may have a stanza to pass on, and it is not long */
+        (void)sched_yield();
 }
 
 bool io_has_news(const struct io *io)
@@ -154,6 +154,8 @@ static void turn(struct io *io)
         deadline = accept_deadline(io);
     if (conn_feed_ends(io) || io->queue != NULL || io->again != NULL || io->has_wakes)
         deadline = 0;
+    if (deadline == 0 && io->group->is_crowded)
+        (void)sched_yield(); /* a shard on the same core may have a stanza to pass on, and it is not long */
     if (io->arrivals != NULL && io->now_ms + 10 < deadline)
         deadline = io->now_ms + 10;
     ring_enter(io, deadline);

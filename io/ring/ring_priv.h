@@ -28,8 +28,10 @@
 #define BUNDLE_SIZE          131072u /* received at once at most, in several buffers */
 #define SLOT_NONE            UINT32_MAX
 #define CONN_INDEX_MAX       ((1u << 24) - 1) /* the slab index has 24 bits of a token */
-/* What a turn spends on telling ends: a storm of them must not keep a stanza waiting for longer. */
-#define ENDS_NS 50000u
+/* What a turn spends on telling ends, and how many in a row spend nothing while others want something: a storm of ends
+ * must not keep a stanza waiting. */
+#define ENDS_NS          50000u
+#define ENDS_PUT_OFF_MAX 32u
 
 /* Operations of a connection first: each is a bit of conn->flying. */
 enum op {
@@ -192,6 +194,7 @@ struct io {
     struct conn *again, **again_tail; /* fed, and found no buffer: before the queue the next time */
     /* Whose end is to be told, first in first out: conn_feed_ends(). The bit OP_QUEUED of each is set. */
     struct conn *ends, **ends_tail;
+    unsigned ends_put_off; /* turns in a row */
     struct buffers buffers;
     struct accepts accepts;
     struct passage *passages, **passages_tail; /* made here, oldest first */

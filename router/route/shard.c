@@ -8,7 +8,7 @@
 #include "router/s2s/remote.h"
 #include "router/certs/inspector.h"
 #include "router/s2s/resolver.h"
-#include "router/stream/handshake.h"
+#include "router/stream/newcomer.h"
 #include "router/stream/reset.h"
 #include "router/stream/sasl.h"
 #include "router/stream/stream.h"
@@ -33,8 +33,8 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
     watch_init(&shard->watches, &router->hash_key);
     remote_init(shard);
     shard->verify_end = &shard->verify_first;
-    shard->handshakes_new.end = &shard->handshakes_new.first;
-    shard->handshakes_begun.end = &shard->handshakes_begun.first;
+    shard->newcomers.end = &shard->newcomers.first;
+    shard->newcomers_begun.end = &shard->newcomers_begun.first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
     if (!shard->overflow || !shard->wake_mask || !contact_init(shard)) {
@@ -210,10 +210,9 @@ void shard_drain(struct shard *shard)
  * way before it begins. True: there is more of it. */
 static bool work_on(struct shard *shard)
 {
-    if (!shard->handshakes_waiting && !shard->verify_first)
+    if (!shard->newcomer_count && !shard->verify_first)
         return false;
-    io_submit(shard->io);
-    bool more = handshake_run(shard);
+    bool more = newcomer_run(shard);
     more |= verify_run(shard);
     more |= shard->runnable != NULL;
     stream_flush_all(shard);
@@ -237,12 +236,12 @@ static uint64_t turn(void *context)
     stream_flush_all(shard);
     bool is_waiting = mail_retry(shard);
     mail_publish(shard);
+    more |= work_on(shard);
     store_flush(shard->store);
     if (shard->resolver)
         resolver_flush(shard->resolver, shard_now_ms(shard));
     if (shard->inspector)
         inspector_flush(shard->inspector);
-    more |= work_on(shard);
     if (more || shard->runnable || shard->dirty)
         return 0;
     uint64_t next = wheel_next_ms(shard->wheel);

@@ -26,7 +26,7 @@ struct resolver_client;
 struct s2s;
 struct slab;
 
-/* TLS handshakes, oldest first. */
+/* Streams in negotiation, oldest first. */
 struct waiting {
     struct stream *first;
     struct stream **end;
@@ -54,8 +54,10 @@ struct shard {
     struct slab *contacts;                           /* under way: router/s2s/contact.h */
     struct budget user_dials, domain_dials;          /* router/s2s/budget.h */
     struct chain work;                               /* the payload being routed; empty between two stanzas */
-    struct waiting handshakes_new, handshakes_begun; /* router/stream/handshake.h */
-    uint32_t handshakes_waiting;                     /* in both */
+    struct waiting newcomers, newcomers_begun; /* router/stream/newcomer.h */
+    uint32_t newcomer_count;                   /* in both */
+    unsigned put_off;                          /* turns in a row without a step of theirs */
+    uint64_t said, said_ms;                    /* stanzas and letters so far, and since when there are so many */
     struct verify *verify_first;                     /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;
     struct stream *dirty;     /* streams with something to flush, each once */

@@ -54,10 +54,10 @@ struct nego {
     struct sasl *sasl;  /* while an exchange runs: sasl.h */
     struct span jid;    /* authenticated bare JID, allocated; empty before */
     uint8_t attempts;   /* that failed: to log in, then to bind */
-    struct stream *next_handshake; /* while it waits for its turn: handshake.h */
-    struct stream **handshake_link;
-    bool has_greeted; /* a part of its handshake is done */
-    uint64_t due_ms;  /* from the first header on: when a session must be bound, whatever the phases take */
+    bool has_begun;     /* has had a turn: newcomer.h */
+    struct stream *next_newcomer; /* while it waits for one */
+    struct stream **newcomer_link;
+    uint64_t due_ms; /* from the first header on: when a session must be bound, whatever the phases take */
 };
 
 struct nego_row {

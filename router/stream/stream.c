@@ -10,8 +10,8 @@
 #include "router/s2s/idle.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/crowd.h"
-#include "router/stream/handshake.h"
 #include "router/stream/nego.h"
+#include "router/stream/newcomer.h"
 #include "router/stream/reset.h"
 #include "router/stream/silence.h"
 #include "router/stream/stream_header.h"
@@ -92,7 +92,7 @@ static void unlink_from(struct stream **head, struct stream *stream, bool dirty_
 static void list_remove(struct stream *stream)
 {
     struct shard *shard = stream->shard;
-    handshake_leave(stream);
+    newcomer_leave(stream);
     if (stream->is_s2s)
         s2s_leave(s2s_of(stream));
     if (shard->cursor == stream)
@@ -296,6 +296,7 @@ void stream_closed(struct stream *stream, int error)
         log_event(LOG_DEBUG, "stream.broken", "state=%u error=%d", stream->state, error);
     if (stream->is_s2s && stream->state == STREAM_TLS)
         s2s_fails(s2s_of(stream), COUNTER_S2S_FAILED_TLS);
+    stream->is_gone = stream->is_paused = true;
     stream_hear_out(stream);
     list_remove(stream);
     crowd_leave(stream);
@@ -416,6 +417,8 @@ void stream_sent(struct stream *stream)
 void stream_ended(struct stream *stream)
 {
     stream->has_ended = true;
+    if (newcomer_is_entered(stream) && stream->state != STREAM_TLS)
+        return; /* what it said before comes first: we are called again behind its turn */
     /* A connection cut without an end tag still ends in order on our side (RFC 6120 s4.4, s4.6). */
     if (stream->state == STREAM_TLS)
         stream_abort(stream);
@@ -438,7 +441,8 @@ void stream_abort(struct stream *stream)
     end_session(stream, false);
     if (stream->is_s2s)
         s2s_settle(s2s_of(stream));
-    io_close(stream->shard->io, stream->conn);
+    if (!stream->is_gone)
+        io_close(stream->shard->io, stream->conn);
 }
 
 static void write_end(struct stream *stream, enum stream_error error, const char *text)
@@ -479,6 +483,9 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         stream_abort(stream);
         return;
     }
+    stream_catch_up(stream);
+    if (stream->state == STREAM_CLOSING)
+        return;
     /* An error before the headers are exchanged still comes inside a stream (RFC 6120 s4.9.1.2). */
     if (stream->is_s2s && error != STREAM_NO_ERROR)
         s2s_refuses(s2s_of(stream), conditions[error]);
@@ -495,7 +502,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     stream->ending = 0;
     stream->is_moving = false;
     stream->holds = 0;
-    if (stream->is_paused) {
+    if (stream->is_paused && !stream->is_gone) {
         stream->is_paused = false;
         io_resume(shard->io, stream->conn);
     }

@@ -64,7 +64,7 @@ struct stream {
     struct xml_reader reader;
     struct chain out;  /* plain XML to send: whole elements, oldest first */
     struct chain wire; /* to send as it is: handshake messages, alerts, what is sealed; otherwise empty between two turns */
-    struct chain held; /* plain XML received while held */
+    struct chain held; /* received while it waits: plain XML, or bytes of a TLS handshake */
     struct timer timer;
     struct stream *next_dirty;
     struct stream *next_runnable;
@@ -84,6 +84,7 @@ struct stream {
     bool has_ended : 1;       /* the peer sent FIN, or TLS close_notify */
     bool has_notified : 1;    /* our TLS close_notify is out */
     bool is_shut : 1;         /* our FIN is out */
+    bool is_gone : 1;         /* the io has closed it: nothing more is asked of it */
     bool is_s2s : 1;          /* the head of a struct s2s: router/s2s/s2s.h */
     bool is_acked : 1;        /* s2s: what is sent is kept until it is acknowledged: router/s2s/ack.h */
     bool awaits_finding : 1;  /* held until something is known about its certificate */
@@ -113,8 +114,8 @@ struct stream *stream_dialled(struct shard *shard, struct io_conn *conn, size_t 
 /* Called by the shard's io handler. */
 void stream_received(struct stream *stream, struct span wire);
 void stream_ended(struct stream *stream);
-/* Through the TLS engine; of a handshake when it is its turn (handshake.h). */
-void stream_take_wire(struct stream *stream, struct span wire);
+/* Goes on with what waited (held), where it lies: bytes of a TLS handshake, or plain XML. */
+void stream_run(struct stream *stream);
 void stream_sent(struct stream *stream);
 void stream_closed(struct stream *stream, int error);
 
@@ -126,6 +127,8 @@ void stream_seal(struct stream *stream);
 /* Notes that out has something new: it is flushed at the end of the turn. */
 void stream_touch(struct stream *stream);
 
+/* A stream in negotiation that waits for its turn (newcomer.h) and ends: what came before that is handled first. */
+void stream_catch_up(struct stream *stream);
 /* A stream that ends at once, by a break or by stream_abort(): what was read from it and waits (held) is handled now,
  * whoever is slow. It was accepted when its last byte was read; what its recipients have no room for comes back. */
 void stream_hear_out(struct stream *stream);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way in: from the io's bytes through TLS to whole elements, with what must wait on it: holds. Handshakes take
- * their own way (handshake.h).
+ * The way in: from the io's bytes through TLS to whole elements, with what must wait on it: holds. Streams in
+ * negotiation wait for their turn (newcomer.h).
  */
 #include "core/base/log.h"
 #include "io/io.h"
 #include "router/route/shard.h"
 #include "router/s2s/border.h"
 #include "router/s2s/s2s.h"
-#include "router/stream/handshake.h"
 #include "router/stream/intake.h"
 #include "router/stream/nego.h"
+#include "router/stream/newcomer.h"
 #include "router/stream/stream.h"
 #include "tls/engine.h"
 
@@ -110,9 +110,40 @@ static void take_plain(void *context, struct span bytes)
         chain_append(&stream->held, stream->shard->pool, bytes);
 }
 
-void stream_take_wire(struct stream *stream, struct span wire)
+static void make_runnable(struct stream *stream)
 {
-    enum engine_status status = engine_feed(stream->tls, wire, &stream->wire, stream->shard->pool, take_plain, stream);
+    if (newcomer_is(stream)) {
+        newcomer_enter(stream);
+        return;
+    }
+    if (stream->is_runnable)
+        return;
+    stream->is_runnable = true;
+    stream->next_runnable = stream->shard->runnable;
+    stream->shard->runnable = stream;
+}
+
+/* Of a stream in negotiation. */
+static void hold_back(struct stream *stream, struct span bytes)
+{
+    chain_append(&stream->held, stream->shard->pool, bytes);
+    if (!stream->holds)
+        newcomer_enter(stream);
+}
+
+/* Decrypted, as it comes. */
+static void arrive(void *context, struct span bytes)
+{
+    struct stream *stream = context;
+    if (newcomer_is(stream))
+        hold_back(stream, bytes);
+    else
+        take_plain(stream, bytes);
+}
+
+static void take_wire(struct stream *stream, struct span wire, engine_plain_fn take)
+{
+    enum engine_status status = engine_feed(stream->tls, wire, &stream->wire, stream->shard->pool, take, stream);
     if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
         nego_event(stream, EV_TLS_READY, NULL);
     if (!chain_is_empty(&stream->wire))
@@ -122,9 +153,7 @@ void stream_take_wire(struct stream *stream, struct span wire)
         break;
     case ENGINE_CLOSED:
         /* close_notify without an end tag before it: the stream is over all the same (RFC 6120 s4.4). */
-        stream->has_ended = true;
-        stream_close(stream, STREAM_NO_ERROR, NULL);
-        stream_touch(stream); /* our end may have been waiting for theirs */
+        stream_ended(stream);
         break;
     case ENGINE_FAILED:
         shard_count(stream->shard, COUNTER_TLS_FAILED, 1);
@@ -134,24 +163,15 @@ void stream_take_wire(struct stream *stream, struct span wire)
     }
 }
 
-static void make_runnable(struct stream *stream)
-{
-    if (stream->is_runnable)
-        return;
-    stream->is_runnable = true;
-    stream->next_runnable = stream->shard->runnable;
-    stream->shard->runnable = stream;
-}
-
 void stream_received(struct stream *stream, struct span wire)
 {
     stream->received_ms = shard_now_ms(stream->shard);
-    if (!stream->tls)
-        take_plain(stream, wire);
-    else if (stream->state == STREAM_TLS)
-        handshake_received(stream, wire);
+    if (stream->state == STREAM_TLS)
+        hold_back(stream, wire);
+    else if (stream->tls)
+        take_wire(stream, wire, arrive);
     else
-        stream_take_wire(stream, wire);
+        arrive(stream, wire);
 }
 
 /* Of a stream that is closing. */
@@ -166,19 +186,6 @@ static void hear_held(struct stream *stream)
     chain_clear(&stream->held, pool);
 }
 
-void stream_hear_out(struct stream *stream)
-{
-    /* Before that it is no XML yet, or nobody's. */
-    bool is_bound = stream->state == STREAM_BOUND;
-    if (!is_bound && stream->state != STREAM_CLOSING)
-        return;
-    if (is_bound && stream->is_s2s)
-        s2s_of(stream)->hears_late = true;
-    stream->state = STREAM_CLOSING;
-    hear_held(stream);
-}
-
-/* Goes on with what waited, where it lies. */
 static void run_held(struct stream *stream)
 {
     struct chunk_pool *pool = stream->shard->pool;
@@ -196,11 +203,52 @@ static void run_held(struct stream *stream)
         chain_consume(&stream->held, pool, front.size - rest.size);
         left -= left < front.size ? left : front.size;
     }
-    if (stream->state == STREAM_CLOSING) {
+    if (stream->state == STREAM_CLOSING)
         hear_held(stream);
-        return;
+}
+
+void stream_catch_up(struct stream *stream)
+{
+    while (newcomer_is_entered(stream) && stream->state != STREAM_TLS) {
+        newcomer_leave(stream);
+        run_held(stream);
     }
-    if (!stream->holds && stream->is_paused) {
+}
+
+void stream_hear_out(struct stream *stream)
+{
+    stream_catch_up(stream);
+    /* Before that it is no XML yet, or nobody's. */
+    bool is_bound = stream->state == STREAM_BOUND;
+    if (!is_bound && stream->state != STREAM_CLOSING)
+        return;
+    if (is_bound && stream->is_s2s)
+        s2s_of(stream)->hears_late = true;
+    stream->state = STREAM_CLOSING;
+    hear_held(stream);
+}
+
+/* Whatever comes out of a handshake is handled at once. */
+static void run_wire(struct stream *stream)
+{
+    struct chunk_pool *pool = stream->shard->pool;
+    struct chain wire = stream->held;
+    stream->held = (struct chain){0};
+    while (!chain_is_empty(&wire) && stream->state != STREAM_CLOSING) {
+        struct span front = chain_front(&wire);
+        take_wire(stream, front, take_plain);
+        chain_consume(&wire, pool, front.size);
+    }
+    chain_clear(&wire, pool);
+}
+
+void stream_run(struct stream *stream)
+{
+    if (stream->state == STREAM_TLS)
+        run_wire(stream);
+    else
+        run_held(stream);
+    if (stream->state != STREAM_CLOSING && !stream->holds && chain_is_empty(&stream->held) && stream->is_paused) {
         stream->is_paused = false;
         stream->received_ms = shard_now_ms(stream->shard); /* its silence begins now: until here we did not read it */
         io_resume(stream->shard->io, stream->conn);
@@ -216,7 +264,7 @@ bool stream_run_all(struct shard *shard)
         struct stream *stream = list;
         list = stream->next_runnable;
         stream->is_runnable = false;
-        run_held(stream);
+        stream_run(stream);
     }
     return shard->runnable != NULL;
 }

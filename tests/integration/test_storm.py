@@ -13,7 +13,7 @@ sys.path.insert(0, str(bed_module.ROOT / "bench"))
 import watched  # noqa: E402
 
 CLIENTS = 200
-SETTINGS = ("limits.connections_per_address=60", "limits.handshakes_per_address=20", "limits.handshakes_waiting=32", "timeouts.tls=1s",
+SETTINGS = ("limits.connections_per_address=60", "limits.handshakes_per_address=20", "limits.logins_waiting=32", "timeouts.tls=1s",
             "timeouts.header=1s", "log.level=warn")
 
 
@@ -41,5 +41,5 @@ def test_storm__of_all_beside_floods__all_are_back(start_bed, tmp_path):
             load.kill()
     tap.adopt(bed.tls_port, folder)
     bed.untapped_from -= bed.untapped()  # the floods hear no XML
-    assert told["ok"] and told["cut"] == CLIENTS and told["back_ns"] and not told["broken"], told
+    assert told["ok"] and told["cut"] == CLIENTS and told["last_back_ns"] and not told["broken"], told
     assert all(end["ok"] and end["begun"] for end in ends) and sum(end["denied"] for end in ends), ends

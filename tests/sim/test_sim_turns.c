@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a turn does first, and how much of what is dear: handshakes wait behind letters and behind each other, more
+/* What a turn does first, and how much of what is dear: logins wait behind letters and behind each other, more
  * connections wait in the system's queue, and what was held back is gone through in pieces. */
-#include "router/stream/handshake.h"
+#include "router/stream/newcomer.h"
 #include "router/stream/stream.h"
 #include "router/route/session.h"
 #include "tests/sim/caller.h"
@@ -58,6 +58,7 @@ static void scene_open(struct scene *scene, const char *first, const char *secon
     overrides[count] = second;
     memset(scene, 0, sizeof *scene);
     scene->rig = rig_new(5, 1, NULL, 4, overrides);
+    scene->rig->shards[0].said = UINT64_MAX; /* as if a session had said something */
     make_hello(scene);
 }
 
@@ -115,12 +116,12 @@ static void handshakes__that_are_half_done__go_before_new_ones(void **state)
     world_settle(scene.rig->world, 100);
     for (unsigned i = 1; i < CROWD; i++)
         greet(&scene, i);
-    while (scene.rig->shards[0].handshakes_waiting < CROWD / 2)
+    while (scene.rig->shards[0].newcomer_count < CROWD / 2)
         assert_true(world_step(scene.rig->world));
     peer_send(scene.callers[0].peer, span_of(scene.hello + half, scene.hello_size - half));
     while (!is_answered(&scene, 0))
         assert_true(world_step(scene.rig->world));
-    assert_true(scene.rig->shards[0].handshakes_waiting > CROWD / 4);
+    assert_true(scene.rig->shards[0].newcomer_count > CROWD / 4);
     scene_close(&scene);
 }
 
@@ -135,21 +136,48 @@ static void handshakes__while_something_comes__one_a_turn(void **state)
         greet(&scene, i);
     unsigned pressed = 0, free = 0;
     for (bool more = true; more;) {
-        uint32_t before = shard->handshakes_waiting;
+        uint32_t before = shard->newcomer_count;
         unsigned connections = io_conn_count(shard->io);
         more = world_step(scene.rig->world);
         if (before == 0)
             continue;
         if (io_conn_count(shard->io) < CROWD && io_conn_count(shard->io) > connections) {
-            assert_true(shard->handshakes_waiting + 1 >= before); /* others were still to be accepted: one */
+            assert_true(shard->newcomer_count + 1 >= before); /* others were still to be accepted: one */
             pressed++;
         }
-        if (connections == CROWD && shard->handshakes_waiting + 8 == before)
+        if (connections == CROWD && shard->newcomer_count + 8 == before)
             free++;
     }
     assert_true(pressed >= 2 && free >= 2);
-    assert_int_equal(shard->handshakes_waiting, 0);
+    assert_int_equal(shard->newcomer_count, 0);
     scene_close(&scene);
+}
+
+/* ... unless nobody is there whom a long turn could keep waiting. */
+static void handshakes__where_no_session_says_anything__many_a_turn(void **state)
+{
+    (void)state;
+    for (unsigned is_quiet = 0; is_quiet < 2; is_quiet++) {
+        struct scene scene;
+        scene_open(&scene, "limits.handshakes_per_turn=8", NULL);
+        struct shard *shard = &scene.rig->shards[0];
+        if (is_quiet)
+            world_advance(scene.rig->world, 1000);
+        shard->said = is_quiet ? 0 : UINT64_MAX;
+        for (unsigned i = 0; i < CROWD; i++)
+            greet(&scene, i);
+        unsigned answered = 0, most = 0;
+        while (io_conn_count(shard->io) < CROWD) { /* others are still to be accepted */
+            assert_true(world_step(scene.rig->world));
+            unsigned before = answered;
+            while (answered < CROWD && is_answered(&scene, answered))
+                answered++;
+            most = answered - before > most ? answered - before : most;
+        }
+        assert_true(is_quiet ? most > 4 : most <= 1);
+        rig_run(scene.rig, 20000);
+        scene_close(&scene);
+    }
 }
 
 static unsigned submits;
@@ -162,7 +190,7 @@ void __wrap_io_submit(struct io *io)
 {
     (void)io;
     submits++;
-    if (letter_for && letter_for->shard->handshakes_waiting)
+    if (letter_for && letter_for->shard->newcomer_count)
         was_letter_first = !io_can_send(letter_for->conn) && chain_is_empty(&letter_for->out);
 }
 
@@ -205,14 +233,14 @@ static void connections__while_many_handshakes_wait__are_not_accepted(void **sta
 {
     (void)state;
     struct scene scene;
-    scene_open(&scene, "limits.handshakes_per_turn=1", "limits.handshakes_waiting=8");
+    scene_open(&scene, "limits.handshakes_per_turn=1", "limits.logins_waiting=8");
     struct shard *shard = &scene.rig->shards[0];
     for (unsigned i = 0; i < CROWD; i++)
         greet(&scene, i);
     uint32_t most = 0;
     for (bool more = true; more;) {
         more = world_step(scene.rig->world);
-        most = shard->handshakes_waiting > most ? shard->handshakes_waiting : most;
+        most = shard->newcomer_count > most ? shard->newcomer_count : most;
     }
     assert_true(most >= 8 && most <= 8 + 2 * 8); /* those under way: 8 at a time, and their hellos a step later */
     for (unsigned i = 0; i < CROWD; i++)
@@ -225,19 +253,70 @@ static void connections__that_give_up_while_they_wait__make_room(void **state)
 {
     (void)state;
     struct scene scene;
-    scene_open(&scene, "limits.handshakes_per_turn=1", "limits.handshakes_waiting=8");
+    scene_open(&scene, "limits.handshakes_per_turn=1", "limits.logins_waiting=8");
     struct shard *shard = &scene.rig->shards[0];
     for (unsigned i = 0; i < CROWD; i++)
         greet(&scene, i);
-    while (shard->handshakes_waiting < 8)
+    while (shard->newcomer_count < 8)
         assert_true(world_step(scene.rig->world));
     for (unsigned i = 0; i < CROWD / 2; i++)
         peer_reset(scene.callers[i].peer);
     world_settle(scene.rig->world, 10000);
-    assert_int_equal(shard->handshakes_waiting, 0);
+    assert_int_equal(shard->newcomer_count, 0);
     for (unsigned i = CROWD / 2; i < CROWD; i++)
         assert_true(is_answered(&scene, i));
     scene_close(&scene);
+}
+
+/* ------------------------------------------------------------------------------------------------ around handshakes */
+
+/* Headers, SASL, binding: three of their steps count as one of a handshake. */
+static void headers__of_many_at_once__three_a_turn(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"limits.handshakes_per_turn=1", NULL};
+    struct rig *rig = rig_new(5, 1, NULL, 1, settings);
+    static struct caller callers[CROWD];
+    struct shard *shard = &rig->shards[0];
+    for (unsigned i = 0; i < CROWD; i++)
+        caller_open(&callers[i], rig, 0);
+    world_settle(rig->world, 1000);
+    for (unsigned i = 0; i < CROWD; i++)
+        caller_say_text(&callers[i], CALLER_HEADER);
+    uint32_t most = 0, turns = 0;
+    for (bool more = true; more;) {
+        uint32_t before = shard->newcomer_count;
+        more = world_step(rig->world);
+        uint32_t after = shard->newcomer_count;
+        most = before > after && before - after > most ? before - after : most;
+        turns += before > after;
+    }
+    assert_int_equal(most, 3);
+    assert_true(turns >= CROWD / 3 - 1); /* the first may have come and gone in one step */
+    for (unsigned i = 0; i < CROWD; i++) {
+        caller_run(&callers[i]);
+        assert_true(caller_has_heard(&callers[i], "<mechanisms"));
+        caller_close(&callers[i]);
+    }
+    rig_run(rig, 20000);
+    rig_free(rig);
+}
+
+/* The end of a connection is no way around the queue: what was said before it is judged first. */
+static void fin__behind_a_broken_header__is_met_after_it(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(5, 1, NULL, 1, NULL);
+    struct caller caller;
+    caller_open(&caller, rig, 0);
+    world_settle(rig->world, 1000);
+    caller_say_text(&caller, "<stream:stream <");
+    peer_end(caller.peer);
+    caller_run(&caller);
+    assert_true(caller_has_heard(&caller, "<not-well-formed"));
+    caller_close(&caller);
+    rig_run(rig, 20000);
+    rig_free(rig);
 }
 
 /* ------------------------------------------------------------------------------------------------ what was held */
@@ -289,9 +368,12 @@ int main(void)
         cmocka_unit_test(handshakes__of_many_at_once__in_the_order_of_arrival),
         cmocka_unit_test(handshakes__that_are_half_done__go_before_new_ones),
         cmocka_unit_test(handshakes__while_something_comes__one_a_turn),
+        cmocka_unit_test(handshakes__where_no_session_says_anything__many_a_turn),
         cmocka_unit_test(letter__in_the_same_turn_as_a_hello__goes_out_before_it),
         cmocka_unit_test(connections__while_many_handshakes_wait__are_not_accepted),
         cmocka_unit_test(connections__that_give_up_while_they_wait__make_room),
+        cmocka_unit_test(headers__of_many_at_once__three_a_turn),
+        cmocka_unit_test(fin__behind_a_broken_header__is_met_after_it),
         cmocka_unit_test(held__a_lot__a_piece_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
