@@ -91,6 +91,7 @@ static bool is_quiet(struct shard *shard)
     return shard_now_ms(shard) - shard->said_ms > QUIET_MS;
 }
 
+/* While others want something. */
 static bool is_put_off(struct shard *shard)
 {
     bool is = shard->put_off < PUT_OFF_MAX && io_has_news(shard->io);

@@ -483,9 +483,6 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
         stream_abort(stream);
         return;
     }
-    stream_catch_up(stream);
-    if (stream->state == STREAM_CLOSING)
-        return;
     /* An error before the headers are exchanged still comes inside a stream (RFC 6120 s4.9.1.2). */
     if (stream->is_s2s && error != STREAM_NO_ERROR)
         s2s_refuses(s2s_of(stream), conditions[error]);
@@ -498,6 +495,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     if (stream->is_s2s)
         ack_say_last(s2s_of(stream));
     write_end(stream, error, text);
+    newcomer_leave(stream); /* what waited has come too late */
     stream->state = STREAM_CLOSING;
     stream->ending = 0;
     stream->is_moving = false;
@@ -510,8 +508,7 @@ void stream_close(struct stream *stream, enum stream_error error, const char *te
     end_session(stream, is_heard_out(stream, error));
     if (!stream->is_s2s) /* whose negotiation may still be answered */
         nego_free(stream);
-    bool is_heard = stream->session || (stream->is_s2s && s2s_of(stream)->hears_late);
-    if (is_heard && !chain_is_empty(&stream->held)) {
+    if (stream_is_heard(stream) && !chain_is_empty(&stream->held)) {
         stream->holds = 1; /* what waits is heard out too, in the next turn */
         stream_release(stream);
     }

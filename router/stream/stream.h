@@ -127,8 +127,8 @@ void stream_seal(struct stream *stream);
 /* Notes that out has something new: it is flushed at the end of the turn. */
 void stream_touch(struct stream *stream);
 
-/* A stream in negotiation that waits for its turn (newcomer.h) and ends: what came before that is handled first. */
-void stream_catch_up(struct stream *stream);
+/* Of one that is closing: the peer's last words count, a session's, or those of a server whose stream ends in order. */
+bool stream_is_heard(const struct stream *stream);
 /* A stream that ends at once, by a break or by stream_abort(): what was read from it and waits (held) is handled now,
  * whoever is slow. It was accepted when its last byte was read; what its recipients have no room for comes back. */
 void stream_hear_out(struct stream *stream);

@@ -83,10 +83,10 @@ static void consume_closing(struct stream *stream, struct span *bytes)
         stream_touch(stream);
 }
 
-/* The peer's last words count: a session's, or those of a server whose stream ends in order. */
-static bool is_heard(const struct stream *stream)
+bool stream_is_heard(const struct stream *stream)
 {
-    return stream->session || (stream->is_s2s && s2s_of((struct stream *)(uintptr_t)stream)->hears_late);
+    const struct s2s *s2s = stream->is_s2s ? s2s_of((struct stream *)(uintptr_t)stream) : NULL;
+    return stream->session || (s2s && (s2s->hears_late || s2s->asks_late));
 }
 
 /* Decrypted, in order. */
@@ -95,7 +95,7 @@ static void take_plain(void *context, struct span bytes)
     struct stream *stream = context;
     if (stream->state == STREAM_TLS && engine_is_ready(stream->tls))
         nego_event(stream, EV_TLS_READY, NULL);
-    if (stream->state == STREAM_CLOSING && (!is_heard(stream) || chain_is_empty(&stream->held))) {
+    if (stream->state == STREAM_CLOSING && (!stream_is_heard(stream) || chain_is_empty(&stream->held))) {
         consume_closing(stream, &bytes);
         return;
     }
@@ -178,7 +178,7 @@ void stream_received(struct stream *stream, struct span wire)
 static void hear_held(struct stream *stream)
 {
     struct chunk_pool *pool = stream->shard->pool;
-    while (is_heard(stream) && !chain_is_empty(&stream->held)) {
+    while (stream_is_heard(stream) && !chain_is_empty(&stream->held)) {
         struct span front = chain_front(&stream->held), rest = front;
         consume_closing(stream, &rest);
         chain_consume(&stream->held, pool, front.size);
@@ -207,7 +207,8 @@ static void run_held(struct stream *stream)
         hear_held(stream);
 }
 
-void stream_catch_up(struct stream *stream)
+/* What came before the end of a stream in negotiation is handled first. */
+static void catch_up(struct stream *stream)
 {
     while (newcomer_is_entered(stream) && stream->state != STREAM_TLS) {
         newcomer_leave(stream);
@@ -217,7 +218,7 @@ void stream_catch_up(struct stream *stream)
 
 void stream_hear_out(struct stream *stream)
 {
-    stream_catch_up(stream);
+    catch_up(stream);
     /* Before that it is no XML yet, or nobody's. */
     bool is_bound = stream->state == STREAM_BOUND;
     if (!is_bound && stream->state != STREAM_CLOSING)
