@@ -192,7 +192,8 @@ static void hang_up(struct io *io, void *argument)
     io_close(io, ((struct story *)argument)->conn);
 }
 
-/* What is asked is in /proc/net/tcp once everything is acknowledged. */
+/* What is asked is in /proc/net/tcp once everything is acknowledged; for a moment somebody else may have our port number
+ * for the near end of a connection. */
 static void keepalive(uint32_t idle_s, unsigned asked)
 {
     struct story story = {.is_staying = true};
@@ -209,7 +210,7 @@ static void keepalive(uint32_t idle_s, unsigned asked)
     set_v4(&story.remote, "127.0.0.1", rig.port);
     rig_call(&rig, 0, dial, &story);
     unsigned all = 0, found = asked + 1;
-    for (unsigned i = 0; i < 5000 && (story.size < 2 || found != asked); i++) {
+    for (unsigned i = 0; i < 5000 && (story.size < 2 || found != asked || all != 2); i++) {
         rig_sleep_ms(1);
         found = count_asked(rig.port, idle_s / 2, idle_s, &all);
     }
