@@ -89,7 +89,6 @@ bool proc_read(struct proc_sample *sample, int pid, struct err *err)
         return false;
     }
     sample->rss = kilobytes(text, "\nVmRSS:");
-    sample->own = kilobytes(text, "\nRssAnon:") + kilobytes(text, "\nRssShmem:");
     read_machine(sample);
     return true;
 }

@@ -23,7 +23,6 @@ struct proc_thread {
 struct proc_sample {
     uint64_t wall_ns;
     uint64_t rss;        /* bytes resident */
-    uint64_t own;        /* of these, without pages of files: the first login of all touches code, which is nobody's */
     uint64_t slab;       /* of the whole machine: kernel objects (Slab of /proc/meminfo) */
     uint64_t tcp_memory; /* of the whole machine: bytes in TCP's queues */
     uint32_t thread_count;

@@ -127,7 +127,7 @@ static void print_memory(const struct load_options *options, const struct result
 {
     const struct proc_sample *fresh = &result->servers[0][MOMENT_FRESH], *settled = &result->servers[0][MOMENT_SETTLED];
     printf("%-11s %.0f B of the server's memory per session (resident %.1f -> %.1f MB)\n", "memory",
-           per_session(fresh->own, settled->own, options), (double)fresh->rss / 1e6, (double)settled->rss / 1e6);
+           per_session(fresh->rss, settled->rss, options), (double)fresh->rss / 1e6, (double)settled->rss / 1e6);
     printf(
         "%-11s %.0f B of kernel objects per session, both ends and all of this machine; TCP queues %.1f -> %.1f MB\n",
         "", per_session(fresh->slab, settled->slab, options), (double)fresh->tcp_memory / 1e6,
@@ -257,11 +257,10 @@ static void json_server(const char *name, const struct load_options *options, co
     const struct proc_sample *fresh = &samples[MOMENT_FRESH], *settled = &samples[MOMENT_SETTLED];
     printf(",\"%s\":{\"cpu_us_per_event\":%.4f,\"cpu_share\":%.4f,\"busiest_share\":%.4f,\"wait_share\":%.4f,"
            "\"rss\":%" PRIu64 ",\"rss_fresh\":%" PRIu64 ",\"rss_settled\":%" PRIu64
-           ",\"memory_per_session\":%.0f,\"resident_per_session\":%.0f,\"slab_per_session\":%.0f}",
+           ",\"memory_per_session\":%.0f,\"slab_per_session\":%.0f}",
            name, per_event_us(&use, result), share(use.cpu_ns, result), share(use.busiest_cpu_ns, result),
            share(use.wait_ns, result), samples[MOMENT_AFTER].rss, fresh->rss, settled->rss,
-           per_session(fresh->own, settled->own, options), per_session(fresh->rss, settled->rss, options),
-           per_session(fresh->slab, settled->slab, options));
+           per_session(fresh->rss, settled->rss, options), per_session(fresh->slab, settled->slab, options));
 }
 
 static void print_json(const struct load_options *options, const struct result *result)
