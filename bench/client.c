@@ -45,8 +45,8 @@ unsigned client_user(const struct client *client)
 }
 
 /* A loopback server gets connections from many addresses, so that 28,000 ports are no limit. */
-const struct sockaddr *client_source(const struct client *client, const struct sockaddr_storage *remote,
-                                     struct sockaddr_in *out)
+static const struct sockaddr *source_address(const struct client *client, const struct sockaddr_storage *remote,
+                                             struct sockaddr_in *out)
 {
     const struct load_options *options = client->fleet->options;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)remote;
@@ -57,7 +57,7 @@ const struct sockaddr *client_source(const struct client *client, const struct s
     return (const struct sockaddr *)out;
 }
 
-void client_dial(struct client *client)
+void client_connect(struct client *client)
 {
     struct fleet *fleet = client->fleet;
     const struct load_server *server = client_server(client);
@@ -66,12 +66,17 @@ void client_dial(struct client *client)
     struct sockaddr_in local;
     client->dialled_ns = io_now_fresh_ns(fleet->io);
     client->has_footer = false;
-    client->conn = io_dial(fleet->io, client_source(client, remote, &local), (const struct sockaddr *)remote, client);
+    client->conn = io_dial(fleet->io, source_address(client, remote, &local), (const struct sockaddr *)remote, client);
     SL_CHECK(client->conn); /* the io has a slot for each client */
     client->dials++;
     client->state = CLIENT_DIALLING;
     fleet_add(fleet, TALLY_OPEN, 1);
     xml_reader_init(&client->reader, &limits);
+}
+
+void client_dial(struct client *client)
+{
+    client_connect(client);
     client->login = login_new();
 }
 

@@ -76,6 +76,9 @@ const struct xml_limits *client_limits(void);
 /* The account: that of its seat, else user<first_user + number % users>; with two servers partners have the same, each
  * at its own. */
 unsigned client_user(const struct client *client);
+/* The connection alone, from the next of its addresses. */
+void client_connect(struct client *client);
+/* The same, to log in. */
 void client_dial(struct client *client);
 /* Something is in out, or may go on. */
 void client_touch(struct client *client);
@@ -86,9 +89,6 @@ void client_start_tls(struct client *client);
 void client_leave(struct client *client);
 /* Ends the connection without a word, to come back. */
 void client_cut(struct client *client);
-/* The address that its next connection comes from; NULL: any. */
-const struct sockaddr *client_source(const struct client *client, const struct sockaddr_storage *remote,
-                                     struct sockaddr_in *out);
 void client_fail(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Forgets the connection: it has closed, or the io has ended. */
 void client_clear(struct client *client);

@@ -12,18 +12,8 @@
 
 void flood_dial(struct client *client)
 {
-    struct fleet *fleet = client->fleet;
-    const struct load_server *server = client_server(client);
-    const struct sockaddr_storage *remote = &server->addresses[client->number % server->address_count];
-    struct sockaddr_in local;
-    client->dialled_ns = io_now_fresh_ns(fleet->io);
-    client->conn = io_dial(fleet->io, client_source(client, remote, &local), (const struct sockaddr *)remote, client);
-    SL_CHECK(client->conn); /* the io has a slot for each client */
-    client->dials++;
-    client->state = CLIENT_DIALLING;
-    fleet_add(fleet, TALLY_OPEN, 1);
-    fleet_add(fleet, TALLY_BEGUN, 1);
-    xml_reader_init(&client->reader, client_limits()); /* for client_clear() */
+    client_connect(client);
+    fleet_add(client->fleet, TALLY_BEGUN, 1);
 }
 
 static void keep_hello(struct fleet *fleet, const struct chain *wire)

@@ -3,8 +3,8 @@
 /*
  * Flood: connections that never log in: what an attacker, or a broken client, holds against a server. Each says nothing
  * at all (tcp), one TLS hello and no more (hello: the server has then done all its work), or comes through the
- * handshake and opens no stream (tls); then it waits for the server to end it. Ended within DENIED_MS: the server did
- * not want it; later: its time was up. Another one takes its place, as fast as --login-rate says.
+ * handshake and opens no stream (tls); then it waits for the server to end it. Ended within half a second: the server
+ * did not want it; later: its time was up. Another one takes its place, as fast as --login-rate says.
  *
  * Thread:  its fleet's.
  */
