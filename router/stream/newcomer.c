@@ -26,26 +26,18 @@ bool newcomer_is_entered(const struct stream *stream)
     return stream->nego && stream->nego->newcomer_link;
 }
 
-static void pause(struct stream *stream)
-{
-    if (stream->is_paused)
-        return;
-    stream->is_paused = true;
-    io_pause(stream->shard->io, stream->conn);
-}
-
 void newcomer_enter(struct stream *stream)
 {
     struct shard *shard = stream->shard;
     struct nego *nego = stream->nego;
     uint32_t a_turn = shard->policy->config->limits_handshakes_per_turn;
     if (nego->newcomer_link) { /* nobody fills our memory while waiting */
-        pause(stream);
+        stream_pause(stream);
         return;
     }
     /* Not to be read while it waits for a later turn; one that is served in this turn is spared the two operations. */
     if (shard->newcomer_count >= a_turn)
-        pause(stream);
+        stream_pause(stream);
     struct waiting *list = list_of(stream);
     nego->next_newcomer = NULL;
     nego->newcomer_link = list->end;

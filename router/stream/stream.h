@@ -114,6 +114,8 @@ struct stream *stream_dialled(struct shard *shard, struct io_conn *conn, size_t 
 /* Called by the shard's io handler. */
 void stream_received(struct stream *stream, struct span wire);
 void stream_ended(struct stream *stream);
+/* Reads no more until stream_run() has gone through what waits; idempotent. */
+void stream_pause(struct stream *stream);
 /* Goes on with what waited (held), where it lies: bytes of a TLS handshake, or plain XML. */
 void stream_run(struct stream *stream);
 void stream_sent(struct stream *stream);

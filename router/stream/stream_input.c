@@ -270,15 +270,20 @@ bool stream_run_all(struct shard *shard)
     return shard->runnable != NULL;
 }
 
+void stream_pause(struct stream *stream)
+{
+    if (stream->is_paused)
+        return;
+    stream->is_paused = true;
+    io_pause(stream->shard->io, stream->conn);
+}
+
 void stream_hold(struct stream *stream)
 {
     if (stream->state == STREAM_CLOSING)
         return;
     stream->holds++;
-    if (!stream->is_paused) {
-        stream->is_paused = true;
-        io_pause(stream->shard->io, stream->conn);
-    }
+    stream_pause(stream);
 }
 
 void stream_release(struct stream *stream)
