@@ -69,6 +69,12 @@ static void greet(struct scene *scene, unsigned index)
     scene->count = index + 1;
 }
 
+static void greet_all(struct scene *scene)
+{
+    for (unsigned i = 0; i < CROWD; i++)
+        greet(scene, i);
+}
+
 static void scene_close(struct scene *scene)
 {
     for (unsigned i = 0; i < scene->count; i++)
@@ -90,8 +96,7 @@ static void handshakes__of_many_at_once__in_the_order_of_arrival(void **state)
     (void)state;
     struct scene scene;
     scene_open(&scene, "limits.handshakes_per_turn=1", NULL);
-    for (unsigned i = 0; i < CROWD; i++)
-        greet(&scene, i);
+    greet_all(&scene);
     unsigned answered = 0;
     for (bool more = true; more;) {
         more = world_step(scene.rig->world);
@@ -132,8 +137,7 @@ static void handshakes__while_something_comes__one_a_turn(void **state)
     struct scene scene;
     scene_open(&scene, "limits.handshakes_per_turn=8", NULL);
     struct shard *shard = &scene.rig->shards[0];
-    for (unsigned i = 0; i < CROWD; i++)
-        greet(&scene, i);
+    greet_all(&scene);
     unsigned pressed = 0, free = 0;
     for (bool more = true; more;) {
         uint32_t before = shard->newcomer_count;
@@ -164,8 +168,7 @@ static void handshakes__where_no_session_says_anything__many_a_turn(void **state
         if (is_quiet)
             world_advance(scene.rig->world, 1000);
         shard->said = is_quiet ? 0 : UINT64_MAX;
-        for (unsigned i = 0; i < CROWD; i++)
-            greet(&scene, i);
+        greet_all(&scene);
         unsigned answered = 0, most = 0;
         while (io_conn_count(shard->io) < CROWD) { /* others are still to be accepted */
             assert_true(world_step(scene.rig->world));
@@ -235,8 +238,7 @@ static void connections__while_many_handshakes_wait__are_not_accepted(void **sta
     struct scene scene;
     scene_open(&scene, "limits.handshakes_per_turn=1", "limits.logins_waiting=8");
     struct shard *shard = &scene.rig->shards[0];
-    for (unsigned i = 0; i < CROWD; i++)
-        greet(&scene, i);
+    greet_all(&scene);
     uint32_t most = 0;
     for (bool more = true; more;) {
         more = world_step(scene.rig->world);
@@ -255,8 +257,7 @@ static void connections__that_give_up_while_they_wait__make_room(void **state)
     struct scene scene;
     scene_open(&scene, "limits.handshakes_per_turn=1", "limits.logins_waiting=8");
     struct shard *shard = &scene.rig->shards[0];
-    for (unsigned i = 0; i < CROWD; i++)
-        greet(&scene, i);
+    greet_all(&scene);
     while (shard->newcomer_count < 8)
         assert_true(world_step(scene.rig->world));
     for (unsigned i = 0; i < CROWD / 2; i++)
@@ -319,6 +320,30 @@ static void fin__behind_a_broken_header__is_met_after_it(void **state)
     rig_free(rig);
 }
 
+/* A connection breaks while what it said waits for its turn: it came before the break, and is heard. */
+static void break__of_a_stream_that_waits__comes_after_what_it_said(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(5, 1, NULL, 2, NULL);
+    struct caller to, from;
+    caller_open(&to, rig, 0);
+    assert_true(caller_login(&to, 1) && caller_bind(&to, "r"));
+    caller_open(&from, rig, 0);
+    assert_true(caller_login(&from, 0));
+    struct stream *stream = rig->shards[0].streams; /* the newest */
+    assert_int_equal(stream->state, STREAM_BIND);
+    stream_received(stream, SPAN("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+                                 "<message to='user1@example.com/r'><body>the last words</body></message>"));
+    assert_true(newcomer_is_entered(stream));
+    stream_abort(stream);
+    caller_run(&to);
+    assert_true(caller_has_heard(&to, "the last words"));
+    caller_close(&from);
+    caller_close(&to);
+    rig_run(rig, 20000);
+    rig_free(rig);
+}
+
 /* ------------------------------------------------------------------------------------------------ what was held */
 
 #define LARGE   4000u
@@ -374,6 +399,7 @@ int main(void)
         cmocka_unit_test(connections__that_give_up_while_they_wait__make_room),
         cmocka_unit_test(headers__of_many_at_once__three_a_turn),
         cmocka_unit_test(fin__behind_a_broken_header__is_met_after_it),
+        cmocka_unit_test(break__of_a_stream_that_waits__comes_after_what_it_said),
         cmocka_unit_test(held__a_lot__a_piece_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
