@@ -9,6 +9,9 @@
  * one is copied.
  *
  * A receive that finds none ends with ENOBUFS; conn_feed() arms it again when the batch is over and all are back.
+ *
+ * The ring hands its buffers out in turn, so each that it has gets touched sooner or later. It begins with a few, and
+ * gets as many again with the end of a batch in which there were too few: a shard that has little to read stays small.
  */
 #include "io/ring/ring_priv.h"
 
@@ -19,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define OFFERED_FIRST  16u
 #define RECEIVE_BUNDLE (1u << 4) /* IORING_RECVSEND_BUNDLE of Linux 6.10, which older headers do not have */
 
 static void *map(size_t size)
@@ -30,6 +34,12 @@ static void *map(size_t size)
 static void make_due(struct buffers *buffers, uint32_t id)
 {
     buffers->is_due[id / 64] |= 1ull << id % 64;
+}
+
+static void offer(struct buffers *buffers, uint32_t wanted)
+{
+    for (; buffers->offered < wanted && buffers->offered < buffers->count; buffers->offered++)
+        make_due(buffers, buffers->offered);
 }
 
 static bool take_memory(struct buffers *buffers, struct err *err)
@@ -111,8 +121,7 @@ bool buffers_open(struct io *io, struct err *err)
         buffers_close(io);
         return false;
     }
-    for (uint32_t id = 0; id < buffers->count; id++)
-        make_due(buffers, id);
+    offer(buffers, OFFERED_FIRST);
     buffers_give(io);
     buffers->bundle = BUNDLE_SIZE;
     if (!has_bundles(io))
@@ -164,6 +173,10 @@ void buffers_give(struct io *io)
     struct buffers *buffers = &io->buffers;
     const int mask = io_uring_buf_ring_mask(buffers->count);
     int given = 0;
+    if (buffers->were_few) {
+        buffers->were_few = false;
+        offer(buffers, 2 * buffers->offered);
+    }
     for (uint32_t word = 0; word < (buffers->count + 63) / 64; word++) {
         for (; buffers->is_due[word] != 0; buffers->is_due[word] &= buffers->is_due[word] - 1) {
             uint32_t id = word * 64 + (uint32_t)__builtin_ctzll(buffers->is_due[word]);

@@ -161,7 +161,7 @@ static void queue_again(struct io *io)
  * buffers' number is armed: few have much to say at once, and who finds none left has not lost its place in order. */
 void conn_feed(struct io *io)
 {
-    const uint32_t all = io->buffers.bundle > 0 ? (io->buffers.count + 3) / 4 : io->buffers.count;
+    const uint32_t all = io->buffers.bundle > 0 ? (io->buffers.offered + 3) / 4 : io->buffers.offered;
     queue_again(io);
     for (uint32_t fed = 0; io->queue != NULL && fed < all; fed++) {
         struct conn *conn = io->queue;
@@ -241,6 +241,7 @@ void conn_received(struct io *io, struct conn *conn, int result, uint32_t flags)
         queue_end(io, conn);
     } else if (result == -ENOBUFS) {
         counter_add(io->counters, COUNTER_BUFFERS_EMPTY, 1);
+        io->buffers.were_few = true;
         conn_queue(io, conn);
     } else if (result != -ECANCELED && result != -EINTR && result != -EAGAIN) {
         conn_break(io, conn, -result);

@@ -164,10 +164,12 @@ struct buffers {
     char *bytes;
     uint32_t count;
     uint32_t size;
+    uint32_t offered; /* of count: those with lower numbers go round, nobody has touched the others */
     uint32_t bundle;  /* bytes that a receive asks for; 0: of one buffer, for the kernel has no bundles */
     uint16_t end;     /* of the ring: the place of the next one that is given back */
     uint16_t *place;  /* where each buffer stood in the ring when it was given back last */
     uint64_t *is_due; /* bits: to be given back with the end of the batch */
+    bool were_few;    /* a receive of this batch found none */
 };
 
 struct accepts {

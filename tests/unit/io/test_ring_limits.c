@@ -80,6 +80,40 @@ static void buffers__two_for_240_talkers__all_progress_and_idle_is_idle(void **s
     run_scarce(2, 256, 4096, COUNTER_BUFFERS_EMPTY);
 }
 
+static void read_offered(struct io *io, void *argument)
+{
+    *(uint32_t *)argument = io->buffers.offered;
+}
+
+/* What one talker never needs is never touched; 240 at once get what they need within four steps, and none is without
+ * a buffer any more. */
+static void buffers__few_at_first__as_many_as_are_needed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint32_t offered = 0;
+    rig_init(&rig, 1);
+    rig_start(&rig);
+    int fds[TALKERS];
+    fds[0] = rig_connect(&rig);
+    talk(fds, 1, 200, 1000);
+    rig_call(&rig, 0, read_offered, &offered);
+    assert_int_equal(offered, 16);
+    for (unsigned i = 1; i < TALKERS; i++)
+        fds[i] = rig_connect(&rig);
+    rig_await(&rig, COUNTER_ACCEPTED, TALKERS);
+    talk(fds, TALKERS, 100, 1000);
+    rig_call(&rig, 0, read_offered, &offered);
+    uint64_t empty = rig_counter(&rig, COUNTER_BUFFERS_EMPTY);
+    printf("%u buffers, %lu times without one\n", offered, (unsigned long)empty);
+    assert_in_range(offered, 32, 256);
+    assert_in_range(empty, 1, 4 * TALKERS);
+    for (unsigned i = 0; i < TALKERS; i++)
+        close(fds[i]);
+    rig_await(&rig, COUNTER_CONNECTIONS, 0);
+    rig_stop(&rig);
+}
+
 static void completions__eight_entries__overflow_is_drained(void **state)
 {
     (void)state;
@@ -235,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buffers__many_small_ones__bytes_in_order),
         cmocka_unit_test(buffers__two_for_240_talkers__all_progress_and_idle_is_idle),
+        cmocka_unit_test(buffers__few_at_first__as_many_as_are_needed),
         cmocka_unit_test(completions__eight_entries__overflow_is_drained),
         cmocka_unit_test(slots__more_clients_than_slots__the_rest_wait_and_are_served),
         cmocka_unit_test(accept__table_full__rests_and_recovers),
