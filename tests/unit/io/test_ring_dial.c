@@ -192,8 +192,8 @@ static void hang_up(struct io *io, void *argument)
     io_close(io, ((struct story *)argument)->conn);
 }
 
-/* What is asked is in /proc/net/tcp once everything is acknowledged; for a moment somebody else may have our port number
- * for the near end of a connection. */
+/* What is asked is in /proc/net/tcp once everything is acknowledged; for a moment somebody else may have our port
+ * number for the near end of a connection. */
 static void keepalive(uint32_t idle_s, unsigned asked)
 {
     struct story story = {.is_staying = true};

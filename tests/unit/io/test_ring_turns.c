@@ -101,6 +101,47 @@ static void breaks__of_many_at_once__told_a_few_a_turn(void **state)
     run_ends(true);
 }
 
+static struct {
+    struct rig *rig;
+    _Atomic int fd; /* less than 0: silent */
+} talker;
+
+/* Before the turn is over the next one has something to read. */
+static uint64_t talkative_turn(void *context)
+{
+    char echo[64];
+    struct io *io = talker.rig->shards[0].io;
+    int fd = talker.fd;
+    while (fd >= 0 && recv(fd, echo, sizeof echo, MSG_DONTWAIT) > 0)
+        continue;
+    if (fd >= 0 && send(fd, "?", 1, MSG_NOSIGNAL) == 1)
+        for (uint64_t until = clock_mono_ms() + 100; !io_has_news(io) && clock_mono_ms() < until;)
+            continue;
+    return watched.turn(context);
+}
+
+static void ends__news_without_end__told_all_the_same(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    watch(&rig);
+    rig.handler.turn = talkative_turn;
+    talker.rig = &rig;
+    talker.fd = -1;
+    rig_start(&rig);
+    int fd = rig_connect(&rig), silent = rig_connect(&rig);
+    rig_await(&rig, COUNTER_ACCEPTED, 2);
+    talker.fd = fd;
+    rig_send_all(fd, "!", 1);
+    close(silent);
+    rig_await(&rig, COUNTER_CLOSED, 1);
+    talker.fd = -1;
+    close(fd);
+    rig_await(&rig, COUNTER_CONNECTIONS, 0);
+    rig_stop(&rig);
+}
+
 /* ------------------------------------------------------------------------------------------------ in the middle */
 
 struct middle {
@@ -176,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends__of_many_at_once__told_a_few_a_turn),
         cmocka_unit_test(breaks__of_many_at_once__told_a_few_a_turn),
+        cmocka_unit_test(ends__news_without_end__told_all_the_same),
         cmocka_unit_test(submit__in_the_middle_of_a_turn__bytes_are_out_and_news_are_seen),
         cmocka_unit_test(accepts__held__wait_and_come_later),
     };
