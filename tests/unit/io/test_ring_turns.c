@@ -103,18 +103,23 @@ static void breaks__of_many_at_once__told_a_few_a_turn(void **state)
 
 static struct {
     struct rig *rig;
-    _Atomic int fd; /* less than 0: silent */
+    int fd; /* less than 0: silent; changed on the shard's thread */
 } talker;
+
+static void set_talker(struct io *io, void *argument)
+{
+    (void)io;
+    talker.fd = *(const int *)argument;
+}
 
 /* Before the turn is over the next one has something to read. */
 static uint64_t talkative_turn(void *context)
 {
     char echo[64];
     struct io *io = talker.rig->shards[0].io;
-    int fd = talker.fd;
-    while (fd >= 0 && recv(fd, echo, sizeof echo, MSG_DONTWAIT) > 0)
+    while (talker.fd >= 0 && recv(talker.fd, echo, sizeof echo, MSG_DONTWAIT) > 0)
         continue;
-    if (fd >= 0 && send(fd, "?", 1, MSG_NOSIGNAL) == 1)
+    if (talker.fd >= 0 && send(talker.fd, "?", 1, MSG_NOSIGNAL) == 1)
         for (uint64_t until = clock_mono_ms() + 100; !io_has_news(io) && clock_mono_ms() < until;)
             continue;
     return watched.turn(context);
@@ -132,11 +137,11 @@ static void ends__news_without_end__told_all_the_same(void **state)
     rig_start(&rig);
     int fd = rig_connect(&rig), silent = rig_connect(&rig);
     rig_await(&rig, COUNTER_ACCEPTED, 2);
-    talker.fd = fd;
-    rig_send_all(fd, "!", 1);
+    rig_call(&rig, 0, set_talker, &fd);
     close(silent);
     rig_await(&rig, COUNTER_CLOSED, 1);
-    talker.fd = -1;
+    int none = -1;
+    rig_call(&rig, 0, set_talker, &none);
     close(fd);
     rig_await(&rig, COUNTER_CONNECTIONS, 0);
     rig_stop(&rig);
