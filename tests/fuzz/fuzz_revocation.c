@@ -115,14 +115,23 @@ static bool is_listed_there(const struct world_case *list, const struct world_ca
     return !has_point || der_edit_holds(subject->given.certificate, SPAN("http://crl.example/1"));
 }
 
+/* An entry is the serial number and then the time (UTCTime, 13 octets): a short number alone may stand in a long one. */
+static bool has_entry(const struct world_case *list, struct span serial)
+{
+    char entry[32];
+    check(serial.size + 2 <= sizeof entry, "a serial number beyond its bound", list);
+    memcpy(entry, serial.ptr, serial.size);
+    memcpy(entry + serial.size, "\x17\x0d", 2);
+    return der_edit_holds(list->signed_part, span_of(entry, serial.size + 2));
+}
+
 /* What was signed says this of the certificate. */
 static bool says(const struct world_case *one, const struct world_case *subject, enum revocation_status status)
 {
     if (!one->is_about_it || !span_equal(one->given.issuer, subject->given.issuer))
         return false;
     if (one->given.is_crl)
-        return is_listed_there(one, subject) &&
-               der_edit_holds(one->signed_part, subject->serial) == (status == REVOCATION_REVOKED);
+        return is_listed_there(one, subject) && has_entry(one, subject->serial) == (status == REVOCATION_REVOKED);
     bool is_revoked = strstr(one->given.name, "revoked") || strstr(one->given.name, "hold");
     return span_equal(one->given.certificate, subject->given.certificate) &&
            is_revoked == (status == REVOCATION_REVOKED);
