@@ -115,7 +115,8 @@ static bool is_listed_there(const struct world_case *list, const struct world_ca
     return !has_point || der_edit_holds(subject->given.certificate, SPAN("http://crl.example/1"));
 }
 
-/* An entry is the serial number and then the time (UTCTime, 13 octets): a short number alone may stand in a long one. */
+/* An entry is the serial number and then the time (UTCTime, 13 octets): a short number alone may stand in a long one.
+ */
 static bool has_entry(const struct world_case *list, struct span serial)
 {
     char entry[32];
