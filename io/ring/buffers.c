@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define OFFERED_FIRST  16u
+#define OFFERED_FIRST  16u       /* one receive of BUNDLE_SIZE, by the default buffer_size */
 #define RECEIVE_BUNDLE (1u << 4) /* IORING_RECVSEND_BUNDLE of Linux 6.10, which older headers do not have */
 
 static void *map(size_t size)

@@ -16,8 +16,8 @@
 #define POOL_FREE_MAX 1024u /* chunks kept for the next turn: 4 MiB */
 #define END_LOG_MS    5000u
 
-/* Completions: a turn of 1,024 connections with a receive and a send each fits four times. Receive buffers: few, so
- * that they stay in the second-level cache. */
+/* Completions: a turn of 1,024 connections with a receive and a send each fits four times. buffer_count is
+ * the most there may be: a shard begins with few (buffers.c). */
 const struct io_config io_config_default = {
     .connection_max = 16384,
     .entries = 1024,

@@ -51,14 +51,14 @@ struct shard {
     struct watch_list watches;
     struct s2s *servers; /* streams with other servers, newest first: router/s2s/s2s.h */
     uint64_t server_serial;
-    struct slab *contacts;                           /* under way: router/s2s/contact.h */
-    struct budget user_dials, domain_dials;          /* router/s2s/budget.h */
-    struct chain work;                               /* the payload being routed; empty between two stanzas */
+    struct slab *contacts;                     /* under way: router/s2s/contact.h */
+    struct budget user_dials, domain_dials;    /* router/s2s/budget.h */
+    struct chain work;                         /* the payload being routed; empty between two stanzas */
     struct waiting newcomers, newcomers_begun; /* router/stream/newcomer.h */
     uint32_t newcomer_count;                   /* in both */
     unsigned put_off;                          /* turns in a row without a step of theirs */
     uint64_t said, said_ms;                    /* stanzas and letters so far, and since when there are so many */
-    struct verify *verify_first;                     /* passwords to judge: router/stream/verify.h */
+    struct verify *verify_first;               /* passwords to judge: router/stream/verify.h */
     struct verify **verify_end;
     struct stream *dirty;     /* streams with something to flush, each once */
     struct stream *runnable;  /* streams whose holds are gone, each once */
