@@ -5,7 +5,8 @@
  * Calls and completions only change flags and bits; conn_advance() looks at them and does what is due next. The end is
  * always the same walk: sever (shutdown, or the reset), cancel, wait until nothing flies, close the direct descriptor,
  * closed, free. Severing first matters: up to Linux 6.12 a closed direct descriptor may live on for as long as any
- * older operation of the ring flies, and only the shutdown tells the peer.
+ * older operation of the ring flies, and only the shutdown tells the peer. It takes one of the kernel's workers, so it
+ * is left out where both ends have sent their FIN.
  */
 #include "core/base/clock.h"
 #include "io/ring/ring_priv.h"
@@ -63,28 +64,6 @@ static void submit_reset(struct io *io, struct conn *conn)
     ring_own_conn(sqe, conn, OP_SEVER);
 }
 
-static void begin_close(struct io *io, struct conn *conn)
-{
-    conn->flags |= CONN_CLOSING;
-    if (conn->slot == SLOT_NONE)
-        return; /* a dialled socket on its way into the table: its completion goes on */
-    if ((conn->flags & CONN_RESET) != 0)
-        submit_reset(io, conn);
-    else
-        submit_shutdown(io, conn, OP_SEVER, SHUT_RDWR);
-    ring_cancel(io, conn, OP_RECV, OP_CANCEL_RECV);
-    ring_cancel(io, conn, OP_SEND, OP_CANCEL_SEND);
-    ring_cancel(io, conn, OP_CONNECT, OP_CANCEL_CONNECT);
-}
-
-void conn_break(struct io *io, struct conn *conn, int error)
-{
-    if ((conn->flags & CONN_CLOSING) != 0)
-        return;
-    conn->error = error;
-    begin_close(io, conn);
-}
-
 static void queue_end(struct io *io, struct conn *conn)
 {
     conn->flying = (uint16_t)(conn->flying | 1u << OP_QUEUED);
@@ -112,6 +91,37 @@ static void finish(struct io *io, struct conn *conn)
     if ((conn->flags & CONN_LEFT) == 0)
         counter_add(io->counters, COUNTER_CLOSED, 1); /* whoever reads it finds the callback's work done */
     conn_free(io, conn);
+}
+
+/* Both ends have sent their FIN: nothing is left to sever. */
+static bool has_parted(const struct conn *conn)
+{
+    const unsigned parts = CONN_ENDED | CONN_SHUT | CONN_FIN | CONN_RESET;
+    return (conn->flags & parts) == (CONN_ENDED | CONN_SHUT) && !conn_flies(conn, OP_FIN);
+}
+
+static void begin_close(struct io *io, struct conn *conn)
+{
+    conn->flags |= CONN_CLOSING;
+    if (conn->slot == SLOT_NONE)
+        return; /* a dialled socket on its way into the table: its completion goes on */
+    if ((conn->flags & CONN_RESET) != 0)
+        submit_reset(io, conn);
+    else if (!has_parted(conn))
+        submit_shutdown(io, conn, OP_SEVER, SHUT_RDWR);
+    else if (conn->flying == 0)
+        finish(io, conn);
+    ring_cancel(io, conn, OP_RECV, OP_CANCEL_RECV);
+    ring_cancel(io, conn, OP_SEND, OP_CANCEL_SEND);
+    ring_cancel(io, conn, OP_CONNECT, OP_CANCEL_CONNECT);
+}
+
+void conn_break(struct io *io, struct conn *conn, int error)
+{
+    if ((conn->flags & CONN_CLOSING) != 0)
+        return;
+    conn->error = error;
+    begin_close(io, conn);
 }
 
 void conn_advance(struct io *io, struct conn *conn)

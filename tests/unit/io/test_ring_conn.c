@@ -218,6 +218,48 @@ static void shutdown__send_in_flight__fin_after_the_last_byte(void **state)
     rig_stop(&rig);
 }
 
+static void shut(struct io *io, void *argument)
+{
+    struct rig *rig = argument;
+    io_shutdown(io, rig->shards[0].last);
+}
+
+struct end_seen {
+    struct rig *rig;
+    bool is_seen;
+};
+
+static void see_end(struct io *io, void *argument)
+{
+    struct end_seen *end = argument;
+    (void)io;
+    end->is_seen = ((struct rig_conn *)end->rig->shards[0].last->owner)->has_ended;
+}
+
+/* Then there is nothing to sever, and no completion to wait for. */
+static void close__both_have_sent_their_fin__closed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig_start(&rig);
+    int fd = rig_connect(&rig);
+    rig_await(&rig, COUNTER_ACCEPTED, 1);
+    rig_call(&rig, 0, shut, &rig);
+    assert_int_equal(drain(fd), 0);
+    close(fd);
+    struct end_seen seen = {.rig = &rig};
+    while (!seen.is_seen) {
+        rig_sleep_ms(1);
+        rig_call(&rig, 0, see_end, &seen);
+    }
+    struct end_case end = {&rig, 0};
+    rig_call(&rig, 0, end_later, &end);
+    rig_await(&rig, COUNTER_CLOSED, 1);
+    assert_int_equal(rig.shards[0].error_last, 0);
+    rig_stop(&rig);
+}
+
 static void pause__bytes_arrive__delivered_after_resume(void **state)
 {
     (void)state;
@@ -336,6 +378,7 @@ int main(void)
         cmocka_unit_test(peer_reset__send_in_flight__closed_with_the_error),
         cmocka_unit_test(send__slow_reader__every_byte_in_order),
         cmocka_unit_test(shutdown__send_in_flight__fin_after_the_last_byte),
+        cmocka_unit_test(close__both_have_sent_their_fin__closed),
         cmocka_unit_test(pause__bytes_arrive__delivered_after_resume),
         cmocka_unit_test(reuse__thousands_of_lives_in_eight_slots__none_lost),
         cmocka_unit_test(find__before_and_after_the_end__conn_then_nothing),
