@@ -82,6 +82,7 @@ static void deliver_to_one(struct shard *shard, struct session *session, struct 
         deliver_bounce(shard, letter, ERROR_RESOURCE_CONSTRAINT);
 }
 
+/* Silence, where a rule allows no answer. */
 static void drop(struct shard *shard)
 {
     shard_count(shard, COUNTER_DROPPED, 1);
@@ -215,7 +216,9 @@ void deliver_bounce(struct shard *shard, const struct letter *letter, enum stanz
 {
     bool is_answer = letter->type == TYPE_ERROR || letter->type == TYPE_RESULT;
     if (is_answer || letter->kind == STANZA_PRESENCE || !letter->from.domain_size) {
-        drop(shard);
+        /* Nobody being there is what s8.5 has rules for; anything else is a loss that only the operator can be told of.
+         */
+        shard_count(shard, error == ERROR_SERVICE_UNAVAILABLE ? COUNTER_DROPPED : COUNTER_LOST, 1);
         return;
     }
     shard_count(shard, COUNTER_REFUSED, 1);

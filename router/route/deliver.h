@@ -4,10 +4,11 @@
  * Deliver: what happens to a letter on the shard that owns its recipient (RFC 6121 s8.5), and the books: every stanza
  * that was accepted ends in exactly one counter (RELIABILITY s2.2):
  *
- *   accepted + born = delivered + routed + answered + refused + dropped by rule, when no mail is under way
+ *   accepted + born = delivered + routed + answered + refused + dropped by rule + lost, when no mail is under way
  *
  * and no stanza waits for another server. Delivered is what was written to a recipient's stream; where another server
  * acknowledges what it has heard (router/s2s/ack.h) it is routed then, and waits until then.
+ * Lost is an answer, an error or presence that found a queue full or no way to its server: those are never answered.
  * born counts copies (a message for several resources) and stanzas the router makes itself for a recipient (errors that
  * travel back, presence on behalf of a session).
  *

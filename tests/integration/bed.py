@@ -203,12 +203,13 @@ class Bed:
         if s["connections"] or s["sessions"]:
             wrong.append(f"connections={s['connections']} sessions={s['sessions']}")
         left = s["stanzas_accepted"] + s["stanzas_born"]
-        right = sum(s[f"stanzas_{name}"] for name in ("delivered", "routed", "answered", "refused", "dropped"))
+        right = sum(s[f"stanzas_{name}"] for name in ("delivered", "routed", "answered", "refused", "dropped", "lost"))
         right += s["s2s_waiting"]
         if left != right:
             wrong.append(f"accepted {s['stanzas_accepted']} + born {s['stanzas_born']} != delivered "
                          f"{s['stanzas_delivered']} + routed {s['stanzas_routed']} + waiting {s['s2s_waiting']} + answered "
-                         f"{s['stanzas_answered']} + refused {s['stanzas_refused']} + dropped {s['stanzas_dropped']}: {left} != {right}")
+                         f"{s['stanzas_answered']} + refused {s['stanzas_refused']} + dropped {s['stanzas_dropped']} + lost {s['stanzas_lost']}: "
+                         f"{left} != {right}")
         if s["letters_posted"] != s["letters_taken"]:
             wrong.append(f"letters posted {s['letters_posted']} != taken {s['letters_taken']}")
         opened = s["connections_accepted"] + s["s2s_dialled"] - s["s2s_failed_connect"]

@@ -53,7 +53,7 @@ def test_sessions__all_in_pairs__chat_and_lose_nothing(start_bed, tmp_path, shar
     assert not any(report[what] for what in ("refused", "duplicated", "reordered", "corrupt", "lost", "broken"))
     stats = bed.stats()
     assert stats["logins"] >= SESSIONS and stats["logins_failed"] == 0
-    assert stats["stanzas_refused"] == stats["stanzas_dropped"] == stats["stanzas_returned"] == 0
+    assert stats["stanzas_refused"] == stats["stanzas_dropped"] == stats["stanzas_lost"] == stats["stanzas_returned"] == 0
     assert stats["stanzas_accepted"] >= SESSIONS * MESSAGES
     if shards > 1:
         assert stats["letters_posted"] > 0

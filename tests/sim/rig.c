@@ -250,7 +250,8 @@ int64_t rig_balance(const struct rig *rig)
     uint64_t in = rig_counter(rig, COUNTER_STANZAS_IN) + rig_counter(rig, COUNTER_BORN);
     uint64_t out = rig_counter(rig, COUNTER_DELIVERED) + rig_counter(rig, COUNTER_ROUTED) +
                    rig_counter(rig, COUNTER_ANSWERED) + rig_counter(rig, COUNTER_REFUSED) +
-                   rig_counter(rig, COUNTER_DROPPED) + rig_counter(rig, COUNTER_S2S_WAITING);
+                   rig_counter(rig, COUNTER_DROPPED) + rig_counter(rig, COUNTER_LOST) +
+                   rig_counter(rig, COUNTER_S2S_WAITING);
     uint64_t under_way = rig_counter(rig, COUNTER_MAIL_OUT) - rig_counter(rig, COUNTER_MAIL_IN);
     return (int64_t)(in - out - under_way);
 }

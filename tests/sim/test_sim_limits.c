@@ -258,13 +258,18 @@ static void limit__lowered_below_a_cut_element__ends_it(void **state)
 
 #define LARGE 8000u
 
-static void say_large(struct caller *caller, unsigned id)
+static void say_large_of_type(struct caller *caller, unsigned id, const char *type)
 {
     static char text[LARGE + 200];
-    int size = snprintf(text, sizeof text, "<message to='user0@example.com/deaf' id='%u'><body>", id);
+    int size = snprintf(text, sizeof text, "<message to='user0@example.com/deaf' id='%u' type='%s'><body>", id, type);
     memset(text + size, 'x', LARGE);
     strcpy(text + size + LARGE, "</body></message>");
     caller_say_text(caller, text);
+}
+
+static void say_large(struct caller *caller, unsigned id)
+{
+    say_large_of_type(caller, id, "normal");
 }
 
 static unsigned occurrences(const struct caller *caller, const char *text)
@@ -375,6 +380,15 @@ static void full_queue__at_its_hard_limit__refuses_and_tells(void **state)
         queued += user ? user->first->stream->out.size : 0;
     }
     assert_true(queued <= 65536); /* what is with the io is gone from it */
+    /* An error is not answered by another: it is counted as lost. */
+    assert_int_equal(rig_counter(rig, COUNTER_LOST), 0);
+    unsigned last = SENDERS - 1;
+    while (occurrences(&senders[last], "<resource-constraint") == 0)
+        last--;
+    say_large_of_type(&senders[last], SENDERS, "error");
+    caller_run(&senders[last]);
+    assert_int_equal(rig_counter(rig, COUNTER_LOST), 1);
+    assert_int_equal(rig_counter(rig, COUNTER_REFUSED), refused);
     caller_close(&deaf);
     for (unsigned i = 0; i < SENDERS; i++)
         caller_close(&senders[i]);

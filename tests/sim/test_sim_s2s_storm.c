@@ -210,8 +210,9 @@ static void audit(const struct storm *storm)
         for (unsigned i = 0; i < storm->item_count; i++)
             unheard += is_unheard(&storm->items[i]) && lives(&storm->players[storm->items[i].to]) &&
                        storm->players[storm->items[i].to].router == router;
-        if (unheard > rig_counter(storm->rigs[router], COUNTER_DROPPED))
-            broken(storm, "lost (answers that no router has dropped)", 0);
+        if (unheard >
+            rig_counter(storm->rigs[router], COUNTER_DROPPED) + rig_counter(storm->rigs[router], COUNTER_LOST))
+            broken(storm, "lost (answers that no router has counted)", 0);
         unheard_total += unheard;
     }
 }
