@@ -33,17 +33,16 @@ static void tell_resources(struct shard *shard, struct user *user, struct span p
             deliver_copy(shard, session, payload);
 }
 
-/* The bytes of the shard's work chain in one piece, allocated. */
-static char *flatten(struct shard *shard, uint32_t *size)
+/* The bytes of the chain in one piece, allocated; the chain is empty afterwards. NULL: memory was refused. */
+static char *flatten(struct shard *shard, struct chain *chain, uint32_t *size)
 {
-    char *bytes = malloc(shard->work.size + 1);
-    if (!bytes)
-        return NULL;
+    char *bytes = malloc(chain->size + 1);
     size_t used = 0;
-    for (struct chunk *chunk = shard->work.head; chunk; chunk = chunk->next) {
+    for (struct chunk *chunk = chain->head; bytes && chunk; chunk = chunk->next) {
         memcpy(bytes + used, chunk->bytes + chunk->start, chunk->end - chunk->start);
         used += chunk->end - chunk->start;
     }
+    chain_clear(chain, shard->pool);
     *size = (uint32_t)used;
     return bytes;
 }
@@ -56,8 +55,7 @@ static struct span stamped(struct stream *stream, const struct xml_stanza *stanz
     if (stream->session->lang)
         forward.lang = span_str(stream->session->lang);
     xml_forward(&shard->work, shard->pool, stanza, &stream->reader, &forward);
-    *allocated = flatten(shard, size);
-    chain_clear(&shard->work, shard->pool);
+    *allocated = flatten(shard, &shard->work, size);
     return span_of(*allocated, *allocated ? *size : 0);
 }
 
@@ -77,7 +75,7 @@ static void forget_presence(struct session *session)
     session->is_available = false;
 }
 
-static void directed_unavailable(struct shard *shard, struct session *session);
+static void directed_unavailable(struct shard *shard, struct session *session, const struct xml_stanza *said);
 
 void presence_broadcast(struct stream *stream, const struct xml_stanza *stanza, const struct stanza_head *head)
 {
@@ -91,10 +89,10 @@ void presence_broadcast(struct stream *stream, const struct xml_stanza *stanza, 
         return; /* memory was refused: the presence is not announced, and the session stays as it was */
     if (head->type == TYPE_UNAVAILABLE) {
         if (session->is_available) {
+            tell_resources(shard, session->user, payload); /* itself, too */
             forget_presence(session);
-            tell_resources(shard, session->user, payload);
         }
-        directed_unavailable(shard, session);
+        directed_unavailable(shard, session, stanza);
         free(bytes);
         return;
     }
@@ -114,50 +112,110 @@ static struct jid directed_jid(const struct directed *directed)
     return (struct jid){directed->bytes, directed->parts[0], directed->parts[1], directed->parts[2]};
 }
 
-void presence_directed(struct session *session, const struct stanza_head *head)
+/* What points to it; to NULL if there is none. */
+static struct directed **directed_find(struct session *session, struct span address)
 {
     struct directed **link = &session->directed;
     for (; *link; link = &(*link)->next) {
         struct jid jid = directed_jid(*link);
-        if (span_equal(jid_full(&jid), jid_full(&head->to)))
+        if (span_equal(jid_full(&jid), address))
             break;
     }
-    if (*link && head->type == TYPE_UNAVAILABLE) {
-        struct directed *gone = *link;
-        *link = gone->next;
-        session->directed_count--;
-        free(gone);
+    return link;
+}
+
+void presence_forget(struct session *session, struct span address)
+{
+    struct directed **link = directed_find(session, address), *gone = *link;
+    if (!gone)
         return;
-    }
-    if (*link || head->type != TYPE_AVAILABLE || session->directed_count == SESSION_DIRECTED_MAX)
-        return;
+    *link = gone->next;
+    session->directed_count--;
+    free(gone);
+}
+
+bool presence_was_directed(struct session *session, const struct jid *jid)
+{
+    return *directed_find(session, jid_full(jid)) || *directed_find(session, jid_bare(jid));
+}
+
+bool presence_directed(struct session *session, const struct stanza_head *head)
+{
     struct span full = jid_full(&head->to);
-    struct directed *directed = malloc(sizeof *directed + full.size);
+    if (head->type == TYPE_UNAVAILABLE)
+        presence_forget(session, full);
+    if (head->type != TYPE_AVAILABLE || *directed_find(session, full))
+        return true;
+    struct directed *directed = NULL;
+    if (session->directed_count < SESSION_DIRECTED_MAX)
+        directed = malloc(sizeof *directed + full.size);
     if (!directed)
-        return;
+        return false;
     *directed = (struct directed){.parts = {head->to.local_size, head->to.domain_size, head->to.resource_size}};
     memcpy(directed->bytes, full.ptr, full.size);
     directed->next = session->directed;
     session->directed = directed;
     session->directed_count++;
+    return true;
 }
 
-static void write_unavailable(struct chain *chain, struct chunk_pool *pool, const struct session *session,
-                              struct span to)
+/* Mere presence: without what the client has to say about it. */
+static void write_mere(struct chain *chain, struct chunk_pool *pool, const struct session *session, bool is_available,
+                       struct span to, struct span id)
 {
     struct jid jid = session_jid(session);
     struct xml_writer w = xml_writer_on(chain, pool);
     xml_open(&w, "presence");
-    xml_write_attribute(&w, "type", SPAN("unavailable"));
+    if (!is_available)
+        xml_write_attribute(&w, "type", SPAN("unavailable"));
     xml_write_attribute(&w, "from", jid_full(&jid));
     if (to.ptr)
         xml_write_attribute(&w, "to", to);
+    if (id.size)
+        xml_write_attribute(&w, "id", id);
     xml_close(&w);
 }
 
-/* s4.6.3, s4.5.2: those who got directed presence hear that it ended. */
-static void directed_unavailable(struct shard *shard, struct session *session)
+void presence_answer_probe(struct shard *shard, const struct session *session, const struct letter *probe)
 {
+    struct chain chain = {0};
+    struct letter letter = {
+        .kind = STANZA_PRESENCE,
+        .type = TYPE_AVAILABLE,
+        .is_remote = !policy_has_domain(shard->policy, jid_domain(&probe->from)),
+        .to = probe->from,
+        .from = session_jid(session),
+        .id = probe->id,
+        .payload = &chain,
+    };
+    write_mere(&chain, shard->pool, session, true, jid_full(&letter.to), letter.id);
+    shard_count(shard, COUNTER_ANSWERED, 1);
+    shard_count(shard, COUNTER_BORN, 1);
+    deliver_anywhere(shard, &letter);
+    chain_clear(&chain, shard->pool);
+}
+
+static void forward_to(struct shard *shard, struct session *session, const struct xml_stanza *said,
+                       const struct letter *letter)
+{
+    struct jid from = session_jid(session);
+    struct xml_forward forward = {.from = jid_full(&from), .to = jid_full(&letter->to)};
+    if (session->lang)
+        forward.lang = span_str(session->lang);
+    if (letter->is_remote) {
+        forward.content_from = NS_CLIENT;
+        forward.content_to = NS_SERVER;
+    }
+    xml_forward(letter->payload, shard->pool, said, &session->stream->reader, &forward);
+}
+
+/* s4.6.3, s4.5.2: those who got directed presence hear that it ended. said is what the client said then, NULL if it
+ * just went: it is forwarded unless that is, for all of them, more than a queue should hold. */
+static void directed_unavailable(struct shard *shard, struct session *session, const struct xml_stanza *said)
+{
+    if (said && (size_t)said->size * session->directed_count > shard->policy->config->limits_queue_soft)
+        said = NULL;
+    bool is_swappable = said && !xml_swap_collides(said, NS_CLIENT, NS_SERVER);
     while (session->directed) {
         struct directed *directed = session->directed;
         session->directed = directed->next;
@@ -171,7 +229,10 @@ static void directed_unavailable(struct shard *shard, struct session *session)
             .from = session_jid(session),
             .payload = &chain,
         };
-        write_unavailable(&chain, shard->pool, session, jid_full(&letter.to));
+        if (said && (is_swappable || !letter.is_remote))
+            forward_to(shard, session, said, &letter);
+        else
+            write_mere(&chain, shard->pool, session, false, jid_full(&letter.to), SPAN_NONE);
         shard_count(shard, COUNTER_BORN, 1);
         deliver_anywhere(shard, &letter);
         chain_clear(&chain, shard->pool);
@@ -184,9 +245,12 @@ void presence_gone(struct shard *shard, struct session *session)
 {
     if (session->is_available && session->user->count) {
         struct chain chain = {0};
-        write_unavailable(&chain, shard->pool, session, SPAN_NONE);
-        tell_resources(shard, session->user, chain_front(&chain));
-        chain_clear(&chain, shard->pool);
+        uint32_t size;
+        write_mere(&chain, shard->pool, session, false, SPAN_NONE, SPAN_NONE);
+        char *bytes = flatten(shard, &chain, &size);
+        if (bytes)
+            tell_resources(shard, session->user, span_of(bytes, size));
+        free(bytes);
     }
-    directed_unavailable(shard, session);
+    directed_unavailable(shard, session, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/route/deliver.h"
 
+#include "router/im/presence.h"
 #include "router/route/session.h"
 #include "router/route/shard.h"
 #include "router/s2s/remote.h"
@@ -159,11 +160,17 @@ static void deliver_message(struct shard *shard, struct user *user, struct lette
 static void deliver_presence(struct shard *shard, struct user *user, struct letter *letter)
 {
     struct session *session = letter->to.resource_size ? session_find(user, jid_resource(&letter->to)) : NULL;
+    if (letter->type == TYPE_PROBE && session && presence_was_directed(session, &letter->from)) {
+        presence_answer_probe(shard, session, letter);
+        return;
+    }
     if (letter->type == TYPE_PROBE || letter->type == TYPE_SUBSCRIPTION) {
         /* Without a roster nobody is subscribed: s8.5.1 allows silence for both. */
         drop(shard);
         return;
     }
+    if (letter->type == TYPE_UNAVAILABLE && session)
+        presence_forget(session, jid_full(&letter->from));
     if (session)
         deliver_to_one(shard, session, letter);
     else if (!letter->to.resource_size && user && session_any_available(user))
@@ -212,10 +219,21 @@ void deliver_anywhere(struct shard *shard, struct letter *letter)
         deliver_bounce(shard, letter, ERROR_RESOURCE_CONSTRAINT);
 }
 
+/* RFC 6120 s8.3.1 for answers. Presence is answered where another server is out of reach (s10.4.3), for a user of ours
+ * has none of s8.5's rules for that; a probe is never (RFC 6121 s4.3). */
+static bool is_bounced(const struct shard *shard, const struct letter *letter, enum stanza_error error)
+{
+    if (letter->type == TYPE_ERROR || letter->type == TYPE_RESULT || !letter->from.domain_size)
+        return false;
+    if (letter->kind != STANZA_PRESENCE)
+        return true;
+    return letter->type != TYPE_PROBE && error != ERROR_SERVICE_UNAVAILABLE &&
+           !policy_has_domain(shard->policy, jid_domain(&letter->to));
+}
+
 void deliver_bounce(struct shard *shard, const struct letter *letter, enum stanza_error error)
 {
-    bool is_answer = letter->type == TYPE_ERROR || letter->type == TYPE_RESULT;
-    if (is_answer || letter->kind == STANZA_PRESENCE || !letter->from.domain_size) {
+    if (!is_bounced(shard, letter, error)) {
         /* Nobody being there is what s8.5 has rules for; anything else is a loss that only the operator can be told of.
          */
         shard_count(shard, error == ERROR_SERVICE_UNAVAILABLE ? COUNTER_DROPPED : COUNTER_LOST, 1);
@@ -246,5 +264,5 @@ void deliver_copy(struct shard *shard, struct session *session, struct span payl
     if (has_room(shard, session->stream, &letter))
         hand_over(shard, session->stream, &letter, false);
     else
-        drop(shard);
+        shard_count(shard, COUNTER_LOST, 1);
 }

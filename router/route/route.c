@@ -103,8 +103,10 @@ static void to_address(struct stream *stream, const struct xml_stanza *stanza, c
         letter.to = jid_of_prepared(jid_bare(&own));
         forward.to = jid_bare(&own);
     }
-    if (head->kind == STANZA_PRESENCE)
-        presence_directed(session, head);
+    if (head->kind == STANZA_PRESENCE && !presence_directed(session, head)) {
+        route_refuse(stream, head, ERROR_RESOURCE_CONSTRAINT, "presence is directed at too many");
+        return;
+    }
     xml_forward(&shard->work, shard->pool, stanza, &stream->reader, &forward);
     deliver_anywhere(shard, &letter);
     chain_clear(&shard->work, shard->pool);
@@ -135,6 +137,8 @@ void route_stanza(struct stream *stream, const struct xml_stanza *stanza, const 
     case VERDICT_REMOTE:
         if (!stream->shard->policy->config->s2s_enabled)
             route_refuse(stream, head, ERROR_REMOTE_SERVER_NOT_FOUND, NULL);
+        else if (head->type == TYPE_SUBSCRIPTION) /* without rosters the answer would be nobody's */
+            route_refuse(stream, head, ERROR_FEATURE_NOT_IMPLEMENTED, "there are no rosters here");
         else if (xml_swap_collides(stanza, NS_CLIENT, NS_SERVER))
             route_refuse(stream, head, ERROR_NOT_ACCEPTABLE, "attributes that would be one in jabber:server");
         else

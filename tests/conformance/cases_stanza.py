@@ -510,8 +510,8 @@ for kind, build in (("message", lambda to: message(to)), ("iq", lambda to: iq("g
         return stream.outcome("m1")
 
 
-@case("route.remote-presence", "RFC 6120 s8.3.1", "SHOULD", "So is presence.", "stanza:remote-server-not-found",
-      "stanza:remote-server-timeout stanza:not-allowed stanza:service-unavailable silence")
+@case("route.remote-presence", "RFC 6120 s10.4.3", "MUST", "So is presence.", "stanza:remote-server-not-found",
+      "stanza:remote-server-timeout stanza:not-allowed stanza:service-unavailable")
 def _(probe):
     stream = probe.login()
     stream.say("<presence id='m1' to='romeo@unknown.invalid'/>")

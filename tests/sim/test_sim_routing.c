@@ -2,6 +2,7 @@
 /* The routing rules one by one, on one and on three shards: who gets what, and what the sender is told. */
 #include "router/route/session.h"
 #include "tests/sim/actor.h"
+#include "tests/sim/caller.h"
 #include "tests/sim/tap.h"
 
 #include <setjmp.h>
@@ -225,22 +226,85 @@ static void presence__is_shared_among_own_resources_and_where_directed(void **st
     assert_true(actor_bind(&stage->actors[1], 0));
 }
 
-/* Addresses of directed presence are remembered up to a bound; behind it presence is still delivered. */
-static void directed_presence__to_very_many__is_remembered_up_to_the_bound(void **state)
+/* RFC 6121 s4.5.2, s4.6.3: the client's own words go to all who saw it, itself included. */
+static void unavailable__with_a_status__is_told_whole(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[1], "<presence/>");
+    actor_send(&stage->actors[2], "<presence/>");
+    actor_send(&stage->actors[1], "<presence to='user0@example.com/a'/>");
+    run(stage);
+    clear(stage);
+    actor_send(&stage->actors[1], "<presence type='unavailable' id='u'><status>bye</status></presence>");
+    run(stage);
+    for (unsigned i = 0; i < 3; i++) {
+        expect_line(stage, i, "presence unavailable user1@example.com/a u status bye");
+        expect_count(stage, i, 1);
+    }
+}
+
+/* A resource of apostrophes, each six bytes when it is written: more than a chunk holds. */
+static void unavailable__of_a_very_long_resource__is_told_whole(void **state)
+{
+    struct stage *stage = *state;
+    char bind[JID_PART_MAX + 200];
+    char *end = stpcpy(bind, "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>");
+    memset(end, '\'', JID_PART_MAX - 1);
+    end += JID_PART_MAX - 1;
+    strcpy(end, "</resource></bind></iq><presence/>");
+    struct caller caller;
+    caller_open(&caller, stage->rig, 0);
+    assert_true(caller_login(&caller, 1));
+    caller_say_text(&caller, bind);
+    caller_run(&caller);
+    assert_true(caller_has_heard(&caller, "id='b'") && caller_has_heard(&caller, "&apos;&apos;"));
+    actor_send(&stage->actors[2], "<presence/>");
+    run(stage);
+    clear(stage);
+    caller_close(&caller);
+    run(stage);
+    actor_send(&stage->actors[0],
+               "<message to='user1@example.com/b' type='chat' id='1'><body>behind it</body></message>");
+    run(stage);
+    expect_count(stage, 2, 2);
+    expect_line(stage, 2, "message chat user0@example.com/a 1 body behind it");
+}
+
+/* RFC 6121 s4.6.6: those who got directed presence may ask for it, nobody else; s4.6.1: until they have gone
+ * themselves. */
+static void probe__of_one_who_got_directed_presence__is_answered(void **state)
+{
+    struct stage *stage = *state;
+    actor_send(&stage->actors[1], "<presence to='user0@example.com/a'/>");
+    run(stage);
+    clear(stage);
+    actor_send(&stage->actors[0], "<presence type='probe' id='p' to='user1@example.com/a'/>");
+    actor_send(&stage->actors[0], "<presence type='probe' id='q' to='user1@example.com/b'/>");
+    actor_send(&stage->actors[3], "<presence type='probe' id='r' to='user1@example.com/a'/>");
+    run(stage);
+    expect_line(stage, 0, "presence - user1@example.com/a p  ");
+    expect_count(stage, 0, 1);
+    expect_count(stage, 3, 0);
+    clear(stage);
+    actor_send(&stage->actors[0], "<presence type='unavailable' to='user1@example.com/a'/>");
+    run(stage);
+    actor_send(&stage->actors[0], "<presence type='probe' id='s' to='user1@example.com/a'/>");
+    run(stage);
+    expect_count(stage, 0, 0);
+}
+
+/* Addresses of directed presence are remembered up to a bound; behind it presence is refused, for its end could not be
+ * told. */
+static void directed_presence__to_very_many__is_refused_behind_the_bound(void **state)
 {
     struct stage *stage = *state;
     for (unsigned i = 0; i < SESSION_DIRECTED_MAX - 1; i++)
         actor_send(&stage->actors[3], "<presence to='nobody%u@example.com'/>", i);
-    actor_send(&stage->actors[3], "<presence to='user0@example.com/a'/><presence to='user1@example.com/b'/>");
+    actor_send(&stage->actors[3], "<presence to='user0@example.com/a'/><presence id='m' to='user1@example.com/b'/>");
     run(stage);
     expect_line(stage, 0, "presence - user2@example.com/a -  ");
-    expect_line(stage, 2, "presence - user2@example.com/a -  ");
-    unsigned remembered = 0;
-    for (unsigned i = 0; i < stage->rig->shard_count; i++) {
-        const struct user *user = session_user(&stage->rig->shards[i], SPAN("user2@example.com"));
-        remembered += user ? user->first->directed_count : 0;
-    }
-    assert_int_equal(remembered, SESSION_DIRECTED_MAX);
+    expect_line(stage, 3, "presence error user1@example.com/b m error resource-constraint");
+    expect_count(stage, 2, 0);
     clear(stage);
     actor_reset(&stage->actors[3]);
     run(stage);
@@ -402,7 +466,10 @@ int main(void)
         BOTH(message__to_nobody__comes_back_as_an_error),
         BOTH(iq__is_answered_by_whom_it_is_for),
         BOTH(presence__is_shared_among_own_resources_and_where_directed),
-        BOTH(directed_presence__to_very_many__is_remembered_up_to_the_bound),
+        BOTH(unavailable__with_a_status__is_told_whole),
+        BOTH(unavailable__of_a_very_long_resource__is_told_whole),
+        BOTH(probe__of_one_who_got_directed_presence__is_answered),
+        BOTH(directed_presence__to_very_many__is_refused_behind_the_bound),
         BOTH(spoofed_from__closes_the_stream),
         BOTH(same_resource__replaces_the_older_session),
         BOTH(reload__that_takes_the_mechanism__resets),

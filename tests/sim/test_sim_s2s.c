@@ -300,6 +300,32 @@ static void unreachable__refused__timeout_at_once(void **state)
     stage_close(&stage);
 }
 
+/* Presence is told as well (RFC 6120 s10.4.3); a probe is not (RFC 6121 s4.3), and what only a roster could make use of
+ * is not sent (RFC 6121 s3.1.2). */
+/* Holds 6120:10.4.3/1. */
+static void unreachable__presence__told(void **state)
+{
+    static const struct {
+        const char *type, *condition;
+    } cases[] = {
+        {"", "remote-server-timeout"},
+        {"type='unavailable'", "remote-server-timeout"},
+        {"type='probe'", ""},
+        {"type='subscribe'", "feature-not-implemented"},
+    };
+    (void)state;
+    struct stage stage;
+    const char *const refused[] = {OPEN, "s2s.routes=example.net=127.0.0.2:5000", NULL};
+    stage_open(&stage, 1, NULL, 1, refused, away_bidi);
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        stage.romeo_heard.error[0] = '\0';
+        actor_send(&stage.romeo, "<presence to='nurse@example.net' id='p' %s/>", cases[i].type);
+        run(&stage, 50);
+        assert_string_equal(stage.romeo_heard.error, cases[i].condition);
+    }
+    stage_close(&stage);
+}
+
 static void unreachable__silent__timeout_then_at_once(void **state)
 {
     (void)state;
@@ -595,6 +621,7 @@ int main(void)
         cmocka_unit_test(certificate_of_another__key_that_nobody_can_confirm__not_let_in),
         cmocka_unit_test(unreachable__unknown__not_found_at_once),
         cmocka_unit_test(unreachable__refused__timeout_at_once),
+        cmocka_unit_test(unreachable__presence__told),
         cmocka_unit_test(unreachable__silent__timeout_then_at_once),
         cmocka_unit_test(unreachable__then_reachable__tried_again_after_the_rest),
         cmocka_unit_test(offline__user_of_the_other_server__its_error_comes_back),
