@@ -11,7 +11,9 @@
 #include "router/sluiced_priv.h"
 #include "tls/context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static bool post(struct sluice *sluice, unsigned shard, enum notice notice, void *argument)
@@ -84,16 +86,27 @@ void hooks_own_certificates(struct sluice *sluice, const struct policy *policy)
 }
 
 struct restart_keys {
-    struct err *notice;
+    char text[384];
+    unsigned count;
 };
 
 static void note_change(void *context, const char *key, bool needs_restart)
 {
     struct restart_keys *keys = context;
-    if (needs_restart && keys->notice->text[0])
-        err_prefix(keys->notice, "%s,", key);
-    else if (needs_restart)
-        err_set(keys->notice, "%s: needs a restart to take effect", key);
+    size_t used = strlen(keys->text);
+    if (needs_restart)
+        snprintf(keys->text + used, sizeof keys->text - used, "%s%s", keys->count++ ? ", " : "", key);
+}
+
+/* What of the new configuration does not hold before a restart. */
+static void tell_notice(const struct restart_keys *keys, bool is_s2s_late, struct err *notice)
+{
+    const char *late = is_s2s_late ? "s2s.enabled: turning it on needs a restart, and until then it stays off" : "";
+    if (keys->count)
+        err_set(notice, "%s%s%s: a restart is needed for %s to take effect", late, late[0] ? "; " : "", keys->text,
+                keys->count > 1 ? "them" : "it");
+    else
+        err_set(notice, "%s", late);
 }
 
 static bool hook_reload(void *context, struct err *notice, struct err *err)
@@ -101,15 +114,20 @@ static bool hook_reload(void *context, struct err *notice, struct err *err)
     struct sluice *sluice = context;
     struct err warning = {0};
     struct config *config = config_load(sluice->path, sluice->overrides, sluice->override_count, err);
-    if (!config)
+    if (!config || !resolver_config_check(config, err)) {
+        config_unref(config);
         return false;
+    }
+    /* Without a resolver nobody is reached: stanzas get at once what they get when it is off. */
+    bool is_s2s_late = config->s2s_enabled && !sluice->resolver;
+    config->s2s_enabled &= !is_s2s_late;
     struct policy *policy = policy_new(config, sluice->tickets, err, &warning);
     if (!policy)
         return false;
     hooks_own_certificates(sluice, policy);
-    struct restart_keys keys = {notice};
-    notice->text[0] = '\0';
+    struct restart_keys keys = {0};
     config_compare(sluice->policy->config, policy->config, note_change, &keys);
+    tell_notice(&keys, is_s2s_late, notice);
     if (warning.text[0])
         log_event(LOG_WARN, "tls.certificate", "warning=%s", log_quoted(span_str(warning.text)).text);
     log_set_level((enum log_level)policy->config->log_level);
@@ -126,7 +144,8 @@ static bool hook_reload(void *context, struct err *notice, struct err *err)
         inspector_exchange_files(sluice->inspector, crl_files_ref(policy->crl_files));
     sluice->warned_s = 0;
     hook_daily(sluice);
-    log_event(LOG_INFO, "control.reloaded", "domains=%u", policy->config->domain_count);
+    log_event(LOG_INFO, "config.reloaded", "domains=%u notice=%s", policy->config->domain_count,
+              log_quoted(span_str(notice->text)).text);
     return true;
 }
 

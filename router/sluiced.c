@@ -6,6 +6,8 @@
  *   main thread      options, start, then the control thread's loop, then the end
  *   shard threads    one reactor each
  *   store worker     inside router/store
+ *   resolver         inside router/s2s, and libunbound's own; only if s2s.enabled at the start
+ *   inspector        inside router/certs
  *   log writer       inside core/base/log
  */
 #include "core/base/check.h"
@@ -26,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static void usage(FILE *out)
@@ -78,9 +79,12 @@ static bool load_seed(const char *store_path, uint8_t seed[64], struct err *err)
             close(fd);
         return is_written;
     }
-    bool is_read = fd >= 0 && read(fd, seed + 32, 32) == 32;
-    if (!is_read)
-        err_set(err, "cannot read 32 bytes from %s: remove it and a new one is made", path);
+    ssize_t size = fd >= 0 ? read(fd, seed + 32, 32) : -1;
+    bool is_read = size == 32;
+    if (size < 0)
+        err_set(err, "cannot read %s: %s", path, strerror(errno));
+    else if (!is_read)
+        err_set(err, "%s has less than 32 bytes: remove it and a new one is made", path);
     if (fd >= 0)
         close(fd);
     return is_read;
@@ -193,23 +197,6 @@ static bool listen_all(struct sluice *sluice, const char *name, const struct con
     return true;
 }
 
-/* As many descriptors as the system allows, and no more connections than that. */
-static uint32_t connection_max(const struct config *config)
-{
-    struct rlimit limit;
-    uint32_t wanted = config->limits_connections;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return wanted;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max == RLIM_INFINITY || wanted <= limit.rlim_max)
-        return wanted;
-    /* Direct descriptors count per ring, not per process: the limit is each shard's. */
-    log_event(LOG_WARN, "limits.connections", "asked=%u allowed=%lu: raise the limit of open files (ulimit -n)", wanted,
-              (unsigned long)limit.rlim_max);
-    return (uint32_t)limit.rlim_max;
-}
-
 static unsigned count_shards(const struct config *config)
 {
     cpu_set_t allowed;
@@ -235,7 +222,7 @@ static bool build(struct sluice *sluice, struct err *err)
     uint8_t seed[64];
     sluice->shard_count = count_shards(config);
     sluice->io_config = io_config_default;
-    sluice->io_config.connection_max = connection_max(config);
+    sluice->io_config.connection_max = config->limits_connections;
     /* The store first: a second router started by mistake ends here, before it takes a single connection. */
     if (!io_probe(err) || !(sluice->store = store_open(config->store_path, sluice->shard_count + 1, err)) ||
         !(sluice->group = io_group_new(sluice->shard_count, err)))
@@ -418,7 +405,10 @@ static int options(struct sluice *sluice, int argc, char **argv, bool *only_chec
     for (int option; (option = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (option == OPT_CONFIG) {
             sluice->path = optarg;
-        } else if (option == OPT_SET && sluice->override_count < OVERRIDES_MAX) {
+        } else if (option == OPT_SET && sluice->override_count == OVERRIDES_MAX) {
+            fprintf(stderr, "sluiced: more than %u --set: put them into the file\n", OVERRIDES_MAX);
+            return EXIT_FAILURE;
+        } else if (option == OPT_SET) {
             sluice->overrides[sluice->override_count++] = optarg;
         } else if (option == OPT_CHECK) {
             *only_check = true;
@@ -450,7 +440,7 @@ int main(int argc, char **argv)
     if (!tls_start(&err))
         return fail(&err);
     struct config *config = config_load(sluice.path, sluice.overrides, sluice.override_count, &err);
-    if (!config)
+    if (!config || !resolver_config_check(config, &err))
         return fail(&err);
     const char *log_file = only_check || !config->log_file[0] ? NULL : config->log_file;
     control_block_signals();

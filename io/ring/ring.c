@@ -35,8 +35,11 @@ static bool open_table(struct io *io, struct err *err)
     if (limit > CONN_INDEX_MAX)
         limit = CONN_INDEX_MAX;
     if (io->config.connection_max > limit) {
-        log_event(LOG_WARN, "io.limit", "connections=%u wanted=%u reason=\"limit of open files (RLIMIT_NOFILE)\"",
-                  limit, io->config.connection_max);
+        if (io->shard == 0) /* once, not once a shard */
+            log_event(LOG_WARN, "io.limit",
+                      "connections=%u wanted=%u text=\"of each shard; raise the limit of open files: LimitNOFILE=, "
+                      "ulimit -n\"",
+                      limit, io->config.connection_max);
         io->config.connection_max = limit;
     }
     int result = io_uring_register_files_sparse(&io->ring, io->config.connection_max);

@@ -11,7 +11,7 @@ static const struct control_certs *take_certs(struct console *console)
     const struct control_certs *certs = &console->control->config.certs;
     if (certs->list)
         return certs;
-    console_fail(console, "nobody watches over certificates");
+    console_fail(console, "this router was started without the part that checks certificates");
     return NULL;
 }
 

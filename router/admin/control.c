@@ -104,6 +104,14 @@ static bool remove_stale(const struct socket_path *path, const char *name, struc
     return true;
 }
 
+static void tell_trouble(const char *name, int error, struct err *err)
+{
+    if (error == ENOENT)
+        err_set(err, "admin.socket: %s: its folder does not exist: make it, writable for the router's user", name);
+    else
+        err_set(err, "admin.socket: %s: %s", name, strerror(error));
+}
+
 static bool listen_at(struct control *control, const struct socket_path *path, struct err *err)
 {
     const char *name = control->socket_path;
@@ -123,7 +131,7 @@ static bool listen_at(struct control *control, const struct socket_path *path, s
         error = errno;
     }
     if (!ok) {
-        err_set(err, "admin.socket: %s: %s", name, strerror(error));
+        tell_trouble(name, error, err);
         return false;
     }
     control->socket_device = status.st_dev;
@@ -472,7 +480,6 @@ bool control_reload(struct control *control, struct err *notice, struct err *err
         log_event(LOG_ERROR, "config.refused", "reason=%s", log_quoted(span_str(err->text)).text);
         return false;
     }
-    log_event(LOG_INFO, "config.reloaded", "notice=%s", log_quoted(span_str(notice->text)).text);
     return true;
 }
 

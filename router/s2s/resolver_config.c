@@ -3,8 +3,11 @@
 
 #include "core/base/check.h"
 #include "router/admin/config.h"
+#include "router/s2s/address.h"
 #include "router/s2s/static_route.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,12 +41,32 @@ static bool routes_read(struct resolver_config *resolver, char *text, struct err
     return true;
 }
 
+/* As libunbound takes it: an address, perhaps of an interface (fe80::1%eth0), and perhaps @port. */
+static bool is_nameserver(const char *word)
+{
+    char text[64];
+    union address address;
+    size_t size = strcspn(word, "@%");
+    const char *at = strchr(word, '@');
+    char *end = NULL;
+    unsigned long port = at ? strtoul(at + 1, &end, 10) : 53;
+    if (size >= sizeof text || port == 0 || port > 65535 || (at && (at[1] < '0' || at[1] > '9' || *end)))
+        return false;
+    memcpy(text, word, size);
+    text[size] = '\0';
+    return address_parse(text, &address) && (word[size] != '%' || address.head.sa_family == AF_INET6);
+}
+
 static bool nameservers_read(struct resolver_config *resolver, char *text, struct err *err)
 {
     char *word;
     while ((word = word_next(&text))) {
         if (resolver->settings.nameserver_count == RESOLVER_NAMESERVERS_MAX) {
             err_set(err, "s2s.nameservers: more than %u", RESOLVER_NAMESERVERS_MAX);
+            return false;
+        }
+        if (!is_nameserver(word)) {
+            err_set(err, "s2s.nameservers: \"%.200s\" is not a name server like 192.0.2.53 or 192.0.2.53@5353", word);
             return false;
         }
         resolver->nameservers[resolver->settings.nameserver_count++] = word;
@@ -66,6 +89,25 @@ bool resolver_config_init(struct resolver_config *resolver, const struct config 
         return true;
     resolver_config_fini(resolver);
     return false;
+}
+
+bool resolver_config_check(const struct config *config, struct err *err)
+{
+    struct resolver_config resolver;
+    if (!resolver_config_init(&resolver, config, err))
+        return false;
+    resolver_config_fini(&resolver);
+    const char *path = config->s2s_dnssec_anchor;
+    if (!config->s2s_enabled || !path[0])
+        return true;
+    errno = 0;
+    FILE *file = fopen(path, "re");
+    bool is_readable = file && (fgetc(file) != EOF || !ferror(file));
+    if (!is_readable)
+        err_set(err, "s2s.dnssec_anchor: %s cannot be read: %s", path, strerror(errno));
+    if (file)
+        fclose(file);
+    return is_readable;
 }
 
 void resolver_config_fini(struct resolver_config *resolver)

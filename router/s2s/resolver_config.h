@@ -22,3 +22,5 @@ struct resolver_config {
 /* Names the key and the word that is wrong. After true it lives until the resolver is closed. */
 bool resolver_config_init(struct resolver_config *resolver, const struct config *config, struct err *err);
 void resolver_config_fini(struct resolver_config *resolver);
+/* Whether a resolver could be had by it; the anchor's content is libunbound's to judge. Any thread. */
+bool resolver_config_check(const struct config *config, struct err *err);

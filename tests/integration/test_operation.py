@@ -81,6 +81,17 @@ def test_start__on_a_taken_port__says_so(bed, tmp_path):
     assert done.returncode != 0 and str(bed.port) in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("line, words", [
+    ('s2s.routes = "example.net=192.0.2.1:xmpp";', ["s2s.routes", "xmpp"]), ('s2s.routes = "example.net";', ["s2s.routes", "example.net"]),
+    ('s2s.nameservers = "192.0.2.1 dns.example";', ["s2s.nameservers", "dns.example"]),
+    ('s2s.enabled = true; s2s.dnssec_anchor = "none.key";', ["s2s.dnssec_anchor", "none.key"]),
+])
+def test_check__of_what_the_resolver_would_refuse__names_it(certified, line, words):
+    done = check(certified, GOOD + line + "\n")
+    assert done.returncode != 0 and done.stdout == ""
+    assert all(word in done.stderr for word in words), done.stderr
+
+
 # ---- reload ----
 
 def serial(client):
@@ -137,6 +148,42 @@ def test_reload__of_a_bad_file__changes_nothing(start_bed):
         bed.login("user1").end()
     configuration.write_text(text)
     bed.ask("reload")
+
+
+def test_reload__of_keys_that_need_a_restart__names_them(start_bed):
+    bed = start_bed(name="late")
+    configuration = bed.folder / "sluice.conf"
+    text = configuration.read_text()
+    assert bed.ask("reload") == []
+    configuration.write_text(text + 'admin.mode = "0660";\n')
+    assert bed.ask("reload") == ['notice: "admin.mode: a restart is needed for it to take effect"']
+    configuration.write_text(text + 'log.file = "other.log";\nlimits.connections = 500;\n')
+    assert bed.ask("reload") == [
+        'notice: "admin.mode, log.file, limits.connections: a restart is needed for them to take effect"']
+    told = [line for line in bed.log() if "reloaded" in line]
+    assert len(told) == 3 and all(' config.reloaded domains=1 notice="' in line for line in told), told
+
+
+def test_reload__that_turns_other_servers_on__waits_for_a_restart(start_bed):
+    """Stanzas for them get what they got, at once, as long as nobody could look for them."""
+    bed = start_bed(name="alone")
+    configuration = bed.folder / "sluice.conf"
+    text = configuration.read_text()
+    client = bed.login("user0")
+
+    def refused():
+        client.send("<message to='romeo@example.net'><body>x</body></message>")
+        assert client.stanza().find("{jabber:client}error")[0].tag.endswith("}remote-server-not-found")
+
+    refused()
+    configuration.write_text(text + "s2s.enabled = true;\nlimits.depth = 40;\n")
+    for _ in range(2):  # as long as it is so
+        notice, = bed.ask("reload")
+        assert "s2s.enabled: turning it on needs a restart" in notice
+        refused()
+    assert any("limits.depth" in line and "40" in line for line in bed.ask("show limits"))
+    configuration.write_text(text)
+    assert len(bed.ask("reload")) == 0
 
 
 # ---- the end ----

@@ -95,7 +95,7 @@ static void nameservers__up_to_the_limit__kept(void **state)
     assert_string_equal(resolver.settings.nameservers[1], "192.0.2.2@5353");
     assert_string_equal(resolver.settings.nameservers[2], "::1");
     resolver_config_fini(&resolver);
-    assert_true(init(&resolver, "", "1 2 3 4 5 6 7 8", &err));
+    assert_true(init(&resolver, "", "::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8", &err));
     assert_int_equal(resolver.settings.nameserver_count, RESOLVER_NAMESERVERS_MAX);
     resolver_config_fini(&resolver);
 }
@@ -105,9 +105,54 @@ static void nameservers__too_many__refused(void **state)
     (void)state;
     struct resolver_config resolver;
     struct err err;
-    assert_false(init(&resolver, "a.example=10.0.0.1", "1 2 3 4 5 6 7 8 9", &err));
+    assert_false(init(&resolver, "a.example=10.0.0.1", "::1 ::2 ::3 ::4 ::5 ::6 ::7 ::8 ::9", &err));
     assert_non_null(strstr(err.text, "s2s.nameservers"));
     assert_null(resolver.routes);
+}
+
+static void nameservers__that_are_none__refused_with_key_and_word(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"192.0.2.1", "::1@53", "192.0.2.1@65535", "fe80::1%eth0", "fe80::1%eth0@5353"};
+    static const char *const bad[] = {"nowhere",       "192.0.2",         "192.0.2.1@",      "192.0.2.1@0",
+                                      "192.0.2.1@dns", "192.0.2.1@5353x", "192.0.2.1@65536", "192.0.2.1%eth0",
+                                      "[::1]",         "192.0.2.1:53"};
+    struct resolver_config resolver;
+    struct err err;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(init(&resolver, "", good[i], &err));
+        resolver_config_fini(&resolver);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(init(&resolver, "", bad[i], &err));
+        assert_non_null(strstr(err.text, "s2s.nameservers"));
+        assert_non_null(strstr(err.text, bad[i]));
+    }
+}
+
+/* The anchors are looked at where they are wanted. */
+static void check__of_anchors__readable_where_other_servers_are_on(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool is_enabled, is_good;
+    } cases[] = {{"", true, true},
+                 {"/dev/null", true, true},
+                 {"/nonexistent/root.key", true, false},
+                 {"/tmp", true, false},
+                 {"/nonexistent/root.key", false, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {""};
+        struct config config = {
+            .s2s_enabled = cases[i].is_enabled,
+            .s2s_routes = (char *)(uintptr_t) "",
+            .s2s_nameservers = (char *)(uintptr_t) "",
+            .s2s_dnssec_anchor = cases[i].path,
+        };
+        assert_int_equal(resolver_config_check(&config, &err), cases[i].is_good);
+        assert_true(cases[i].is_good || (strstr(err.text, "s2s.dnssec_anchor") && strstr(err.text, cases[i].path)));
+    }
 }
 
 int main(void)
@@ -119,6 +164,8 @@ int main(void)
         cmocka_unit_test(routes__one_of_them_wrong__refused_with_key_and_word),
         cmocka_unit_test(nameservers__up_to_the_limit__kept),
         cmocka_unit_test(nameservers__too_many__refused),
+        cmocka_unit_test(nameservers__that_are_none__refused_with_key_and_word),
+        cmocka_unit_test(check__of_anchors__readable_where_other_servers_are_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
