@@ -563,6 +563,29 @@ static void manual__of_table__is_the_committed_page(void **state)
     free(made);
 }
 
+/* Without breaks inside of its comments, a page of lines "; text\n#key = ". */
+static void example__of_docs__has_the_texts_of_the_manual(void **state)
+{
+    (void)state;
+    char *example = read_source("docs/sluice.conf.example");
+    size_t size = 0;
+    for (const char *c = example; *c != 0; c++) {
+        bool is_break = strncmp(c, "\n# ", 3) == 0;
+        example[size++] = is_break ? ' ' : *c;
+        c += is_break ? 2 : 0;
+    }
+    example[size] = 0;
+    for (unsigned i = 0; i < CONFIG_KEY_COUNT; i++) {
+        char wanted[2048];
+        int wanted_size = snprintf(wanted, sizeof(wanted), " %s\n#%s = ", config_keys[i].text, config_keys[i].name);
+        assert_in_range(wanted_size, 1, sizeof(wanted) - 1);
+        const char *at = strstr(example, wanted);
+        if (at == NULL || at == example || (at[-1] != ';' && at[-1] != '\n'))
+            fail_msg("docs/sluice.conf.example says something else of %s than the manual", config_keys[i].name);
+    }
+    free(example);
+}
+
 /* Every key stands in the example, behind at most a '#', with its default where it is commented out. */
 static void example__of_docs__has_every_key_and_loads(void **state)
 {
@@ -668,6 +691,7 @@ int main(void)
         cmocka_unit_test(table__of_keys__has_text_and_name_of_its_field),
         cmocka_unit_test(manual__of_table__is_the_committed_page),
         cmocka_unit_test(example__of_docs__has_every_key_and_loads),
+        cmocka_unit_test(example__of_docs__has_the_texts_of_the_manual),
         cmocka_unit_test(config__of_mangled_text__loads_or_is_refused),
     };
     return cmocka_run_group_tests_name("config", tests, make_folder, remove_folder);
