@@ -152,9 +152,16 @@ static void print_answer(void *context, const struct resolver_answer *answer)
  * The command line.
  */
 
-static bool add_nameserver(struct options *options, const char *text)
+static bool has_room(unsigned count, struct err *err)
 {
-    if (options->settings.nameserver_count == LIST_MAX)
+    if (count == LIST_MAX)
+        err_set(err, "more than %u of them", LIST_MAX);
+    return count < LIST_MAX;
+}
+
+static bool add_nameserver(struct options *options, const char *text, struct err *err)
+{
+    if (!has_room(options->settings.nameserver_count, err))
         return false;
     options->nameservers[options->settings.nameserver_count++] = text;
     return true;
@@ -163,7 +170,7 @@ static bool add_nameserver(struct options *options, const char *text)
 static bool add_prefix(struct options *options, const char *text, struct err *err)
 {
     unsigned *count = &options->settings.policy.allowed_count;
-    if (*count == LIST_MAX)
+    if (!has_room(*count, err))
         return false;
     return address_prefix_parse(text, &options->allowed[(*count)++], err);
 }
@@ -171,7 +178,7 @@ static bool add_prefix(struct options *options, const char *text, struct err *er
 static bool add_route(struct options *options, const char *text, struct err *err)
 {
     unsigned *count = &options->settings.route_count;
-    if (*count == LIST_MAX)
+    if (!has_room(*count, err))
         return false;
     return static_route_parse(text, &options->routes[(*count)++], err);
 }
@@ -209,23 +216,35 @@ static bool take_switch(struct options *options, const char *name)
     return false;
 }
 
+static bool set_anchor(struct options *options, const char *text, struct err *err)
+{
+    (void)err;
+    options->settings.anchor_file = text;
+    return true;
+}
+
 static bool take_value(struct options *options, const char *name, const char *value, struct err *err)
 {
-    err_set(err, "%s: unknown option, or without its value, or too often; see --help", name);
-    if (value == NULL)
-        return false;
-    if (strcmp(name, "--nameserver") == 0)
-        return add_nameserver(options, value);
-    if (strcmp(name, "--allow") == 0)
-        return add_prefix(options, value, err);
-    if (strcmp(name, "--route") == 0)
-        return add_route(options, value, err);
-    if (strcmp(name, "--timeout") == 0)
-        return set_timeout(options, value, err);
-    if (strcmp(name, "--anchor") != 0)
-        return false;
-    options->settings.anchor_file = value;
-    return true;
+    static const struct {
+        const char *name;
+        bool (*take)(struct options *options, const char *text, struct err *err);
+    } valued[] = {{"--nameserver", add_nameserver},
+                  {"--allow", add_prefix},
+                  {"--route", add_route},
+                  {"--timeout", set_timeout},
+                  {"--anchor", set_anchor}};
+    for (size_t i = 0; i < sizeof valued / sizeof valued[0]; i++) {
+        if (strcmp(name, valued[i].name) != 0)
+            continue;
+        if (value == NULL)
+            err_set(err, "its value is missing");
+        bool is_taken = value != NULL && valued[i].take(options, value, err);
+        if (!is_taken)
+            err_prefix(err, "%s", name);
+        return is_taken;
+    }
+    err_set(err, "%s: unknown option; see --help", name);
+    return false;
 }
 
 /* Returns the index of the first domain, or -1. */

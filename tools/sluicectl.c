@@ -131,7 +131,7 @@ static bool read_password(char out[PASSWORD_MAX])
     if (isatty(STDIN_FILENO)) {
         ok = ask_terminal("Password: ", out) && ask_terminal("Again: ", again);
         if (ok && strcmp(out, again) != 0) {
-            fputs("sluicectl: the two differ\n", stderr);
+            fputs("sluicectl: the two passwords differ; nothing was changed\n", stderr);
             ok = false;
         }
         explicit_bzero(again, sizeof(again));
@@ -142,7 +142,7 @@ static bool read_password(char out[PASSWORD_MAX])
     }
     size_t size = ok ? strlen(out) : 0;
     if (size == PASSWORD_MAX - 1 && out[size - 1] != '\n') {
-        fputs("sluicectl: the password is too long\n", stderr);
+        fprintf(stderr, "sluicectl: the password has more than %u bytes\n", PASSWORD_MAX - 2);
         return false;
     }
     if (size > 0 && out[size - 1] == '\n')

@@ -183,7 +183,8 @@ static void end(struct io *io)
         completion_batch(io);
         if (io->now_ms < log_ms)
             continue;
-        log_event(LOG_WARN, "io.end", "shard=%u connections=%u", io->shard, slab_count(io->conns));
+        log_event(LOG_WARN, "io.end", "shard=%u connections=%u text=\"still waiting for these to close\"", io->shard,
+                  slab_count(io->conns));
         log_ms = io->now_ms + END_LOG_MS;
     }
 }

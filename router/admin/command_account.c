@@ -79,9 +79,8 @@ static void tell_changed(struct console *console, enum control_account_change ch
 {
     struct control *control = console->control;
     static const char *const events[] = {
-        [ACCOUNT_DELETED] = "account.deleted",
-        [ACCOUNT_PASSWORD] = "account.password",
-        [ACCOUNT_DISABLED] = "account.disabled",
+        [ACCOUNT_ADDED] = "account.added",       [ACCOUNT_DELETED] = "account.deleted",
+        [ACCOUNT_PASSWORD] = "account.password", [ACCOUNT_DISABLED] = "account.disabled",
         [ACCOUNT_ENABLED] = "account.enabled",
     };
     log_event(LOG_INFO, events[change], "uid=%u jid=%s", console->uid, log_quoted(state_jid(console)).text);
@@ -134,7 +133,7 @@ static void add_reply(struct console *console, const struct store_reply *reply)
         console_fail(console, "%s", store_status_text(reply->status));
         return;
     }
-    tell_changed(console, ACCOUNT_PASSWORD);
+    tell_changed(console, ACCOUNT_ADDED);
     console_finish(console);
 }
 
@@ -187,7 +186,7 @@ static void change_reply(struct console *console, const struct store_reply *repl
 {
     struct console_state *state = &console->state;
     if (reply->status == STORE_FOUND && !change_merge(state, reply->value)) {
-        console_fail(console, "the account's record is damaged");
+        console_fail(console, "the account's record is damaged: delete the account and add or import it again");
     } else if (reply->status == STORE_FOUND) {
         /* All accounts are written from this thread: if nothing was since, the record is still the one that was read.
          */
@@ -395,7 +394,7 @@ void command_account_list(struct console *console, const struct span *words, uns
 void command_account_export(struct console *console, const struct span *words, unsigned count)
 {
     if (console->out.is_json) {
-        console_fail(console, "an export has a format of its own");
+        console_fail(console, "an export is not available as JSON: leave out json");
         return;
     }
     console->state.count_max = UINT64_MAX;

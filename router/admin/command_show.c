@@ -174,7 +174,7 @@ void command_show_metrics(struct console *console, const struct span *words, uns
     struct control *control = console->control;
     struct answer *out = &console->out;
     if (out->is_json) {
-        console_fail(console, "metrics have a format of their own");
+        console_fail(console, "metrics are not available as JSON: leave out json");
         return;
     }
     for (unsigned c = 0; c < COUNTER_COUNT; c++) {
@@ -306,7 +306,8 @@ static void sessions_answered(struct console *console, struct control_ask *ask, 
     state->count += ask->private->count;
     if (!ask->is_done && ask->position == state->position && state->count < state->count_max) {
         answer_rows_end(&console->out);
-        console_fail(console, "shard %u does not get on", ask->shard);
+        console_fail(console, "shard %u made no progress: ask again; if that lasts, ask for fewer or give a PREFIX",
+                     ask->shard);
         return;
     }
     state->position = ask->position;

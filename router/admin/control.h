@@ -102,7 +102,7 @@ void control_ask_step(struct control_ask *ask, const char *what, bool is_good, c
 /* Any thread: the ask is control's again. */
 void control_answered(struct control *control, struct control_ask *ask);
 
-enum control_account_change { ACCOUNT_DELETED, ACCOUNT_PASSWORD, ACCOUNT_DISABLED, ACCOUNT_ENABLED };
+enum control_account_change { ACCOUNT_ADDED, ACCOUNT_DELETED, ACCOUNT_PASSWORD, ACCOUNT_DISABLED, ACCOUNT_ENABLED };
 
 /* What the issuer of a leaf of ours says of it. */
 struct control_staple {

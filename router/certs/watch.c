@@ -265,7 +265,8 @@ static void wait_is_over(void *context, struct timer *timer)
     }
     char hash[CREDENTIAL_SHORT_SIZE];
     if (watched->standing == STANDING_PENDING) {
-        log_event(LOG_WARN, "certs.late", "certificate=%s name=%s streams=%u",
+        log_event(LOG_WARN, "certs.late",
+                  "certificate=%s name=%s streams=%u text=\"no answer about it within certs.wait\"",
                   credential_short(watched->credential, hash), log_quoted(first_name(watched)).text, watched->waiting);
         shard_count(watched->shard, COUNTER_CERTS_LATE, watched->waiting);
     }

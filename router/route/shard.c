@@ -152,7 +152,7 @@ static void arrived(void *context, struct io_conn *conn, void *parcel)
 static void handoff_failed(void *context, struct io_conn *conn, void *parcel, int error)
 {
     struct stream *stream = parcel;
-    log_event(LOG_WARN, "stream.handoff_failed", "error=%d", error);
+    log_event(LOG_WARN, "stream.handoff_failed", "error=\"%s\" effect=\"the stream ends\"", strerror(error));
     stream->state = STREAM_CLOSING;
     stream_arrived(context, conn, stream);
 }

@@ -189,8 +189,9 @@ void remote_failed(struct pair *pair, enum stanza_error error)
     pair->error = error;
     uint64_t ms = rest_ms(pair);
     pair_timer(pair, ms);
-    log_event(LOG_INFO, "s2s.failed", "from=%s to=%s failures=%u rest_ms=%llu", log_quoted(pair_local(pair)).text,
-              log_quoted(pair_remote(pair)).text, pair->failures, (unsigned long long)ms);
+    log_event(LOG_INFO, "s2s.failed", "from=%s to=%s error=%s failures=%u rest_ms=%llu",
+              log_quoted(pair_local(pair)).text, log_quoted(pair_remote(pair)).text, reply_error_name(error),
+              pair->failures, (unsigned long long)ms);
     return_waiting(pair);
 }
 

@@ -260,7 +260,8 @@ bool unbound_context_process(struct unbound_context *unbound)
 {
     int rc = ub_process(unbound->ub);
     if (rc != UB_NOERROR)
-        log_event(LOG_ERROR, "resolver.broken", "error=\"%s\"", ub_strerror(rc));
+        log_event(LOG_ERROR, "resolver.broken",
+                  "error=\"%s\" effect=\"the DNS is not asked any more: restart the router\"", ub_strerror(rc));
     return rc == UB_NOERROR;
 }
 

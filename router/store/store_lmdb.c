@@ -248,8 +248,10 @@ static void batch_carry_out(struct store *store)
         break;
     case FILE_NEEDS_ROOM:
     case FILE_FULL:
-        log_event(LOG_ERROR, "store.full", "error=\"%s\" size=%llu refused=%u", store_file_reason(store->file),
-                  (unsigned long long)store_file_size(store->file), store->batch_count);
+        log_event(LOG_ERROR, "store.full",
+                  "error=\"%s\" size=%llu refused=%u effect=\"changes are refused until there is room: free some disk; "
+                  "no restart is needed\"",
+                  store_file_reason(store->file), (unsigned long long)store_file_size(store->file), store->batch_count);
         batch_refuse(store, STORE_FULL);
         break;
     case FILE_BROKEN:

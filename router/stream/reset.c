@@ -128,5 +128,6 @@ void reset_streams(struct shard *shard, const struct policy *before)
     if (!untrusted)
         return;
     shard_count(shard, COUNTER_CERTS_UNTRUSTED, untrusted);
-    log_event(LOG_WARN, "certs.untrusted", "streams=%u", untrusted);
+    log_event(LOG_WARN, "certs.untrusted", "streams=%u text=\"their authority was taken away: they end with <reset/>\"",
+              untrusted);
 }

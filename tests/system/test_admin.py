@@ -160,7 +160,7 @@ class Sluicectl(Bed):
         self.must("account", "del", "tty@localhost")
         status, seen = self.ask_on_terminal(b"sesame", b"simsim")
         self.assertEqual(status, 2)
-        self.assertIn(b"the two differ", seen)
+        self.assertIn(b"the two passwords differ; nothing was changed", seen)
         self.assertNotIn("tty@", self.must("account", "list"))
 
     def test_import__of_an_export__is_the_same(self):

@@ -53,7 +53,7 @@ static void stop(void *context, bool drain)
 
 static void account_changed(void *context, struct span jid, enum control_account_change change)
 {
-    static const char *const names[] = {"deleted", "password", "disabled", "enabled"};
+    static const char *const names[] = {"added", "deleted", "password", "disabled", "enabled"};
     struct probe *probe = context;
     snprintf(probe->changed, sizeof(probe->changed), "%s %.*s", names[change], SPAN_ARG(jid));
     atomic_fetch_add(&probe->changes, 1); /* after the text: read by the test's thread behind the answer */

@@ -34,7 +34,7 @@ static void account__of_its_life__is_added_listed_and_deleted(void **state)
     (void)state;
     int fd = probe_connect(&control_probe);
     add_account(fd, "Romeo@LOCALHOST", "secret");
-    assert_string_equal(control_probe.changed, "password romeo@localhost");
+    assert_string_equal(control_probe.changed, "added romeo@localhost");
     char *answer = probe_ask(fd, "account list 10 romeo@");
     assert_string_equal(answer, "romeo@localhost iterations=4096 sha1=true sha256=true disabled=false\nOK\n\n");
     free(answer);
