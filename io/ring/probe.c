@@ -36,9 +36,9 @@ static const char *kernel_release(void)
 static void explain(struct err *err, const char *what, int error)
 {
     if (error == NOT_AS_EXPECTED)
-        err_set(err, "kernel %s: %s does not work: Linux 6.1 or newer is needed", kernel_release(), what);
+        err_set(err, "kernel %s: %s does not work: Linux 6.1.16 or newer is needed", kernel_release(), what);
     else if (error == EINVAL || error == EOPNOTSUPP)
-        err_set(err, "kernel %s lacks %s: Linux 6.1 or newer is needed", kernel_release(), what);
+        err_set(err, "kernel %s lacks %s: Linux 6.1.16 or newer is needed", kernel_release(), what);
     else
         err_set(err, "kernel %s: %s: %s", kernel_release(), what, strerror(error));
 }

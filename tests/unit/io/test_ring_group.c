@@ -256,7 +256,7 @@ static void probe__something_refused__names_it(void **state)
     expect_probe_to_say(SYS_io_uring_setup, ANY_ARGUMENT, ENOMEM, "RLIMIT_MEMLOCK");
     expect_probe_to_say(SYS_io_uring_register, 13, EINVAL, "IORING_REGISTER_FILES2"); /* its number */
     expect_probe_to_say(SYS_io_uring_register, 22, EINVAL, "IORING_REGISTER_PBUF_RING");
-    expect_probe_to_say(SYS_io_uring_register, 22, EINVAL, "Linux 6.1");
+    expect_probe_to_say(SYS_io_uring_register, 22, EINVAL, "Linux 6.1.16");
 }
 
 static uint64_t turn_nothing(void *shard)
