@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Refuses an include against the arrows: core sees nothing of ours, io and tls see core, router sees all three; the real
 and the simulated io never see each other; wolfSSL is known in tls/ only, io_uring in io/ring only; private headers stay
-in their folder; and a file's basename is unique in the tree, since it is the prefix of its symbols."""
+in their folder; a file's basename is unique in the tree, since it is the prefix of its symbols; and each file is named in
+the README of its folder."""
 import re
 import sys
 from collections import defaultdict
@@ -65,6 +66,17 @@ def check_file(path):
                 fault(path, number, f'{target} is known only in {", ".join(places)}')
 
 
+def check_named(path):
+    """By its name, or by its stem alone in backticks; a header also by the name of what it declares."""
+    readme = path.parent / 'README.md'
+    text = (ROOT / readme).read_text() if (ROOT / readme).exists() else ''
+    stem = path.stem.removesuffix('_priv')
+    if path.name in text or f'`{path.stem}`' in text:
+        return
+    if path.suffix != '.h' or not re.search(rf'\b{re.escape(stem)}(\.[ch]\b|_priv|`|,)', text):
+        fault(path, 1, f'{readme} does not name it')
+
+
 def main():
     names = defaultdict(list)
     files = sorted(p.relative_to(ROOT) for top in SEES for p in (ROOT / top).rglob('*') if p.suffix in ('.c', '.cc', '.h'))
@@ -72,6 +84,7 @@ def main():
         check_file(path)
         if path.parts[0] != 'tests':
             names[path.name].append(path)
+            check_named(path)
     for name, paths in names.items():
         if len(paths) > 1:
             fault(paths[1], 1, f'{name} is also {paths[0]}: basenames are unique')
