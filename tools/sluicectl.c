@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sluicectl: passes a command to a running router over its stats socket and prints the answer.
+ * Sluicectl: passes a command to a running router over its admin socket and prints the answer.
  *
  * Exit status: 0 done, 1 the router refused it, 2 wrong use, 3 no connection.
  */

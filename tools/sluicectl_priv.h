@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Sluicectl, inside: the conversation with the stats socket (docs/ADMIN.md).
+ * Sluicectl, inside: the conversation with the admin socket (docs/ADMIN.md).
  */
 #include <stdbool.h>
 #include <stddef.h>

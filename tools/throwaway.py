@@ -115,7 +115,7 @@ def account_tail(password):
 
 
 class Stats:
-    """A connection to the stats socket: ask() gives the body's lines or raises Trouble with the reason."""
+    """A connection to the admin socket: ask() gives the body's lines or raises Trouble with the reason."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -146,7 +146,7 @@ class Stats:
         while True:
             line = self.file.readline()
             if not line:
-                raise Trouble("the stats socket was closed")
+                raise Trouble("the admin socket was closed")
             line = line.decode().rstrip("\n")
             if line == "" and lines:
                 break

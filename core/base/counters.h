@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Counters: one array per shard, one writer (the shard), any reader. Rows live in counters.def, once, each with its
- * manual text; the stats socket and the documentation are generated from them.
+ * manual text; the admin socket and the documentation are generated from them.
  *
  * Thread:  counter_add on the owner (plain load, relaxed store); counter_read anywhere (relaxed load): a reader may
  *          see one counter newer than another.
@@ -20,7 +20,7 @@ enum counter {
 enum counter_kind { COUNTER_TOTAL, COUNTER_GAUGE };
 
 struct counter_info {
-    const char *name; /* as in the stats socket: lower case, words joined by '_' */
+    const char *name; /* as in the admin socket: lower case, words joined by '_' */
     enum counter_kind kind;
     const char *text;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Command: the table of what can be said on the stats socket. Each row has its name, arguments, handler and manual
+ * Command: the table of what can be said on the admin socket. Each row has its name, arguments, handler and manual
  * text; help and the documentation's test come from it.
  *
  * A handler writes to console->out and ends with console_finish() or console_fail(), at once or, after setting

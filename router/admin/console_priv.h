@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Console: one connection to the stats socket: lines in, answers out, one command at a time.
+ * Console: one connection to the admin socket: lines in, answers out, one command at a time.
  *
  *   answer := body line* , status line, empty line
  *   status := "OK" | "ERROR reason" | "MORE what"

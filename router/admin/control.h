@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /*
- * Control: the thread that talks to people: the Unix stats socket with its commands (docs/ADMIN.md), signals, accounts.
+ * Control: the thread that talks to people: the Unix admin socket with its commands (docs/ADMIN.md), signals, accounts.
  *
  * It runs on the thread that calls control_run(), usually the main one, beside the shards and never in their way: it
  * reads their counters, and asks them questions that they answer in bounded pieces between two turns. It knows the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Operating a router: --check, reload, renewed certificates, drain, and what the stats socket tells."""
+"""Operating a router: --check, reload, renewed certificates, drain, and what the admin socket tells."""
 import json
 import os
 import signal
