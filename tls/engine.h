@@ -54,7 +54,7 @@ const char *engine_error(const struct engine *engine);
 /* Facts, once ready. Strings live as long as the engine. */
 const char *engine_version(const struct engine *engine); /* "TLSv1.3" */
 const char *engine_cipher(const struct engine *engine);
-struct span engine_alpn(const struct engine *engine);        /* empty: none negotiated */
+struct span engine_alpn(const struct engine *engine);        /* empty: none negotiated; for tests alone */
 struct span engine_server_name(const struct engine *engine); /* the domain whose certificate was used (server) */
 bool engine_is_resumed(const struct engine *engine);
 

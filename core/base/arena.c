@@ -72,15 +72,3 @@ char *arena_copy(struct arena *arena, struct span bytes)
         memcpy(copy, bytes.ptr, bytes.size);
     return copy;
 }
-
-void arena_reset(struct arena *arena)
-{
-    while (arena->block != NULL && arena->block->older != NULL) {
-        struct arena_block *block = arena->block;
-        arena->block = block->older;
-        free(block);
-    }
-    if (arena->block != NULL)
-        arena->block->used = 0;
-    arena->used = 0;
-}

@@ -20,5 +20,3 @@ void arena_fini(struct arena *arena);
 void *arena_take(struct arena *arena, size_t size);
 /* A copy with a NUL behind it. */
 char *arena_copy(struct arena *arena, struct span bytes);
-/* Forgets everything, keeps the first block. */
-void arena_reset(struct arena *arena);

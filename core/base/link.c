@@ -109,13 +109,6 @@ bool link_publish(struct link *link)
     return true;
 }
 
-bool link_is_drained(struct link *link)
-{
-    if (link->released_cache != link->published_copy)
-        link->released_cache = link_index_load(&link->released);
-    return link->released_cache == link->published_copy;
-}
-
 struct span link_take(struct link *link)
 {
     if (link->taken == link->published_cache) {

@@ -27,8 +27,6 @@ void *link_reserve(struct link *link, uint32_t size) __attribute__((warn_unused_
 void link_commit(struct link *link, uint32_t size);
 /* True if something was published that was not before: the consumer may need a wake-up. */
 bool link_publish(struct link *link);
-/* True when every published byte was taken and released (producer's view, may lag). */
-bool link_is_drained(struct link *link);
 
 /* The next record, or an empty span (ptr NULL). Valid until link_release(). */
 struct span link_take(struct link *link);

@@ -201,13 +201,3 @@ bool codepoint_is_space(uint32_t code_point)
 {
     return is_in(code_point, UC_CATEGORY_MASK_Zs);
 }
-
-const char *codepoint_property_name(enum codepoint_property property)
-{
-    static const char *const names[] = {
-        [CODEPOINT_PVALID] = "PVALID",     [CODEPOINT_FREE_PVAL] = "FREE_PVAL",   [CODEPOINT_CONTEXTJ] = "CONTEXTJ",
-        [CODEPOINT_CONTEXTO] = "CONTEXTO", [CODEPOINT_DISALLOWED] = "DISALLOWED", [CODEPOINT_UNASSIGNED] = "UNASSIGNED",
-    };
-    SL_CHECK((unsigned)property < sizeof names / sizeof names[0]);
-    return names[property];
-}

@@ -28,4 +28,3 @@ struct codepoint_class codepoint_precis(uint32_t code_point);
 struct codepoint_class codepoint_idna(uint32_t code_point);
 bool codepoint_is_mark(uint32_t code_point);
 bool codepoint_is_space(uint32_t code_point);
-const char *codepoint_property_name(enum codepoint_property property);

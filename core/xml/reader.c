@@ -138,11 +138,6 @@ void xml_reader_restart(struct xml_reader *reader)
     xml_reader_init(reader, reader->limits);
 }
 
-bool xml_reader_is_inside(const struct xml_reader *reader)
-{
-    return reader->partial && !reader->partial->is_done;
-}
-
 size_t xml_reader_memory(const struct xml_reader *reader)
 {
     size_t memory = reader->partial ? xml_partial_memory(reader->partial) : 0;

@@ -92,8 +92,6 @@ void xml_reader_restart(struct xml_reader *reader);
 enum xml_event xml_reader_next(struct xml_reader *reader, struct xml_scratch *scratch, struct span *in,
                                struct xml_stanza *out);
 
-/* True inside a top-level element, header or tag: some bytes of it were taken. */
-bool xml_reader_is_inside(const struct xml_reader *reader);
 /* Bytes held by the reader beside its struct. */
 size_t xml_reader_memory(const struct xml_reader *reader);
 /* Declaration i of the stream header (prefix, empty for the default one; URI), i below xml_reader_prefixes(). */

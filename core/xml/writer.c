@@ -88,14 +88,6 @@ void xml_empty(struct xml_writer *w, const char *name, const char *uri)
     xml_close(w);
 }
 
-void xml_text_element(struct xml_writer *w, const char *name, const char *uri, struct span text)
-{
-    xml_open(w, name);
-    xml_namespace(w, uri);
-    xml_write_text(w, text);
-    xml_close(w);
-}
-
 void xml_text_in_english(struct xml_writer *w, const char *uri, const char *text)
 {
     xml_open(w, "text");
@@ -103,26 +95,6 @@ void xml_text_in_english(struct xml_writer *w, const char *uri, const char *text
     xml_write_attribute(w, "xml:lang", SPAN("en"));
     xml_write_text(w, span_str(text));
     xml_close(w);
-}
-
-void xml_write_verbatim(struct xml_writer *w, struct span bytes)
-{
-    if (bytes.size == 0)
-        return;
-    /* In a start tag, what is no element is an attribute with its quotes. */
-    if (w->in_tag && *bytes.ptr != '<')
-        put(w, SPAN(" "));
-    else
-        end_tag(w);
-    put(w, bytes);
-}
-
-void xml_write_content(struct xml_writer *w, struct span bytes)
-{
-    if (bytes.size == 0)
-        return;
-    end_tag(w);
-    put(w, bytes);
 }
 
 void xml_leave_open(struct xml_writer *w)

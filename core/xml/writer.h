@@ -4,8 +4,8 @@
  * Writer: the only place that produces XML. Appends to a chain; escapes by position; keeps tags balanced.
  *
  * Names and namespace URIs of the router's own elements are literals of ours, checked by tests; everything that came
- * from a peer goes through xml_write_attribute or xml_write_text (escaped), or through xml_write_verbatim (bytes of a
- * stanza the reader accepted, whole elements or whole attributes with their own quotes).
+ * from a peer goes through xml_write_attribute or xml_write_text (escaped), or is forwarded (bytes of a stanza the
+ * reader accepted).
  *
  *   struct xml_writer w = xml_writer_on(chain, pool);
  *   xml_open(&w, "iq");  xml_write_attribute(&w, "type", SPAN("result"));  xml_write_attribute(&w, "id", id);
@@ -43,15 +43,10 @@ void xml_write_attribute_f(struct xml_writer *w, const char *name, const char *f
     __attribute__((format(printf, 3, 4)));
 void xml_write_text(struct xml_writer *w, struct span text);
 void xml_close(struct xml_writer *w);
-/* <name xmlns='uri'/> and <name xmlns='uri'>text</name> in one call. */
+/* <name xmlns='uri'/> in one call. */
 void xml_empty(struct xml_writer *w, const char *name, const char *uri);
-void xml_text_element(struct xml_writer *w, const char *name, const char *uri, struct span text);
 /* <text xmlns='uri' xml:lang='en'>text</text>: what a person may read of an error (RFC 6120 s4.9.2, s8.3.2). */
 void xml_text_in_english(struct xml_writer *w, const char *uri, const char *text);
-/* Elements (the first byte is '<'), or, while the start tag is still open, attributes with their own quotes. */
-void xml_write_verbatim(struct xml_writer *w, struct span bytes);
-/* What stood between the tags of an accepted element (xml_inner), text first or not. */
-void xml_write_content(struct xml_writer *w, struct span bytes);
 /* Leaves the start tag open for good (a stream header): writes its '>' and forgets the element. */
 void xml_leave_open(struct xml_writer *w);
 

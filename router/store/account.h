@@ -33,7 +33,7 @@ struct account {
 
 /* password is already prepared (jid_prepare_password). salt: 1 to ACCOUNT_SALT_MAX random bytes. */
 void account_derive(struct account *account, struct span password, struct span salt, uint32_t iterations);
-/* Does this password (prepared) belong to the account? Constant time in its content. */
+/* Does this password (prepared) belong to the account? Constant time in its content. For tests alone: see below. */
 bool account_verify(const struct account *account, struct span password);
 /* The same in pieces, for a shard, which must not stop for the milliseconds that 10,000 iterations take: new (NULL when
  * memory is refused), run until it says true, result. */
