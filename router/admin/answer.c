@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/admin/answer_priv.h"
 
+#include "core/base/clock.h"
 #include "core/base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define ROOM_FIRST 512u
 
@@ -195,10 +195,7 @@ void answer_bool(struct answer *answer, const char *name, bool value)
 
 void answer_date(struct answer *answer, const char *name, int64_t seconds)
 {
-    char text[32];
-    struct tm parts;
-    time_t time = (time_t)seconds;
-    if (seconds != 0 && gmtime_r(&time, &parts) != NULL &&
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
+    char text[CLOCK_TEXT_SIZE];
+    if (seconds != 0 && clock_text(seconds, text))
         answer_string(answer, name, text);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/admin/command_priv.h"
 
+#include "core/base/hex.h"
 #include "router/admin/control_priv.h"
 
 #define CHAINS_DEFAULT 100u
@@ -149,30 +150,6 @@ void command_certs_check(struct console *console, const struct span *words, unsi
 #define HASH_SIZE   32u
 #define SERIAL_SIZE 20u /* of the number itself (RFC 5280 s4.1.2.2); an octet more where its first bit is set */
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-/* Hex, pairs of digits with or without colons between them, into at most size octets. */
-static bool take_octets(struct span word, uint8_t *out, size_t size, size_t *used)
-{
-    *used = 0;
-    while (word.size > 0) {
-        if (*used > 0 && word.ptr[0] == ':')
-            word = span_skip(word, 1);
-        int high = word.size > 1 ? digit(word.ptr[0]) : -1, low = word.size > 1 ? digit(word.ptr[1]) : -1;
-        if (high < 0 || low < 0 || *used == size)
-            return false;
-        out[(*used)++] = (uint8_t)(high << 4 | low);
-        word = span_skip(word, 2);
-    }
-    return *used > 0;
-}
-
 /* A serial number as DER has it: positive, in its shortest form (X.690 s8.3.2), where people and other programs leave
  * out the octet for the sign or write more zeros. octets has one to spare in front. False: too long. */
 static bool take_serial(uint8_t *octets, size_t used, struct span *name)
@@ -201,7 +178,8 @@ static const struct control_certs *take_name(struct console *console, struct spa
     if (certs == NULL)
         return NULL;
     *name = span_of(octets + 1, HASH_SIZE);
-    if (take_octets(word, octets + 1, HASH_SIZE, &used) && (used == HASH_SIZE || take_serial(octets, used, name)))
+    if (hex_decode(word, octets + 1, HASH_SIZE, &used) && used > 0 &&
+        (used == HASH_SIZE || take_serial(octets, used, name)))
         return certs;
     console_fail(console, "neither a serial number of up to %u octets nor a SHA-256, in pairs of hex digits",
                  SERIAL_SIZE);

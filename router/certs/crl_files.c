@@ -2,6 +2,7 @@
 #include "router/certs/crl_files.h"
 
 #include "core/base/base64.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "tls/digest.h"
 
@@ -198,9 +199,10 @@ static void tell_stale(struct list *list)
     if (list->is_stale_told)
         return;
     list->is_stale_told = true;
-    log_event(LOG_WARN, "certs.crl_stale", "file=%s list=%u issuer=%s until=%lld",
-              log_quoted(span_str(list->path)).text, list->number, log_quoted(list->facts.issuer_text).text,
-              (long long)list->facts.next_update);
+    char until[CLOCK_TEXT_SIZE];
+    clock_text(list->facts.next_update, until);
+    log_event(LOG_WARN, "certs.crl_stale", "file=%s list=%u issuer=%s until=%s", log_quoted(span_str(list->path)).text,
+              list->number, log_quoted(list->facts.issuer_text).text, until);
 }
 
 struct crl_files *crl_files_read(const char *const *paths, unsigned count, int64_t now, struct err *err)

@@ -2,12 +2,11 @@
 #include "router/certs/staples_priv.h"
 
 #include "core/base/check.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "router/certs/inquiry_priv.h"
 #include "tls/context.h"
 #include "tls/digest.h"
-
-#include <time.h>
 
 struct place {
     struct context *context;
@@ -161,15 +160,12 @@ static void take_good(const struct staples *staples, struct staple *staple, stru
 static void take_revoked(const struct staples *staples, struct staple *staple, struct revocation_answer answer,
                          bool is_news)
 {
-    char since[32] = "unknown";
-    struct tm parts;
-    time_t revoked_at = (time_t)answer.revoked_at;
+    char since[CLOCK_TEXT_SIZE];
     withdraw(staples, staple);
     if (!is_news)
         return;
     staples->hooks.count(staples->hooks.context, STANDING_REVOKED);
-    if (gmtime_r(&revoked_at, &parts))
-        (void)strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    clock_text(answer.revoked_at, since);
     log_event(LOG_ERROR, "certs.own_revoked",
               "domain=%s reason=%u since=%s: its issuer has revoked our certificate, and others refuse it",
               name_of(staple), answer.reason, since);

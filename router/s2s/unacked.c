@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/s2s/unacked.h"
 
+#include "core/base/clock.h"
 #include "router/route/shard.h"
 #include "router/s2s/ack_priv.h"
 #include "router/s2s/s2s.h"
 #include "router/stream/unsent.h"
-
-#include <time.h>
 
 struct collection {
     struct s2s *s2s;
@@ -32,16 +31,13 @@ static bool is_stamped(const struct xml_stanza *stanza, struct span domain)
 
 static void write_stamp(struct chain *chain, struct chunk_pool *pool, struct span domain, uint64_t wall_ms)
 {
-    struct tm utc;
-    char date[32];
-    time_t seconds = (time_t)(wall_ms / 1000);
-    gmtime_r(&seconds, &utc);
-    size_t size = strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
+    char date[CLOCK_TEXT_SIZE];
+    clock_text((int64_t)(wall_ms / 1000), date);
     struct xml_writer w = xml_writer_on(chain, pool);
     xml_open(&w, "delay");
     xml_namespace(&w, "urn:xmpp:delay");
     xml_write_attribute(&w, "from", domain);
-    xml_write_attribute_f(&w, "stamp", "%.*s.%03uZ", (int)size, date, (unsigned)(wall_ms % 1000));
+    xml_write_attribute_f(&w, "stamp", "%.*s.%03uZ", (int)strcspn(date, "Z"), date, (unsigned)(wall_ms % 1000));
     xml_close(&w);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/stream/client_map.h"
 
+#include "core/base/hex.h"
 #include "core/jid/jid.h"
 #include "router/admin/config.h"
 
@@ -32,28 +33,6 @@ void client_map_free(struct client_map *map)
 }
 
 /* ---- a line ------------------------------------------------------------------------------------------------------ */
-
-static int digit_of(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *found = c ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
-    return found ? (int)(found - digits) : -1;
-}
-
-/* A colon may stand before every pair of digits but the first. */
-static bool read_fingerprint(struct span text, uint8_t out[CLIENT_MAP_KEY_SIZE])
-{
-    for (size_t i = 0; i < CLIENT_MAP_KEY_SIZE; i++) {
-        if (i && text.size && text.ptr[0] == ':')
-            text = span_skip(text, 1);
-        int high = text.size > 1 ? digit_of(text.ptr[0]) : -1, low = text.size > 1 ? digit_of(text.ptr[1]) : -1;
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-        text = span_skip(text, 2);
-    }
-    return text.size == 0;
-}
 
 static bool is_blank(char c)
 {
@@ -135,7 +114,8 @@ static bool read_line(struct client_map *map, struct span line, uint32_t number,
     struct row *row = &map->rows[map->count];
     row->line = number;
     struct span word = take_word(&rest);
-    if (!read_fingerprint(word, row->sha256)) {
+    size_t octets;
+    if (!hex_decode(word, row->sha256, sizeof row->sha256, &octets) || octets != sizeof row->sha256) {
         err_set(err, "\"%.*s\" is no SHA-256 fingerprint, which has 64 hexadecimal digits", SPAN_ARG(clip(word)));
         return false;
     }
