@@ -155,6 +155,18 @@ static void pretend(struct stream *stream)
     sasl->account.iterations = shard->policy->config->sasl_iterations;
 }
 
+/* There is, without keys for this hash: the made-up ones go with its own salt and work, since another salt here than
+ * under the hash that it has keys for would say that there is an account. */
+static void pretend_keys(struct stream *stream)
+{
+    struct account *account = &stream->nego->sasl->account;
+    const struct account own = *account;
+    pretend(stream);
+    account->iterations = own.iterations;
+    account->salt_size = own.salt_size;
+    memcpy(account->salt, own.salt, sizeof own.salt);
+}
+
 /* The stream waits, held, until the store answers. */
 enum nego_event sasl_fetch_account(struct stream *stream)
 {
@@ -327,9 +339,10 @@ void sasl_store_reply(struct stream *stream, const struct store_reply *reply)
     bool is_found = reply->status == STORE_FOUND && account_decode(reply->value, &sasl->account);
     bool has_key = sasl->mechanism->digest == DIGEST_SHA1 ? sasl->account.has_sha1 : sasl->account.has_sha256;
     sasl->is_disabled |= is_found && sasl->account.is_disabled;
-    sasl->is_unknown |= !is_found || (sasl->mechanism->kind == MECHANISM_SCRAM && !has_key);
-    if (sasl->is_unknown)
+    if (!is_found || sasl->is_unknown)
         pretend(stream);
+    else if (sasl->mechanism->kind == MECHANISM_SCRAM && !has_key)
+        pretend_keys(stream);
     nego_event(stream, EV_ACCOUNT, NULL);
     stream_release(stream);
 }
