@@ -36,6 +36,12 @@ bool nego_has_failed_too_often(const struct stream *stream)
     return stream->nego->attempts >= stream->shard->policy->config->sasl_attempts_max;
 }
 
+/* With the handshake that an <auth/> discards. */
+static bool has_discarded_too_often(const struct stream *stream)
+{
+    return stream->nego->attempts + 1u >= stream->shard->policy->config->sasl_attempts_max;
+}
+
 static bool has_bound_too_often(const struct stream *stream)
 {
     return stream->nego->attempts >= stream->shard->policy->config->bind_attempts_max;
@@ -258,6 +264,7 @@ static const struct nego_row rows[] = {
     {STREAM_LOOKUP, EV_ACCOUNT, NULL, sasl_account, STREAM_LOOKUP, "RFC6120 6.4.2"},
     {STREAM_LOOKUP, EV_VERIFIED, NULL, sasl_verified, STREAM_LOOKUP, "RFC6120 6.4.2, RFC4616 2"},
     {STREAM_LOOKUP, EV_CHALLENGE, NULL, nego_nothing, STREAM_SASL, "RFC6120 6.4.3"},
+    {STREAM_SASL, EV_AUTH, has_discarded_too_often, nego_give_up, STREAM_CLOSING, "RFC6120 6.4.2, 6.4.5"},
     {STREAM_SASL, EV_AUTH, may_authenticate, sasl_begin, STREAM_LOOKUP, "RFC6120 6.4.2: a second one takes its place"},
     {STREAM_SASL, EV_RESPONSE, NULL, sasl_response, STREAM_LOOKUP, "RFC6120 6.4.3"},
     {STREAM_SASL, EV_ABORT, NULL, sasl_abort, STREAM_LOOKUP, "RFC6120 6.4.4"},

@@ -53,7 +53,7 @@ struct nego {
     char *from;         /* bare JID of the peer's header, allocated; NULL: none */
     struct sasl *sasl;  /* while an exchange runs: sasl.h */
     struct span jid;    /* authenticated bare JID, allocated; empty before */
-    uint8_t attempts;   /* that failed: to log in, then to bind */
+    uint8_t attempts;   /* that failed or were discarded: to log in, then to bind */
     bool has_begun;     /* has had a turn: newcomer.h */
     struct stream *next_newcomer; /* while it waits for one */
     struct stream **newcomer_link;

@@ -256,7 +256,11 @@ enum nego_event sasl_begin(struct stream *stream, const struct xml_stanza *stanz
     struct span message;
     enum sasl_error error;
     const struct mechanism *mechanism = requested(stream, stanza, &error);
-    sasl_free(stream->nego->sasl); /* a handshake that was under way is discarded (s6.4.2) */
+    /* A handshake that was under way is discarded (s6.4.2): an attempt too, or one stream would ask for any number of
+     * names, whose challenges it never answers. */
+    if (stream->nego->sasl)
+        stream->nego->attempts++;
+    sasl_free(stream->nego->sasl);
     stream->nego->sasl = NULL;
     if (!mechanism)
         return sasl_fail(stream, error);

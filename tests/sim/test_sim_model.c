@@ -165,7 +165,11 @@ static void says_unauthenticated(struct model *model, enum element element)
 
 static void says_in_exchange(struct model *model, enum element element)
 {
-    if (element == PROOF)
+    /* s6.4.2: another <auth/> discards the handshake under way, which then is an attempt that failed. */
+    bool discards = element == AUTH || element == AUTH_UNKNOWN || element == AUTH_PLAIN;
+    if (discards && ++model->failures == 5)
+        dies(model, "policy-violation");
+    else if (element == PROOF)
         answers(model, PROVEN, "success ");
     else if (element == RESPONSE_BAD)
         fails(model, "incorrect-encoding"); /* s6.5.5 */
@@ -173,7 +177,7 @@ static void says_in_exchange(struct model *model, enum element element)
         fails(model, "malformed-request"); /* s6.5.8 */
     else if (element == ABORT)
         fails(model, "aborted"); /* s6.5.1 */
-    else if (element == AUTH)    /* s6.4.2: the handshake under way is discarded */
+    else if (element == AUTH)
         answers(model, EXCHANGE, "challenge ");
     else if (element == AUTH_UNKNOWN)
         fails(model, "invalid-mechanism");

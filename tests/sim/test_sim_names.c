@@ -142,11 +142,62 @@ static void keys__that_an_account_lacks__let_nobody_in(void **state)
     finish(rig);
 }
 
+/* A handshake that another <auth/> discards is a failed attempt: as many names as passwords (s6.4.2, s6.4.5). */
+static void names__one_after_another__are_attempts(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"user0", "nobody", "somebody"};
+    struct rig *rig = rig_new(1, 1, NULL, 1, NULL);
+    unsigned max = rig->policy->config->sasl_attempts_max;
+    for (unsigned aborted = 0; aborted < 3; aborted++) {
+        struct caller caller;
+        char challenge[SCRAM_CLIENT_MESSAGE_MAX];
+        meet(&caller, rig);
+        for (unsigned i = 0; i < aborted; i++) {
+            caller_say_text(&caller, "<abort xmlns='" SASL_NS "'/>");
+            caller_run(&caller);
+        }
+        for (unsigned i = 0; i < max - aborted; i++) {
+            ask(&caller, DIGEST_SHA256, names[i % 3], challenge);
+            assert_true(challenge[0] && !caller_is_over(&caller));
+        }
+        ask(&caller, DIGEST_SHA256, names[0], challenge);
+        assert_true(!challenge[0] && caller_has_heard(&caller, "<policy-violation"));
+        assert_true(caller_is_over(&caller));
+        caller_close(&caller);
+    }
+    finish(rig);
+}
+
+/* The last that is left may be the right one; what was spent on the way to it does not count against binding. */
+static void names__behind_the_last_but_one__still_log_in(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(1, 1, NULL, 1, NULL);
+    struct caller caller;
+    meet(&caller, rig);
+    for (unsigned i = 0; i < rig->policy->config->sasl_attempts_max; i++) {
+        caller_forget(&caller);
+        caller_auth(&caller, 0);
+        caller_run(&caller);
+    }
+    caller_prove(&caller);
+    caller_run(&caller);
+    assert_true(caller_has_heard(&caller, "<success"));
+    caller_say_text(&caller, CALLER_HEADER);
+    caller_run(&caller);
+    assert_true(caller_bind(&caller, "a"));
+    caller_close(&caller);
+    finish(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(salt__of_any_name__is_one_under_both_hashes),
         cmocka_unit_test(keys__that_an_account_lacks__let_nobody_in),
+        cmocka_unit_test(names__one_after_another__are_attempts),
+        cmocka_unit_test(names__behind_the_last_but_one__still_log_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
