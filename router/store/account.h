@@ -50,5 +50,5 @@ size_t account_to_line(struct span jid, const struct account *account, char out[
  * above, and at least one of the two hashes must be there. */
 bool account_from_line(struct span line, struct span *jid, struct account *account, const char **why);
 /* The same plausible account for the same unknown name, every time in this process's life and across restarts with the
- * same secret: nobody can tell it from a real one by salt or iterations (RFC 6120 s13.11). */
+ * same secret: nobody can tell it by salt or iterations from one that was made here with as many (RFC 6120 s13.11). */
 void account_fake(struct account *account, struct span jid, struct span secret);
