@@ -48,6 +48,11 @@ const char *mechanism_name(unsigned number)
     return mechanisms[number].name;
 }
 
+bool mechanism_is_anonymous(unsigned number)
+{
+    return mechanisms[number].kind == MECHANISM_ANONYMOUS;
+}
+
 bool mechanism_is_configured(const struct stream *stream, const struct mechanism *mechanism)
 {
     const struct config *config = stream->shard->policy->config;

@@ -29,6 +29,8 @@ const struct mechanism *mechanism_find(struct span name);
 /* The number that struct stream keeps of it, and back to the name. */
 unsigned mechanism_number(const struct mechanism *mechanism);
 const char *mechanism_name(unsigned number);
+/* Nothing was proved by it: the account lasts as long as its session (XEP-0175). */
+bool mechanism_is_anonymous(unsigned number);
 
 /* Named in sasl.mechanisms. */
 bool mechanism_is_configured(const struct stream *stream, const struct mechanism *mechanism);

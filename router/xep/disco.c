@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/xep/features.h"
 
+#include "router/route/session.h"
+#include "router/stream/mechanism.h"
+#include "router/stream/stream.h"
+
 static void write_feature(struct xml_writer *w, const char *var)
 {
     xml_open(w, "feature");
@@ -23,18 +27,35 @@ static struct xml_writer query(const struct iq_request *request, const char *ns)
     return w;
 }
 
-/* XEP-0030 s3.1, s4: no nodes here, so a request for one finds nothing (s7). The account is a registered one (s8). */
+/* Of the account's sessions all came by ANONYMOUS, or none: nobody else gets an address that was made up. */
+static bool is_anonymous(const struct iq_request *request)
+{
+    const struct user *user = session_user(request->shard, jid_bare(&request->asker));
+    return user && mechanism_is_anonymous(user->first->stream->mechanism);
+}
+
+/* XEP-0030 s3.1; XEP-0175 s5. */
+static void write_identity(struct xml_writer *w, const struct iq_request *request)
+{
+    xml_open(w, "identity");
+    if (request->to_account) {
+        xml_write_attribute(w, "category", SPAN("account"));
+        xml_write_attribute(w, "type", is_anonymous(request) ? SPAN("anonymous") : SPAN("registered"));
+    } else {
+        xml_write_attribute(w, "category", SPAN("server"));
+        xml_write_attribute(w, "type", SPAN("im"));
+        xml_write_attribute(w, "name", SPAN("Sluice"));
+    }
+    xml_close(w);
+}
+
+/* XEP-0030 s3.1, s4: no nodes here, so a request for one finds nothing (s7). */
 static enum stanza_error info(const struct iq_request *request)
 {
     if (xml_attribute(request->stanza, iq_payload(request), NS_NONE, "node"))
         return ERROR_ITEM_NOT_FOUND;
     struct xml_writer w = query(request, "http://jabber.org/protocol/disco#info");
-    xml_open(&w, "identity");
-    xml_write_attribute(&w, "category", request->to_account ? SPAN("account") : SPAN("server"));
-    xml_write_attribute(&w, "type", request->to_account ? SPAN("registered") : SPAN("im"));
-    if (!request->to_account)
-        xml_write_attribute(&w, "name", SPAN("Sluice"));
-    xml_close(&w);
+    write_identity(&w, request);
     if (request->to_account)
         write_feature(&w, "http://jabber.org/protocol/disco#info");
     else
