@@ -12,10 +12,19 @@ static void write_feature(struct xml_writer *w, const char *var)
     xml_close(w);
 }
 
-static void write_server(struct xml_writer *w)
+/* What an extension announces it announces of whom it answers for. */
+static bool has_route(const struct feature *feature, enum iq_target target)
+{
+    for (const struct iq_route *route = feature->iq; route && route->name; route++)
+        if (route->targets & target)
+            return true;
+    return false;
+}
+
+static void write_features(struct xml_writer *w, enum iq_target target)
 {
     for (const struct feature *const *feature = feature_registry; *feature; feature++)
-        for (const char *const *var = (*feature)->disco; var && *var; var++)
+        for (const char *const *var = (*feature)->disco; var && *var && has_route(*feature, target); var++)
             write_feature(w, *var);
 }
 
@@ -56,10 +65,7 @@ static enum stanza_error info(const struct iq_request *request)
         return ERROR_ITEM_NOT_FOUND;
     struct xml_writer w = query(request, "http://jabber.org/protocol/disco#info");
     write_identity(&w, request);
-    if (request->to_account)
-        write_feature(&w, "http://jabber.org/protocol/disco#info");
-    else
-        write_server(&w);
+    write_features(&w, request->to_account ? TO_ACCOUNT : TO_SERVER);
     xml_close(&w);
     xml_close(&w);
     return NO_STANZA_ERROR;

@@ -34,7 +34,7 @@ struct iq_route {
 
 struct feature {
     const char *spec;
-    const char *const *disco; /* features announced by disco#info of the server, NULL-terminated; may be NULL */
+    const char *const *disco; /* announced by disco#info of whom a route is for, NULL-terminated; may be NULL */
     const struct iq_route *iq;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the router says of an account to its owner (XEP-0030 s3.1): what kind of account it is. */
+/* What the router says of itself, and of an account to its owner (XEP-0030 s3.1): what it is, and what it answers. */
 #include "tests/sim/caller.h"
 
 #include <setjmp.h>
@@ -77,10 +77,54 @@ static void account__by_how_it_came__is_registered_or_anonymous(void **state)
     }
 }
 
+struct probe {
+    const char *payload, *feature;
+};
+
+/* What is announced is answered, and what is answered is announced (XEP-0030 s3.1, XEP-0199 s5): of each address what
+ * it does itself. */
+static void features__of_each_address__are_those_it_answers(void **state)
+{
+    (void)state;
+    static const struct probe probes[] = {
+        {INFO, "http://jabber.org/protocol/disco#info"},
+        {"<query xmlns='http://jabber.org/protocol/disco#items'/>", "http://jabber.org/protocol/disco#items"},
+        {"<ping xmlns='urn:xmpp:ping'/>", "urn:xmpp:ping"},
+        {"<query xmlns='jabber:iq:version'/>", "jabber:iq:version"},
+        {"<time xmlns='urn:xmpp:time'/>", "urn:xmpp:time"},
+        {"<query xmlns='jabber:iq:roster'/>", "jabber:iq:roster"},
+    };
+    static const char *const addresses[] = {NULL, "user0@example.com", "example.com"};
+    static const unsigned counts[] = {3, 3, 5};
+    struct rig *rig = rig_new(1, 1, NULL, 1, NULL);
+    struct caller caller;
+    char feature[128];
+    caller_open(&caller, rig, 0);
+    assert_true(caller_login(&caller, 0) && caller_bind(&caller, "a"));
+    for (unsigned i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        unsigned announced = 0, answered = 0;
+        for (unsigned k = 0; k < sizeof probes / sizeof probes[0]; k++) {
+            ask(&caller, "get", addresses[i], probes[k].payload);
+            bool is_answered = caller_has_heard(&caller, "type='result'");
+            ask(&caller, "get", addresses[i], INFO);
+            snprintf(feature, sizeof feature, "<feature var='%s'/>", probes[k].feature);
+            assert_int_equal(caller_has_heard(&caller, feature), is_answered);
+            answered += is_answered;
+        }
+        for (const char *at = caller.heard; (at = strstr(at, "<feature ")); at++)
+            announced++;
+        assert_int_equal(answered, counts[i]);
+        assert_int_equal(announced, counts[i]);
+    }
+    caller_close(&caller);
+    finish(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(account__by_how_it_came__is_registered_or_anonymous),
+        cmocka_unit_test(features__of_each_address__are_those_it_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
