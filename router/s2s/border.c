@@ -72,6 +72,10 @@ static void to_user(struct stream *stream, const struct xml_stanza *stanza, cons
     struct shard *shard = stream->shard;
     struct letter letter = letter_of(stream, head);
     struct xml_forward forward = {.content_from = NS_SERVER, .content_to = NS_CLIENT};
+    /* RFC 6120 s4.7.4: of who began the stream; the answer's header says what language its server's own texts are in.
+     */
+    if (!s2s_of(stream)->is_out && stream->nego->lang && !head->has_lang)
+        forward.lang = span_str(stream->nego->lang);
     letter.payload = &shard->work;
     idle_used(s2s_of(stream));
     xml_forward(&shard->work, shard->pool, stanza, &stream->reader, &forward);

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #define SENDERS_MAX 3u
@@ -164,12 +165,122 @@ static void presence__that_is_broadcast__has_the_language(void **state)
     }
 }
 
+/* --- other servers ------------------------------------------------------------------------------------------------ */
+
+#define NS       " xmlns='jabber:server' xmlns:db='jabber:server:dialback' xmlns:stream='http://etherx.jabber.org/streams'"
+#define STREAM   "<stream:stream" NS " version='1.0' from='example.net' to='example.com'"
+#define FEATURES "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>"
+#define BIDI                                                                                                           \
+    "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/><bidi xmlns='urn:xmpp:features:bidi'/>"            \
+    "</stream:features>"
+
+static void raise_beside_servers(struct stage *stage, unsigned shards)
+{
+    static const char *const overrides[] = {"s2s.enabled=true", "s2s.tls_required=false", "rig.domain=example.com",
+                                            "s2s.routes=example.net=127.0.0.3:6000", NULL};
+    memset(stage, 0, sizeof *stage);
+    stage->rig = rig_new(13, shards, NULL, 1, overrides);
+    world_set_far(stage->rig->world, 6000, FAR_ACCEPTS);
+    actor_init(&stage->recipient, stage->rig, 0, keep, stage);
+    actor_enter(&stage->recipient, "a", 0);
+}
+
+static void strike_beside_servers(struct stage *stage)
+{
+    struct actor *const actors[] = {&stage->recipient};
+    actor_close_all(actors, 1, stage->rig, NULL);
+}
+
+static void tell(struct stage *stage, struct peer *peer, const char *text)
+{
+    peer_send(peer, span_str(text));
+    rig_run(stage->rig, 50);
+    actor_poll(&stage->recipient);
+}
+
+/* A server that has proven its domain, by dialback. */
+static struct peer *proven(struct stage *stage, const char *header)
+{
+    struct peer *peer = peer_connect_to(stage->rig->group, 0, LISTEN_S2S);
+    char text[300];
+    tell(stage, peer, header);
+    tell(stage, peer, "<db:result from='example.net' to='example.com'>k</db:result>");
+    struct peer *own = world_accept(stage->rig->world);
+    assert_non_null(own);
+    tell(stage, own, STREAM " id='i'>" FEATURES);
+    struct span got = peer_received(own);
+    const char *verify = memmem(got.ptr, got.size, "<db:verify ", 11);
+    assert_non_null(verify);
+    snprintf(text, sizeof text, "<db:verify from='example.net' to='example.com' id='%.32s' type='valid'/>",
+             strstr(verify, "id='") + 4);
+    tell(stage, own, text);
+    assert_true(peer_has(peer, "type='valid'"));
+    peer_free(own);
+    return peer;
+}
+
+static void expect_of(struct stage *stage, struct peer *peer, const char *stanza, const char *line)
+{
+    stage->count = 0;
+    tell(stage, peer, stanza);
+    assert_int_equal(stage->count, 1);
+    assert_string_equal(stage->last, line);
+}
+
+#define FROM_NET "from='juliet@example.net' " TO
+
+/* RFC 6120 s4.7.4. */
+static void header__of_another_server__is_that_of_its_stanzas(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header, *line;
+    } list[] = {
+        {STREAM " xml:lang='de-CH'>", "message de-CH"}, {STREAM ">", "message -"},
+        {STREAM " xml:lang=''>", "message -"},          {STREAM " xml:lang='no tag'>", "message -"},
+        {STREAM " xml:lang='d&#101;'>", "message de"},  {STREAM " xml:lang='" TAG_63 "'>", "message " TAG_63},
+    };
+    for (unsigned i = 0; i < 2 * sizeof list / sizeof list[0]; i++) {
+        struct stage stage;
+        raise_beside_servers(&stage, i % 2 ? 3 : 1);
+        struct peer *peer = proven(&stage, list[i / 2].header);
+        expect_of(&stage, peer, "<message " FROM_NET "><body>x</body></message>", list[i / 2].line);
+        expect_of(&stage, peer, "<message " FROM_NET " xml:lang='fr'/>", "message fr");
+        expect_of(&stage, peer, "<message " FROM_NET " xml:lang=''/>", "message ");
+        expect_of(&stage, peer, "<message " FROM_NET "/>", list[i / 2].line);
+        if (i < 2)
+            expect_of(&stage, peer, "<presence " FROM_NET "/>", "presence de-CH");
+        peer_free(peer);
+        strike_beside_servers(&stage);
+    }
+}
+
+/* What an answering server says is the language that it was asked for, or of its own texts: not of its users. */
+static void header__of_a_server_that_answers__is_not(void **state)
+{
+    (void)state;
+    struct stage stage;
+    raise_beside_servers(&stage, 1);
+    actor_send(&stage.recipient, "<message to='juliet@example.net' id='1'/>");
+    rig_run(stage.rig, 50);
+    struct peer *peer = world_accept(stage.rig->world);
+    assert_non_null(peer);
+    tell(&stage, peer, STREAM " id='i' xml:lang='de'>" BIDI);
+    tell(&stage, peer, "<db:result from='example.net' to='example.com' type='valid'/>");
+    expect_of(&stage, peer, "<message " FROM_NET "/>", "message -");
+    expect_of(&stage, peer, "<message " FROM_NET " xml:lang='fr'/>", "message fr");
+    peer_free(peer);
+    strike_beside_servers(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header__with_a_language__is_that_of_stanzas_without),
         cmocka_unit_test(header__of_the_present_stream__counts),
         cmocka_unit_test(presence__that_is_broadcast__has_the_language),
+        cmocka_unit_test(header__of_another_server__is_that_of_its_stanzas),
+        cmocka_unit_test(header__of_a_server_that_answers__is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
