@@ -92,11 +92,13 @@ static bool keep(char **kept, struct span text)
     return *kept != NULL;
 }
 
-/* A header without 'to' comes from implementations of RFC 3920 (s4.7.2, note): the name that TLS gave, or the only
- * domain there is. */
+/* A header without 'to' comes from implementations of RFC 3920 (s4.7.2, note): the domain that the header before it
+ * agreed on, the name that TLS gave, or the only domain there is. */
 static struct span default_domain(const struct stream *stream)
 {
     const struct config *config = stream->shard->policy->config;
+    if (stream->nego->domain.size)
+        return stream->nego->domain;
     if (stream->tls && engine_server_name(stream->tls).size)
         return engine_server_name(stream->tls);
     return config->domain_count == 1 ? span_str(config->domains[0].name) : SPAN_NONE;
