@@ -469,7 +469,8 @@ static void stalls__at_each_step__closed_in_time(void **state)
 /* Conversation of a server with both roles, cut by a reset behind each of its bytes. */
 static void cut(const char *conversation, size_t at, bool dials, unsigned shards)
 {
-    static const struct world_chaos chaos = {.delay = true, .handoff_fail_one_in = 3};
+    /* No handoff fails: nothing is proven here, so the only one would be romeo's when he logs in. */
+    static const struct world_chaos chaos = {.delay = true};
     struct stage stage;
     stage_open(&stage, at + 1, &chaos, shards, config);
     struct peer *peer = dials ? dialled(&stage) : peer_connect_to(stage.rig->group, 0, LISTEN_S2S);
@@ -498,9 +499,9 @@ static void cut__behind_every_byte__books_balance(void **state)
     const char *every = getenv("SL_SEEDS");
     size_t step = every ? 1 : 3;
     for (size_t i = 0; i < sizeof out; i += step)
-        cut(out, i, true, 1 + (unsigned)(i % 3));
+        cut(out, i, true, 1 + (unsigned)(i / step % 3));
     for (size_t i = 0; i < sizeof in; i += step)
-        cut(in, i, false, 1 + (unsigned)(i % 3));
+        cut(in, i, false, 1 + (unsigned)(i / step % 3));
 }
 
 /* The stream is proven, has answered nothing yet, and breaks with stanzas behind that answer: they come back. */
