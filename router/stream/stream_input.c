@@ -104,10 +104,13 @@ static void take_plain(void *context, struct span bytes)
         consume(stream, &bytes);
         stream->is_running = false;
     }
-    if (stream->state == STREAM_CLOSING && chain_is_empty(&stream->held))
+    if (stream->state == STREAM_CLOSING && chain_is_empty(&stream->held)) {
         consume_closing(stream, &bytes);
-    else if (bytes.size)
+    } else if (bytes.size) {
         chain_append(&stream->held, stream->shard->pool, bytes);
+        if (stream->state != STREAM_CLOSING) /* that is read on: what waits is gone with the next turn */
+            stream_pause(stream);
+    }
 }
 
 static void make_runnable(struct stream *stream)
@@ -192,6 +195,7 @@ static void run_held(struct stream *stream)
     size_t left = RUN_MAX;
     while (!stream->holds && stream->state != STREAM_CLOSING && !chain_is_empty(&stream->held)) {
         if (left == 0) {
+            stream_pause(stream); /* one whose turn came at once is read until here (newcomer.c) */
             make_runnable(stream);
             return;
         }

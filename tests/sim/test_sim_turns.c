@@ -387,6 +387,42 @@ static void held__a_lot__a_piece_a_turn(void **state)
     rig_free(rig);
 }
 
+#define BIND_IQ "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+#define WORD    "<presence to='example.com'/>"
+
+/* Behind its binding, in the same receive, comes more than a turn handles: it is not read until that is worked off. */
+static void held__behind_the_binding__is_not_added_to(void **state)
+{
+    (void)state;
+    static char words[100000];
+    struct rig *rig = rig_new(3, 1, NULL, 1, NULL);
+    struct caller caller;
+    caller_open(&caller, rig, 0);
+    assert_true(caller_login(&caller, 0));
+    struct stream *stream = rig->shards[0].streams;
+    size_t bind = sizeof BIND_IQ - 1, size = bind, word = sizeof WORD - 1, count = 0, most = 0;
+    memcpy(words, BIND_IQ, bind);
+    for (; size + word <= sizeof words; size += word, count++)
+        memcpy(words + size, WORD, word);
+    uint64_t accepted = rig_counter(rig, COUNTER_STANZAS_IN);
+    stream_received(stream, span_of(words, size)); /* in pieces as large as the kernel hands them out */
+    assert_true(newcomer_is_entered(stream) && !stream->is_paused);
+    io_notify(rig->shards[0].io);
+    for (unsigned receives = 1; world_step(rig->world) || receives < 10;) {
+        most = stream->held.size > most ? stream->held.size : most;
+        if (stream->is_paused || receives == 10)
+            continue;
+        stream_received(stream, span_of(words + bind, size - bind));
+        io_notify(rig->shards[0].io);
+        receives++;
+    }
+    assert_int_equal(rig_counter(rig, COUNTER_STANZAS_IN) - accepted, 10 * count);
+    assert_true(most <= size);
+    caller_close(&caller);
+    rig_run(rig, 20000);
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +437,7 @@ int main(void)
         cmocka_unit_test(fin__behind_a_broken_header__is_met_after_it),
         cmocka_unit_test(break__of_a_stream_that_waits__comes_after_what_it_said),
         cmocka_unit_test(held__a_lot__a_piece_a_turn),
+        cmocka_unit_test(held__behind_the_binding__is_not_added_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
