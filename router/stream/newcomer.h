@@ -17,7 +17,9 @@
  * and not in our memory.
  *
  * Thread:  the shard's.
- * Memory:  what one receive brought for each that waits (stream->held): it is not read meanwhile.
+ * Memory:  what one receive brought for each that waits (stream->held): it is not read meanwhile. Of who has not
+ *          authenticated and was not called by us limits.stanza_size_unauthenticated and a record of TLS (18 KiB) at
+ *          the most: with more its stream ends, by <policy-violation/>, or in the handshake without a word.
  */
 #include "core/base/span.h"
 

@@ -17,6 +17,9 @@
 /* Of what was held back a turn handles so much of each stream, 30 us of work: it may be a quarter of a megabyte. */
 #define RUN_MAX 16384u
 
+/* A record of TLS with its head (RFC 5246 s6.2.3; in TLS 1.3 it is smaller). */
+#define RECORD_SIZE_MAX 18437u
+
 /* Bytes in order: one element after the other, until a hold or the end. What is left stays in *bytes. */
 static void consume(struct stream *stream, struct span *bytes)
 {
@@ -126,9 +129,24 @@ static void make_runnable(struct stream *stream)
     stream->shard->runnable = stream;
 }
 
+/* Who has not authenticated fills no memory: a receive may bring eight times what a stanza may have by then. Not one
+ * that we called: how many there are is up to us, and before its certificate it may send a long list of issuers. */
+static bool is_too_much(const struct stream *stream, size_t size)
+{
+    bool has_authenticated =
+        stream->state == STREAM_MOVE || stream->state == STREAM_RESTART || stream->state == STREAM_BIND;
+    bool is_called = stream->is_s2s && s2s_of((struct stream *)(uintptr_t)stream)->is_out;
+    uint32_t most = stream->shard->policy->config->limits_stanza_size_unauthenticated + RECORD_SIZE_MAX;
+    return !has_authenticated && !is_called && stream->held.size + size > most;
+}
+
 /* Of a stream in negotiation. */
 static void hold_back(struct stream *stream, struct span bytes)
 {
+    if (is_too_much(stream, bytes.size)) {
+        stream_close(stream, STREAM_POLICY_VIOLATION_ERROR, "too much at once before authentication");
+        return;
+    }
     chain_append(&stream->held, stream->shard->pool, bytes);
     if (!stream->holds)
         newcomer_enter(stream);

@@ -214,6 +214,42 @@ static void bytes__that_wait_for_a_handshake__are_few(void **state)
     finish(rig);
 }
 
+/* A receive may bring 128 KiB. Of a stranger the room for a stanza and a record waits, not more: neither for its turn
+ * (0), nor for the store (1), nor for its handshake (2). */
+static void bytes__of_a_stranger_at_once__are_few_or_end_the_stream(void **state)
+{
+    (void)state;
+    static char much[131072];
+    static const char auth[] = "<auth xmlns='" SASL_NS "' mechanism='SCRAM-SHA-256'>biwsbj11c2VyMCxyPTAxMjM=</auth>";
+    memset(much, ' ', sizeof much);
+    for (unsigned i = 0; i < 6; i++) {
+        bool is_too_much = i % 2 != 0;
+        struct rig *rig = i / 2 == 2 ? tls_rig(true, NULL) : rig_new(3, 1, NULL, 1, NULL);
+        struct caller caller;
+        caller_open(&caller, rig, 0);
+        caller_say_text(&caller, CALLER_HEADER);
+        caller_run(&caller);
+        if (i / 2 == 2)
+            caller_say_text(&caller, STARTTLS);
+        caller_run(&caller);
+        struct stream *stream = rig->shards[0].streams;
+        if (i / 2 == 1) {
+            stream_received(stream, SPAN(auth));
+            io_notify(rig->shards[0].io);
+            while (stream->state != STREAM_LOOKUP)
+                assert_true(world_step(rig->world));
+        }
+        stream_received(stream, span_of(much, is_too_much ? sizeof much : 30000));
+        assert_true(stream->held.size <= 16384 + 18437);
+        assert_int_equal(stream->state == STREAM_CLOSING, is_too_much);
+        io_notify(rig->shards[0].io);
+        caller_run(&caller);
+        assert_int_equal(caller_has_heard(&caller, "<policy-violation"), is_too_much && i / 2 != 2);
+        caller_close(&caller);
+        finish(rig);
+    }
+}
+
 /* Everybody who behaves gets through the same queue. */
 static void handshakes__one_a_turn__all_come_to_their_end(void **state)
 {
@@ -665,6 +701,7 @@ int main(void)
         cmocka_unit_test(plain_bytes__held_behind_starttls__end_the_stream),
         cmocka_unit_test(resource__of_a_session_whose_tls_broke__is_free_at_once),
         cmocka_unit_test(bytes__that_wait_for_a_handshake__are_few),
+        cmocka_unit_test(bytes__of_a_stranger_at_once__are_few_or_end_the_stream),
         cmocka_unit_test(handshakes__one_a_turn__all_come_to_their_end),
         cmocka_unit_test(limit__lowered_below_a_cut_element__ends_it),
         BOTH(slow_reader__after_its_time__is_closed_and_its_senders_go_on),
