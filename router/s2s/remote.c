@@ -343,8 +343,12 @@ static void take_unsent(struct pair *pair)
     struct unsent unsent = {.shard = shard};
     unsent_walk(shard, out, NS_SERVER, take_one, &unsent);
     chain_clear(out, shard->pool);
-    uint32_t delivered = unsent.count - ack_take_waiting(s2s_of(pair->stream)); /* by the books */
+    uint32_t waiting = ack_take_waiting(s2s_of(pair->stream)); /* by the books, which have the others as delivered */
+    uint32_t lost = waiting > unsent.count ? waiting - unsent.count : 0; /* where reading them found no memory */
+    uint32_t delivered = unsent.count + lost - waiting;
     counter_sub(shard->counters, COUNTER_DELIVERED, delivered);
+    counter_sub(shard->counters, COUNTER_S2S_WAITING, lost);
+    shard_count(shard, COUNTER_LOST, lost);
     shard_count(shard, COUNTER_S2S_WAITING, delivered);
     put_first(pair, &unsent.stanzas, unsent.count);
 }

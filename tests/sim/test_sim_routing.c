@@ -367,6 +367,48 @@ static void unsent__comes_back_when_the_session_breaks(void **state)
     assert_true(actor_bind(&stage->actors[1], 0));
 }
 
+/* The limits of today are for what comes today: what was taken before goes back whatever a reload has made of them. */
+static void unsent__beyond_the_limits_of_a_reload__comes_back(void **state)
+{
+    struct stage *stage = *state;
+    static const char *const tight[] = {"limits.stanza_size=10000B",
+                                        "limits.stanza_size_unauthenticated=10000B",
+                                        "limits.elements=16",
+                                        "limits.elements_unauthenticated=16",
+                                        "limits.depth=8",
+                                        "limits.attributes=8",
+                                        "limits.name_size=64B",
+                                        NULL};
+    static const char *const wide[] = {
+        "<e/><e/><e/><e/><e/><e/><e/><e/><e/><e/><e/><e/><e/><e/><e/><e/>",
+        "<e><e><e><e><e><e><e><e></e></e></e></e></e></e></e></e>",
+        "<e a='' b='' c='' d='' e='' f='' g='' h='' i=''/>",
+        "<a-name-that-is-longer-than-sixty-four-bytes-as-few-of-them-are-in-this-world/>",
+    };
+    static char filler[45001], large[45100];
+    memset(filler, 'x', sizeof filler - 1);
+    snprintf(large, sizeof large, "<message to='user1@example.com/a' id='u4'><body>%s</body></message>", filler);
+    peer_set_window(stage->actors[1].peer, 100);
+    actor_send(&stage->actors[0], "<message to='user1@example.com/a'><body>%.3000s</body></message>", filler);
+    run(stage); /* the io has it */
+    for (unsigned i = 0; i < 4; i++)
+        actor_send(&stage->actors[0], "<message to='user1@example.com/a' id='u%u'>%s</message>", i, wide[i]);
+    peer_send(stage->actors[0].peer, span_str(large));
+    run(stage);
+    rig_reload(stage->rig, tight);
+    actor_reset(&stage->actors[1]);
+    run(stage);
+    expect_count(stage, 0, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        char line[100];
+        snprintf(line, sizeof line, "message error user1@example.com/a u%u error service-unavailable", i);
+        expect_line(stage, 0, line);
+    }
+    assert_int_equal(rig_balance(stage->rig), 0);
+    rig_reload(stage->rig, NULL);
+    assert_true(actor_bind(&stage->actors[1], 0));
+}
+
 /* A reload that takes away the mechanism ends the sessions that stand on it, within timeouts.reset; another ends none.
  */
 /* Holds stream:reset - a reload takes away the mechanism that a session authenticated with. */
@@ -476,6 +518,7 @@ int main(void)
         BOTH(reload__in_negotiation__resets),
         BOTH(reload__that_takes_the_domain__is_host_gone),
         BOTH(unsent__comes_back_when_the_session_breaks),
+        BOTH(unsent__beyond_the_limits_of_a_reload__comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,40 @@ static void broken__twice__stamped_once(void **state)
     stage_close(&stage);
 }
 
+/* What was kept (7), what waited in the stream's queue (2): all of it is read again under whatever limits a reload has
+ * brought meanwhile, and the books know of each. */
+static void broken__behind_a_reload_with_lower_limits__all_again(void **state)
+{
+    (void)state;
+    static const char *const tight[] = {OPEN, "s2s.routes=example.net=127.0.0.3:6000", "limits.depth=8", NULL};
+    static const char deep[] = "<message to='user0@example.net/balcony' type='chat' id='%u'><body>n %u</body>"
+                               "<e><e><e><e><e><e><e><e><e/></e></e></e></e></e></e></e></e></message>";
+    struct stage stage;
+    five(&stage, NULL);
+    actor_send(&stage.romeo, deep, 5, 5);
+    run(&stage, 3000);
+    peer_set_window(stage.peer, 1);
+    say_numbers(&stage, 6, 7); /* the io has it */
+    actor_send(&stage.romeo, deep, 7, 7);
+    actor_send(&stage.romeo, deep, 8, 8);
+    run(&stage, 20);
+    rig_reload(stage.home, tight);
+    peer_reset(stage.peer);
+    run(&stage, 20);
+    assert_int_equal(home_count(&stage, COUNTER_S2S_WAITING), 9);
+    let_in(&stage, NET_FEATURES);
+    for (unsigned i = 0; i < 9; i++) {
+        char text[40];
+        snprintf(text, sizeof text, "<body>n %u</body>", i);
+        expect(stage.peer, text);
+    }
+    say(&stage, stage.peer, "<enabled" SM "/><a" SM " h='9'/>");
+    assert_int_equal(home_count(&stage, COUNTER_ROUTED), 9);
+    assert_int_equal(home_count(&stage, COUNTER_S2S_WAITING), 0);
+    assert_int_equal(romeo_heard.errors, 0);
+    stage_close(&stage);
+}
+
 /* The stanza that makes the other side end its stream is not sent for ever. */
 static void broken__again_and_again__comes_back(void **state)
 {
@@ -464,6 +498,7 @@ int main(void)
         cmocka_unit_test(asked__behind_many__once),
         cmocka_unit_test(broken__some_acknowledged__the_rest_again_with_a_stamp),
         cmocka_unit_test(broken__twice__stamped_once),
+        cmocka_unit_test(broken__behind_a_reload_with_lower_limits__all_again),
         cmocka_unit_test(broken__again_and_again__comes_back),
         cmocka_unit_test(broken__at_once__comes_back),
         cmocka_unit_test(counted__wrong__the_exact_error),
