@@ -6,7 +6,6 @@
 #include "io/ring/ring_priv.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,10 +28,9 @@ static int open_socket(const struct io_group *group, const struct sockaddr *loca
     int fd = socket(remote->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    const int on = 1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)group_keepalive(group, fd);
+    (void)group_set_options(group, fd);
     if (local != NULL) {
+        const int on = 1;
         /* The port is chosen at connect, when the remote address is known: all ports serve each remote address. */
         (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         if (bind(fd, local, address_size(local)) != 0) {

@@ -17,6 +17,9 @@
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_COUNT      4
 
+/* A peer that is gone is noticed when nothing of what it was sent has been acknowledged for so long. */
+#define USER_TIMEOUT_S 60u
+
 /* Than shards: some of these share a core. */
 static bool has_fewer_cores(unsigned shard_count)
 {
@@ -63,13 +66,23 @@ void io_group_keepalive(struct io_group *group, uint32_t idle_s)
     group->keepalive_s = idle_s;
 }
 
-bool group_keepalive(const struct io_group *group, int fd)
+static bool set_option(int fd, int level, int name, int value)
 {
-    const int on = 1, interval_s = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT, idle_s = (int)group->keepalive_s;
-    return idle_s == 0 || (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0 &&
-                           setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) == 0 &&
-                           setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) == 0 &&
-                           setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) == 0);
+    return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+/* The user time-out stands in for the number of keepalive probes too, and counts from the last thing heard: without the
+ * silence before the first probe in it, one lost probe would end a connection. So who is asked early is also given up
+ * late: with keepalives of 10 minutes what is under way to a peer that is gone is known to be lost after 11. */
+bool group_set_options(const struct io_group *group, int fd)
+{
+    uint32_t idle_s = group->keepalive_s;
+    bool is_set = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+                  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)((idle_s + USER_TIMEOUT_S) * 1000));
+    return is_set && (idle_s == 0 || (set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+                                      set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)idle_s) &&
+                                      set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S) &&
+                                      set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT)));
 }
 
 static void free_passages(struct passage *passage)

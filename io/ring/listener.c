@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +16,6 @@
 /* How long a port may stay taken while the ring of an earlier process is torn down. */
 #define BIND_RETRY_MS 2000
 #define BIND_PAUSE_MS 20
-
-/* A peer that is gone is noticed when nothing of what it was sent has been acknowledged for so long. */
-#define USER_TIMEOUT_S 60u
 
 union address {
     struct sockaddr any;
@@ -62,16 +58,6 @@ static int socket_open(const union address *address)
         return fd;
     (void)close(fd);
     return -1;
-}
-
-/* Accepted sockets inherit these, which spares as many system calls each (and a direct descriptor cannot be asked). The
- * user time-out stands in for the number of keepalive probes too, and counts from the last thing heard: without the
- * silence before the first probe in it, one lost probe would end a connection. So who is asked early is also given up
- * late: with keepalives of 10 minutes what is under way to a peer that is gone is known to be lost after 11. */
-static bool set_inherited(const struct io_group *group, int fd)
-{
-    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && group_keepalive(group, fd) &&
-           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)((group->keepalive_s + USER_TIMEOUT_S) * 1000));
 }
 
 /* SO_REUSEPORT would let another process of the same user join the group unseen and take half of the connections. A
@@ -119,8 +105,9 @@ static int member_open(const struct io_group *group, union address *address, soc
     int fd = socket_open(address);
     if (fd < 0)
         return -1;
-    if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) && set_inherited(group, fd) && bind(fd, &address->any, size) == 0 &&
-        listen(fd, LISTEN_BACKLOG) == 0 && getsockname(fd, &address->any, &size) == 0)
+    if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) && group_set_options(group, fd) &&
+        bind(fd, &address->any, size) == 0 && listen(fd, LISTEN_BACKLOG) == 0 &&
+        getsockname(fd, &address->any, &size) == 0)
         return fd;
     int error = errno;
     (void)close(fd);

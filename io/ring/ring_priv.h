@@ -285,6 +285,10 @@ void conn_close_all(struct io *io);
 void send_start(struct io *io, struct conn *conn);
 void send_done(struct io *io, struct conn *conn, int result);
 
+/* group.c: what a connection is to have of TCP, for a socket that dials, or that listens: accepted ones inherit it,
+ * which spares as many system calls each (and a direct descriptor cannot be asked). */
+bool group_set_options(const struct io_group *group, int fd);
+
 /* accept.c, listener.c */
 bool accept_open(struct io *io, struct err *err);
 uint64_t accept_deadline(const struct io *io);
@@ -292,8 +296,6 @@ void accept_close(struct io *io);
 void accept_arm(struct io *io);
 void accept_stop(struct io *io);
 void accept_done(struct io *io, uint32_t cell, int result);
-/* The keepalive of the group, for a socket that listens or dials. */
-bool group_keepalive(const struct io_group *group, int fd);
 void listener_close_shard(struct io_group *group, unsigned shard);
 
 /* dial.c */

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -234,6 +235,38 @@ static void keepalive__zero__nobody_asks(void **state)
     keepalive(0, 0);
 }
 
+static _Atomic unsigned timeout_count; /* sockets that were given one */
+static _Atomic int timeout_ms;
+
+/* A direct descriptor cannot be asked for it. */
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t size);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+    if (level == IPPROTO_TCP && name == TCP_USER_TIMEOUT) {
+        timeout_count++;
+        timeout_ms = *(const int *)value;
+    }
+    return __real_setsockopt(fd, level, name, value, size);
+}
+
+/* A server that is gone is given up as a client is. */
+static void dial__as_accepted__has_a_user_timeout(void **state)
+{
+    (void)state;
+    struct story story = {0};
+    struct rig rig;
+    open_rig(&rig, &story);
+    timeout_count = 0;
+    timeout_ms = 0;
+    rig_call(&rig, 0, dial, &story);
+    expect(&story, "drc", 0);
+    assert_int_equal(timeout_count, 1);
+    assert_int_equal(timeout_ms, 60000);
+    rig_await(&rig, COUNTER_CONNECTIONS, 0);
+    rig_stop(&rig);
+}
+
 static void dial__closed_port__refused_then_closed(void **state)
 {
     (void)state;
@@ -359,6 +392,7 @@ int main(void)
         cmocka_unit_test(dial__local_address__is_the_source),
         cmocka_unit_test(keepalive__a_time__both_ends_ask_after_it),
         cmocka_unit_test(keepalive__zero__nobody_asks),
+        cmocka_unit_test(dial__as_accepted__has_a_user_timeout),
         cmocka_unit_test(dial__closed_port__refused_then_closed),
         cmocka_unit_test(dial__close_in_failed_dialled__closed_once),
         cmocka_unit_test(dial__foreign_local_address__error_by_callback),
