@@ -63,7 +63,9 @@ void accept_arm(struct io *io)
 uint64_t accept_deadline(const struct io *io)
 {
     const struct accepts *accepts = &io->accepts;
-    return accepts->resume_ms == 0 || accepts->is_stopped ? UINT64_MAX : accepts->resume_ms;
+    /* While they are held nothing is armed when that time comes, and who lets go of them takes a turn. */
+    bool is_awaited = accepts->resume_ms != 0 && !accepts->is_stopped && !accepts->is_held;
+    return is_awaited ? accepts->resume_ms : UINT64_MAX;
 }
 
 static void drop(struct io *io, uint32_t slot)

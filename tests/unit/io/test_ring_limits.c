@@ -202,6 +202,39 @@ static void accept__table_full__rests_and_recovers(void **state)
     rig_stop(&rig);
 }
 
+static void hold_accepts(struct io *io, void *argument)
+{
+    io_hold_accepts(io, *(const bool *)argument);
+}
+
+/* The router wants none while accepting rests: that the rest is over wakes nobody. */
+static void accept__held_while_it_rests__does_not_spin(void **state)
+{
+    (void)state;
+    static bool yes = true, no = false;
+    struct rig rig;
+    rig_init(&rig, 1);
+    rig.config.connection_max = 64;
+    rig_start(&rig);
+    struct table_case table = {.rig = &rig};
+    rig_call(&rig, 0, take_slots, &table);
+    int lost = rig_connect(&rig);
+    rig_await(&rig, COUNTER_ACCEPT_PAUSES, 1);
+    rig_call(&rig, 0, hold_accepts, &yes);
+    close(lost);
+    rig_sleep_ms(ACCEPT_PAUSE_MS + 50);
+    assert_idle(&rig);
+    rig_call(&rig, 0, return_slots, NULL);
+    rig_call(&rig, 0, hold_accepts, &no);
+    int fd = rig_connect(&rig);
+    rig_send_all(fd, "x", 1);
+    char byte;
+    rig_recv_all(fd, &byte, 1);
+    close(fd);
+    rig_await(&rig, COUNTER_CLOSED, 1);
+    rig_stop(&rig);
+}
+
 /* A completion with the token of a connection that is gone: another ring of this process posts it. */
 static void post(struct rig *rig, uint64_t token)
 {
@@ -273,6 +306,7 @@ int main(void)
         cmocka_unit_test(completions__eight_entries__overflow_is_drained),
         cmocka_unit_test(slots__more_clients_than_slots__the_rest_wait_and_are_served),
         cmocka_unit_test(accept__table_full__rests_and_recovers),
+        cmocka_unit_test(accept__held_while_it_rests__does_not_spin),
         cmocka_unit_test(stale__completion_of_a_former_owner__counted_and_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
