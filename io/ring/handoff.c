@@ -137,13 +137,16 @@ void handoff_arrived(struct io *io, uint64_t token, int result)
     *tail = passage;
 }
 
-void handoff_retry(struct io *io)
+bool handoff_retry(struct io *io)
 {
+    bool is_any = false;
     while (io->arrivals != NULL) {
         struct passage *passage = io->arrivals;
         struct passage *rest = passage->waiting; /* the source may use the passage again as soon as it is taken */
         if (!arrive(io, passage))
-            return;
+            break;
         io->arrivals = rest;
+        is_any = true;
     }
+    return is_any;
 }

@@ -115,10 +115,10 @@ struct io *io_new(struct io_group *group, unsigned shard, const struct io_config
     return io;
 }
 
-/* What is due once the callbacks of a batch are over. */
-static void settle(struct io *io)
+/* What is due once the callbacks of a batch are over. True: the router wants a turn for it. */
+static bool settle(struct io *io)
 {
-    handoff_retry(io);
+    bool has_arrived = handoff_retry(io);
     conn_feed(io);
     accept_arm(io);
     if (io->is_unlistening && io->accepts.flying_count == 0) {
@@ -126,6 +126,7 @@ static void settle(struct io *io)
         listener_close_shard(io->group, io->shard);
     }
     wake_flush(io);
+    return has_arrived;
 }
 
 void io_submit(struct io *io)
@@ -147,7 +148,8 @@ static void turn(struct io *io)
     completion_batch(io);
     atomic_exchange_explicit(&io->member->turn_owed, 0, memory_order_acq_rel);
     uint64_t deadline = io->handler->turn(io->context);
-    settle(io);
+    if (settle(io))
+        deadline = 0;
     if (atomic_load_explicit(&io->member->is_stopping, memory_order_acquire) != 0)
         return;
     if (accept_deadline(io) < deadline)
@@ -173,7 +175,7 @@ static void end(struct io *io)
     uint64_t log_ms = io->now_ms + END_LOG_MS;
     conn_close_all(io);
     for (;;) {
-        handoff_retry(io);
+        (void)handoff_retry(io);
         conn_feed(io);
         (void)conn_feed_ends(io);
         if (slab_count(io->conns) == 0 && io->accepts.flying_count == 0 && !io->is_notify_armed)

@@ -307,7 +307,8 @@ void dial_forget(struct conn *conn);
 void handoff_depart(struct io *io, struct conn *conn);
 void handoff_passed(struct io *io, struct conn *conn, int result);
 void handoff_arrived(struct io *io, uint64_t token, int result);
-void handoff_retry(struct io *io);
+/* Those that wait for memory. True: some have arrived, and the router wants a turn. */
+bool handoff_retry(struct io *io);
 
 /* wake.c */
 void wake_flush(struct io *io);

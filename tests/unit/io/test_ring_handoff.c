@@ -2,6 +2,8 @@
 /* Connections move between rings of the real kernel under traffic: none is lost and their bytes stay in order. */
 #include "ring_rig.h"
 
+#include "io/ring/ring_priv.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +120,70 @@ static void received_then_move_to_1(void *context, struct io_conn *conn, struct 
     rig_received(context, conn, bytes);
     if (shard->index == 0)
         io_handoff(shard->io, conn, 1, conn->owner);
+}
+
+#define PLACES 2048u
+
+struct hoard {
+    void *places[PLACES];
+    unsigned count;
+};
+
+/* No memory for a connection is left. */
+static void hoard_all(struct io *io, void *argument)
+{
+    struct hoard *hoard = argument;
+    while ((hoard->places[hoard->count] = slab_take(io->conns)))
+        assert_true(++hoard->count < PLACES);
+}
+
+static void hoard_give(struct io *io, void *argument)
+{
+    struct hoard *hoard = argument;
+    while (hoard->count)
+        slab_give(io->conns, hoard->places[--hoard->count]);
+}
+
+static _Atomic uint64_t arrived_in_turn;
+
+static void arrived_and_noted(void *context, struct io_conn *conn, void *parcel)
+{
+    struct rig_shard *shard = context;
+    arrived_in_turn = counter_read(&shard->counters, COUNTER_TURNS);
+    arrived_of_rig(context, conn, parcel);
+}
+
+/* What waited for memory arrives behind the router's turn, and gets the next one without waiting for anything else. */
+static void handoff__memory_refused_at_first__arrives_and_has_its_turn(void **state)
+{
+    (void)state;
+    static struct hoard hoard;
+    struct rig rig;
+    rig_init(&rig, 2);
+    rig.config.connection_max = 16;
+    rig.handler.received = received_then_move_to_1;
+    arrived_of_rig = rig.handler.arrived;
+    rig.handler.arrived = arrived_and_noted;
+    rig_start(&rig);
+    rig_call(&rig, 1, unlisten, NULL);
+    rig_sleep_ms(20); /* until its socket is closed */
+    rig_call(&rig, 1, hoard_all, &hoard);
+    int fd = rig_connect(&rig);
+    rig_send_all(fd, "x", 1);
+    char byte;
+    rig_recv_all(fd, &byte, 1);
+    rig_await(&rig, COUNTER_DEPARTED, 1);
+    rig_sleep_ms(30);
+    assert_int_equal(rig_counter(&rig, COUNTER_ARRIVED), 0);
+    rig_call(&rig, 1, hoard_give, &hoard);
+    rig_await(&rig, COUNTER_ARRIVED, 1);
+    rig_sleep_ms(50);
+    assert_true(counter_read(&rig.shards[1].counters, COUNTER_TURNS) > arrived_in_turn);
+    rig_send_all(fd, "y", 1);
+    rig_recv_all(fd, &byte, 1);
+    close(fd);
+    rig_await(&rig, COUNTER_CONNECTIONS, 0);
+    rig_stop(&rig);
 }
 
 static void handoff__target_full__failed_there_and_closed_here(void **state)
@@ -243,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handoff__thousand_connections_under_traffic__none_lost),
+        cmocka_unit_test(handoff__memory_refused_at_first__arrives_and_has_its_turn),
         cmocka_unit_test(handoff__target_full__failed_there_and_closed_here),
         cmocka_unit_test(handoff__target_has_ended__failed_there_and_closed_here),
         cmocka_unit_test(handoff__closed_before_departing__closed_here),
