@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Listening sockets: one of each address for each shard, in one SO_REUSEPORT group. A classic BPF program in the kernel
- * picks the shard: the receiving CPU modulo N where each shard has a CPU of its own, so that a flow stays on its core;
- * a random one where there are more shards than CPUs, since some shards would never be picked otherwise.
+ * picks the shard: that of the receiving CPU where each shard has a CPU of its own, so that a flow stays on its core; a
+ * random one for a CPU that is no shard's, and where there are more shards than CPUs, since some shards would never be
+ * picked otherwise.
  */
 #include "io/ring/ring_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -85,17 +87,27 @@ static int wait_until_free(const union address *address, socklen_t size)
     return error;
 }
 
-/* On one socket for the whole group. */
+/* On one socket for the whole group. The shards have the allowed CPUs in order (sluiced.c), whatever their numbers are:
+ * a mask that leaves some out must not leave a shard without connections. */
 static bool steer(int fd, unsigned shard_count)
 {
-    long cpu_count = sysconf(_SC_NPROCESSORS_ONLN);
-    bool has_cpus = cpu_count > 0 && shard_count <= (unsigned long)cpu_count;
-    struct sock_filter code[] = {
-        {BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)(SKF_AD_OFF + (has_cpus ? SKF_AD_CPU : SKF_AD_RANDOM))},
-        {BPF_ALU | BPF_MOD | BPF_K, 0, 0, shard_count},
-        {BPF_RET | BPF_A, 0, 0, 0},
-    };
-    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    struct sock_filter code[1 + 2 * SHARD_MAX + 3];
+    unsigned short size = 0;
+    unsigned shard = 0;
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    bool has_cpus = sched_getaffinity(0, sizeof allowed, &allowed) == 0 && (unsigned)CPU_COUNT(&allowed) >= shard_count;
+    code[size++] = (struct sock_filter){BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)(SKF_AD_OFF + SKF_AD_CPU)};
+    for (uint32_t cpu = 0; has_cpus && cpu < CPU_SETSIZE && shard < shard_count; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed))
+            continue;
+        code[size++] = (struct sock_filter){BPF_JMP | BPF_JEQ | BPF_K, 0, 1, cpu};
+        code[size++] = (struct sock_filter){BPF_RET | BPF_K, 0, 0, shard++};
+    }
+    code[size++] = (struct sock_filter){BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM)};
+    code[size++] = (struct sock_filter){BPF_ALU | BPF_MOD | BPF_K, 0, 0, shard_count};
+    code[size++] = (struct sock_filter){BPF_RET | BPF_A, 0, 0, 0};
+    const struct sock_fprog program = {.len = size, .filter = code};
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0;
 }
 

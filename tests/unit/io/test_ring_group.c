@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -106,6 +107,49 @@ static void steer__shard_per_cpu__shard_of_the_cpu(void **state)
             close(rig_connect(&rig));
         rig_await(&rig, COUNTER_ACCEPTED, 20 * (cpu + 1));
         assert_in_range(counter_read(&rig.shards[cpu].counters, COUNTER_ACCEPTED), 18, 22);
+    }
+    sched_setaffinity(0, sizeof before, &before);
+    rig_await(&rig, COUNTER_CONNECTIONS, 0);
+    rig_stop(&rig);
+}
+
+static const cpu_set_t *claimed; /* NULL: what is true */
+
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+    if (claimed == NULL)
+        return __real_sched_getaffinity(pid, size, set);
+    *set = *claimed;
+    return 0;
+}
+
+/* Numbers of CPUs with gaps: the shards have those CPUs in order, and a CPU that is nobody's serves all of them. */
+static void steer__cpus_with_gaps__shard_of_the_cpu_or_any(void **state)
+{
+    (void)state;
+    struct rig rig;
+    cpu_set_t before, one, gaps;
+    sched_getaffinity(0, sizeof before, &before);
+    if (!CPU_ISSET(0, &before) || !CPU_ISSET(1, &before))
+        skip();
+    CPU_ZERO(&gaps);
+    CPU_SET(1, &gaps);
+    CPU_SET(3, &gaps);
+    claimed = &gaps;
+    rig_init(&rig, 2);
+    rig_start(&rig);
+    claimed = NULL;
+    for (int cpu = 1; cpu >= 0; cpu--) {
+        CPU_ZERO(&one);
+        CPU_SET((unsigned)cpu, &one);
+        assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+        for (unsigned i = 0; i < 100; i++)
+            close(rig_connect(&rig));
+        rig_await(&rig, COUNTER_ACCEPTED, cpu == 1 ? 100 : 200);
+        uint64_t first = counter_read(&rig.shards[0].counters, COUNTER_ACCEPTED);
+        assert_in_range(first, cpu == 1 ? 95 : 120, cpu == 1 ? 100 : 180); /* of 100 at random 50, deviation 5 */
     }
     sched_setaffinity(0, sizeof before, &before);
     rig_await(&rig, COUNTER_CONNECTIONS, 0);
@@ -347,6 +391,7 @@ int main(void)
         cmocka_unit_test(group__no_or_too_many_shards__refused),
         cmocka_unit_test(steer__more_shards_than_cpus__each_gets_some),
         cmocka_unit_test(steer__shard_per_cpu__shard_of_the_cpu),
+        cmocka_unit_test(steer__cpus_with_gaps__shard_of_the_cpu_or_any),
         cmocka_unit_test(unlisten__connections_live_on_and_new_ones_are_refused),
         cmocka_unit_test(new__bad_configuration__refused_and_named),
         cmocka_unit_test(abandon__one_shard_fails__the_other_is_told),
