@@ -587,8 +587,13 @@ void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *st
     stream->reader.limits = &shard->limits;
     wheel_set(shard->wheel, &stream->timer, stream->timer.due_ms);
     stream->is_moving = false;
-    if (stream->state == STREAM_CLOSING) { /* it came back: the other shard could not take it */
-        stream_abort(stream);
+    if (stream->state == STREAM_CLOSING && shard->index != stream->move_to) {
+        stream_abort(stream); /* it came back: the other shard could not take it */
+        return;
+    }
+    if (stream->state == STREAM_CLOSING) { /* since io_handoff(): its end goes on here */
+        io_resume(shard->io, conn);
+        stream_touch(stream);
         return;
     }
     nego_event(stream, EV_ARRIVED, NULL);

@@ -70,6 +70,35 @@ static void binding__refused_ten_times__closes_the_stream(void **state)
     finish(rig);
 }
 
+/* A stream that is closed when its connection is leaving for its owner already says so over there. */
+static void stream__closed_while_it_moves__ends_in_order(void **state)
+{
+    (void)state;
+    for (unsigned number = 0; number < 4; number++) {
+        struct rig *rig = rig_new(2, 2, NULL, 4, NULL);
+        struct caller caller;
+        caller_open(&caller, rig, 0);
+        caller_say_text(&caller, CALLER_HEADER);
+        caller_run(&caller);
+        struct stream *stream = rig->shards[0].streams;
+        caller_auth(&caller, number);
+        caller_run(&caller);
+        caller_prove(&caller);
+        while (stream->state == STREAM_LOOKUP || stream->state == STREAM_SASL || stream->is_moving)
+            assert_true(world_step(rig->world));
+        if (stream->state == STREAM_MOVE) { /* else it is at home */
+            assert_ptr_equal(stream->shard, &rig->shards[0]);
+            stream_close(stream, STREAM_CONNECTION_TIMEOUT_ERROR, NULL);
+            caller_run(&caller);
+            assert_true(caller_has_heard(&caller, "<connection-timeout"));
+            assert_true(caller_has_heard(&caller, "</stream:stream>"));
+            assert_int_equal(rig_counter(rig, COUNTER_ARRIVED), 1);
+        }
+        caller_close(&caller);
+        finish(rig);
+    }
+}
+
 /* --- the border of TLS -------------------------------------------------------------------------------------------- */
 
 static struct rig *tls_rig(bool required, const char *extra)
@@ -700,6 +729,7 @@ int main(void)
         cmocka_unit_test(starttls__where_there_is_no_certificate__is_refused),
         cmocka_unit_test(plain_bytes__held_behind_starttls__end_the_stream),
         cmocka_unit_test(resource__of_a_session_whose_tls_broke__is_free_at_once),
+        cmocka_unit_test(stream__closed_while_it_moves__ends_in_order),
         cmocka_unit_test(bytes__that_wait_for_a_handshake__are_few),
         cmocka_unit_test(bytes__of_a_stranger_at_once__are_few_or_end_the_stream),
         cmocka_unit_test(handshakes__one_a_turn__all_come_to_their_end),
