@@ -13,7 +13,9 @@
  * Thread:  every call on the shard named.
  * Bounds:  overflow is bounded by the streams of the shard (one letter each and what a receive buffer held) and by the
  *          answers to letters that came in: while the link that brings answers is crowded, who writes in the other
- *          direction is not read.
+ *          direction is not read. What nobody can be slowed down for comes on top, when sessions end: of each up to
+ *          SESSION_DIRECTED_MAX unavailable presences (session.h), a few hundred bytes and the address each, and the
+ *          errors for what it had not read (limits.queue_hard).
  */
 #include "core/base/chain.h"
 #include "router/route/stanza.h"
