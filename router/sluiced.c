@@ -233,9 +233,9 @@ static bool build(struct sluice *sluice, struct err *err)
         !listen_all(sluice, "listen.s2s", &config->listen_s2s, LISTEN_S2S, err) ||
         !listen_all(sluice, "listen.s2s_tls", &config->listen_s2s_tls, LISTEN_S2S_TLS, err))
         return false;
-    if (!load_seed(config->store_path, seed, err) ||
-        !(sluice->router = router_new(sluice->shard_count, config->limits_link_size, seed, err)))
+    if (!load_seed(config->store_path, seed, err))
         return false;
+    sluice->router = router_new(sluice->shard_count, config->limits_link_size, seed);
     if (config->s2s_enabled) {
         if (!resolver_config_init(&sluice->resolver_config, config, err))
             return false;

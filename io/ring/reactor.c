@@ -64,15 +64,12 @@ static bool open_parts(struct io *io, struct err *err)
     uint32_t count_max = io->config.connection_max;
     count_max = count_max > CONN_INDEX_MAX - 1024 ? CONN_INDEX_MAX : count_max + 1024;
     io->conns = slab_new(sizeof(struct conn), count_max);
-    if (io->conns == NULL)
-        err_set(err, "connections: out of memory");
-    if (io->conns != NULL && buffers_open(io, err)) {
+    if (buffers_open(io, err)) {
         if (accept_open(io, err))
             return true;
         buffers_close(io);
     }
-    if (io->conns != NULL)
-        slab_free(io->conns);
+    slab_free(io->conns);
     io_uring_queue_exit(&io->ring);
     free(io->scratch);
     return false;

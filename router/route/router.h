@@ -62,7 +62,7 @@ void policy_unref(struct policy *policy);
 /* Prepared domain: one of ours? */
 bool policy_has_domain(const struct policy *policy, struct span domain);
 
-struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_t seed[64], struct err *err);
+struct router *router_new(unsigned shard_count, uint32_t link_size, const uint8_t seed[64]);
 void router_free(struct router *router);
 /* The shard that owns a prepared bare JID: a pure keyed hash. */
 unsigned router_owner(const struct router *router, struct span bare);

@@ -32,12 +32,13 @@ bool shard_init(struct shard *shard, unsigned index, struct router *router, stru
     table_init(&shard->users, &router->hash_key, user_key);
     watch_init(&shard->watches, &router->hash_key);
     remote_init(shard);
+    contact_init(shard);
     shard->verify_end = &shard->verify_first;
     shard->newcomers.end = &shard->newcomers.first;
     shard->newcomers_begun.end = &shard->newcomers_begun.first;
     shard->overflow = mail_overflow_new(router->shard_count);
     shard->wake_mask = calloc((router->shard_count + 63) / 64, sizeof(uint64_t));
-    if (!shard->overflow || !shard->wake_mask || !contact_init(shard)) {
+    if (!shard->overflow || !shard->wake_mask) {
         err_set(err, "no memory for shard %u", index);
         return false;
     }
@@ -50,7 +51,6 @@ void shard_start(struct shard *shard, struct io *io)
     shard->io = io;
     shard->pool = io_pool(io);
     shard->wheel = wheel_new(io_now_ms(io));
-    SL_CHECK(shard->wheel);
 }
 
 /* Readers point at the shard's copies of the limits, so a change reaches every stream at once; the scratch holds any of

@@ -31,10 +31,9 @@ struct contact {
     struct race race;
 };
 
-bool contact_init(struct shard *shard)
+void contact_init(struct shard *shard)
 {
     shard->contacts = slab_new(sizeof(struct contact), CONTACTS_MAX);
-    return shard->contacts != NULL;
 }
 
 struct shard *contact_shard(const struct contact *contact)

@@ -21,8 +21,7 @@ struct stream;
 struct target;
 struct trial;
 
-/* False when memory is refused. */
-bool contact_init(struct shard *shard);
+void contact_init(struct shard *shard);
 /* Under way on the shard. */
 unsigned contact_count(const struct shard *shard);
 

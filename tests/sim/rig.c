@@ -147,9 +147,9 @@ static struct rig *rig_make(struct world *world, uint64_t seed, const char *doma
     rig->domain = domain ? domain : "example.com";
     log_set_level(getenv("SL_TRACE") ? LOG_DEBUG : LOG_WARN);
     rig->policy = policy_new(load(domain, overrides), NULL, &err, NULL);
-    rig->router = router_new(shard_count, rig->policy->config->limits_link_size, seeds, &err);
+    rig->router = router_new(shard_count, rig->policy->config->limits_link_size, seeds);
     rig->store = store_open("/nowhere", shard_count + 1, &err);
-    SL_CHECK(rig->router && rig->store && rig->policy);
+    SL_CHECK(rig->store && rig->policy);
     if (rig->policy->config->s2s_enabled) {
         SL_CHECK(resolver_config_init(&rig->resolver_config, rig->policy->config, &err));
         rig->resolver = resolver_open(&rig->resolver_config.settings, shard_count, &err);
