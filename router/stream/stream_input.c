@@ -131,11 +131,11 @@ static void make_runnable(struct stream *stream)
 
 /* Who has not authenticated fills no memory: a receive may bring eight times what a stanza may have by then. Not one
  * that we called: how many there are is up to us, and before its certificate it may send a long list of issuers. */
-static bool is_too_much(const struct stream *stream, size_t size)
+static bool is_too_much(struct stream *stream, size_t size)
 {
     bool has_authenticated =
         stream->state == STREAM_MOVE || stream->state == STREAM_RESTART || stream->state == STREAM_BIND;
-    bool is_called = stream->is_s2s && s2s_of((struct stream *)(uintptr_t)stream)->is_out;
+    bool is_called = stream->is_s2s && s2s_of(stream)->is_out;
     uint32_t most = stream->shard->policy->config->limits_stanza_size_unauthenticated + RECORD_SIZE_MAX;
     return !has_authenticated && !is_called && stream->held.size + size > most;
 }

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "router/xep/features.h"
 
+#include "core/base/clock.h"
 #include "router/route/shard.h"
 #include "router/stream/stream.h"
-
-#include <stdio.h>
-#include <time.h>
 
 /* XEP-0202 s2: <tzo/> and <utc/> (XEP-0082 s3.2). The server tells UTC only. */
 static enum stanza_error answer(const struct iq_request *request)
 {
-    time_t seconds = (time_t)(io_wall_ms(request->shard->io) / 1000);
-    struct tm utc;
-    char text[32];
-    gmtime_r(&seconds, &utc);
-    size_t size = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    char text[CLOCK_TEXT_SIZE];
+    (void)clock_text((int64_t)(io_wall_ms(request->shard->io) / 1000), text);
     struct xml_writer w = iq_answer(request);
     xml_open(&w, "time");
     xml_namespace(&w, "urn:xmpp:time");
@@ -22,7 +17,7 @@ static enum stanza_error answer(const struct iq_request *request)
     xml_write_text(&w, SPAN("+00:00"));
     xml_close(&w);
     xml_open(&w, "utc");
-    xml_write_text(&w, span_of(text, size));
+    xml_write_text(&w, span_str(text));
     xml_close(&w);
     xml_close(&w);
     xml_close(&w);
