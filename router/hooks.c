@@ -164,11 +164,16 @@ static void hook_account_changed(void *context, struct span jid, enum control_ac
     if (change != ACCOUNT_DELETED && change != ACCOUNT_DISABLED)
         return;
     /* Its sessions are on one shard; who is just logging in may be on any. */
+    sluice->withdrawals++;
     for (unsigned i = 0; i < sluice->shard_count; i++) {
-        char *bare = strndup(jid.ptr, jid.size);
+        struct withdrawal *withdrawal = malloc(sizeof *withdrawal + jid.size);
         enum notice notice = change == ACCOUNT_DELETED ? NOTICE_REMOVED : NOTICE_DISABLED;
-        if (bare && !post_patiently(sluice, i, notice, bare))
-            free(bare);
+        if (!withdrawal)
+            continue;
+        *withdrawal = (struct withdrawal){sluice->withdrawals, (uint32_t)jid.size};
+        memcpy(withdrawal->bare, jid.ptr, jid.size);
+        if (!post_patiently(sluice, i, notice, withdrawal))
+            free(withdrawal);
     }
 }
 

@@ -40,7 +40,8 @@ struct sluice {
     struct resolver *resolver; /* NULL: no other servers */
     struct inspector *inspector;
     struct control *control;
-    int64_t warned_s; /* when our certificates were last looked at; 0: the ones in force were not */
+    uint32_t withdrawals; /* accounts removed or disabled so far */
+    int64_t warned_s;     /* when our certificates were last looked at; 0: the ones in force were not */
     struct worker *workers;
     struct counters **counters;
     struct control_fact facts[FACTS_MAX];

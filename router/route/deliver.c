@@ -225,6 +225,8 @@ static bool is_bounced(const struct shard *shard, const struct letter *letter, e
 {
     if (letter->type == TYPE_ERROR || letter->type == TYPE_RESULT || !letter->from.domain_size)
         return false;
+    if (letter->type == TYPE_HEADLINE && !letter->to.resource_size && error == ERROR_SERVICE_UNAVAILABLE)
+        return false; /* to all or to nobody: RFC 6121 s8.5.2.2.1 */
     if (letter->kind != STANZA_PRESENCE)
         return true;
     return letter->type != TYPE_PROBE && error != ERROR_SERVICE_UNAVAILABLE &&

@@ -28,8 +28,8 @@ bool deliver_to_stream(struct shard *shard, struct stream *stream, struct letter
 void deliver(struct shard *shard, struct letter *letter);
 /* To the owner of letter->to, here or elsewhere. */
 void deliver_anywhere(struct shard *shard, struct letter *letter);
-/* A letter that cannot be delivered goes back as an error, except errors, iq results (RFC 6120 s8.3.1), and presence for a
- * user of ours. The letter counts as refused; or as dropped (nobody is there), or as lost. */
+/* A letter that cannot be delivered goes back as an error, except errors, iq results (RFC 6120 s8.3.1), and presence
+ * for a user of ours. The letter counts as refused; or as dropped (nobody is there), or as lost. */
 void deliver_bounce(struct shard *shard, const struct letter *letter, enum stanza_error error);
 /* One copy made by the router itself, to a session of this shard; counted as born, and delivered or lost. */
 void deliver_copy(struct shard *shard, struct session *session, struct span payload);

@@ -309,6 +309,12 @@ static void take_notice(struct shard *shard, const struct record_notice *record)
         stream_release(stream);
 }
 
+static void take_withdrawal(struct shard *shard, struct withdrawal *withdrawal, bool is_removed)
+{
+    session_close_user(shard, span_of(withdrawal->bare, withdrawal->bare_size), is_removed, withdrawal->serial);
+    free(withdrawal);
+}
+
 static void take_control(struct shard *shard, const struct record_control *record)
 {
     switch ((enum notice)record->notice) {
@@ -323,8 +329,7 @@ static void take_control(struct shard *shard, const struct record_control *recor
         break;
     case NOTICE_REMOVED:
     case NOTICE_DISABLED:
-        session_close_user(shard, span_str(record->argument), record->notice == NOTICE_REMOVED);
-        free(record->argument);
+        take_withdrawal(shard, record->argument, record->notice == NOTICE_REMOVED);
         break;
     case NOTICE_THROTTLE:
     case NOTICE_RELEASE:

@@ -52,8 +52,15 @@ enum notice {
     NOTICE_POLICY,   /* from control: exchange the policy for this one */
     NOTICE_DRAIN,    /* from control: close everything and stop */
     NOTICE_ASK,      /* from control: a question, answered in place */
-    NOTICE_REMOVED,  /* from control: the account is gone: close its sessions, end its logins */
+    NOTICE_REMOVED,  /* from control: a struct withdrawal: the account is gone: close its sessions, end its logins */
     NOTICE_DISABLED, /* from control: the same, since it is disabled */
+};
+
+/* The argument of NOTICE_REMOVED and NOTICE_DISABLED, allocated; the shard frees it. */
+struct withdrawal {
+    uint32_t serial; /* session_close_user() */
+    uint32_t bare_size;
+    char bare[];
 };
 
 /* Sends a letter to another shard than this one. payload's chain is empty afterwards. False only when memory is

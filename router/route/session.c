@@ -2,6 +2,7 @@
 #include "router/route/session.h"
 
 #include "core/base/check.h"
+#include "core/base/hash.h"
 #include "router/im/presence.h"
 #include "router/route/shard.h"
 #include "router/stream/nego.h"
@@ -118,8 +119,24 @@ void session_discard(struct shard *shard, struct session *session)
     session_free(session);
 }
 
-void session_close_user(struct shard *shard, struct span bare, bool is_removed)
+static uint64_t hash_of(const struct shard *shard, struct span bare)
 {
+    return hash_siphash13(&shard->router->owner_key, bare);
+}
+
+bool session_was_closed(const struct shard *shard, struct span bare, uint32_t since)
+{
+    uint64_t hash = hash_of(shard, bare);
+    for (unsigned i = 0; i < SHARD_WITHDRAWN_MAX; i++)
+        if (shard->withdrawn[i].hash == hash && (int32_t)(shard->withdrawn[i].serial - since) > 0)
+            return true;
+    return false;
+}
+
+void session_close_user(struct shard *shard, struct span bare, bool is_removed, uint32_t serial)
+{
+    shard->withdrawn[serial % SHARD_WITHDRAWN_MAX] = (struct withdrawn){hash_of(shard, bare), serial};
+    shard->withdrawn_serial = serial;
     const char *text = is_removed ? "the account was removed" : "the account is disabled";
     /* stream_close() ends the session and with the last one frees the user, so it is looked up anew each time. */
     for (struct user *user; (user = session_user(shard, bare));)

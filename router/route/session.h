@@ -63,9 +63,12 @@ void session_leave(struct shard *shard, struct session *session);
 void session_free(struct session *session);
 /* Both without telling anybody, when the whole shard ends. */
 void session_discard(struct shard *shard, struct session *session);
-/* The account was removed, or disabled: its sessions end with <not-authorized/>, logins that run will fail. A stream
- * that is between two shards at that moment is met by neither. */
-void session_close_user(struct shard *shard, struct span bare, bool is_removed);
+/* The account was removed, or disabled: its sessions end with <not-authorized/>, logins that run will fail. serial
+ * counts these events, from 1; each shard hears of each, in order, but not at the same time. */
+void session_close_user(struct shard *shard, struct span bare, bool is_removed, uint32_t serial);
+/* It was, behind the event that shard->withdrawn_serial said on the shard that a stream has come from: that one had it
+ * no more, and this one not yet. */
+bool session_was_closed(const struct shard *shard, struct span bare, uint32_t since);
 /* Highest non-negative priority among the available sessions; -1 if there is none. */
 int session_priority_max(const struct user *user);
 bool session_any_available(const struct user *user);

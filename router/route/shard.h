@@ -32,6 +32,14 @@ struct waiting {
     struct stream **end;
 };
 
+/* Of the accounts that were removed or disabled last: more than are told while a stream is between two shards. */
+#define SHARD_WITHDRAWN_MAX 64u
+
+struct withdrawn {
+    uint64_t hash; /* of the bare JID */
+    uint32_t serial;
+};
+
 struct shard {
     unsigned index;
     struct router *router;
@@ -70,9 +78,11 @@ struct shard {
     /* Of NOTICE_ASK, set by sluiced.c: a question comes in; one that took its time is answered. */
     void (*answer)(struct shard *shard, void *question);
     void (*answered)(struct shard *shard, void *question);
-    struct stream *cursor;      /* a walk over streams that takes several turns (drain, policy) */
-    uint64_t drain_deadline_ms; /* 0: not draining */
-    bool is_drained;            /* no stream is left here; mail is still taken until no shard has any */
+    struct withdrawn withdrawn[SHARD_WITHDRAWN_MAX]; /* a ring: session_was_closed() */
+    uint32_t withdrawn_serial;                       /* the newest that this shard has heard of */
+    struct stream *cursor;                           /* a walk over streams that takes several turns (drain, policy) */
+    uint64_t drain_deadline_ms;                      /* 0: not draining */
+    bool is_drained; /* no stream is left here; mail is still taken until no shard has any */
     bool is_stopping;
 };
 

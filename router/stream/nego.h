@@ -46,15 +46,16 @@ enum nego_event {
 };
 
 struct nego {
-    char stream_id[33]; /* of our header: 128 random bits, hexadecimal */
-    struct span domain; /* set by the first header, by the first under TLS anew (then allocated); empty before */
-    char version[12];   /* that our header tells (s4.7.5); empty: none, since theirs had none */
-    char *lang;         /* xml:lang of the peer's header, allocated; NULL: none */
-    char *from;         /* bare JID of the peer's header, allocated; NULL: none */
-    struct sasl *sasl;  /* while an exchange runs: sasl.h */
-    struct span jid;    /* authenticated bare JID, allocated; empty before */
-    uint8_t attempts;   /* that failed or were discarded: to log in, then to bind */
-    bool has_begun;     /* has had a turn: newcomer.h */
+    char stream_id[33];        /* of our header: 128 random bits, hexadecimal */
+    struct span domain;        /* set by the first header, by the first under TLS anew (then allocated); empty before */
+    char version[12];          /* that our header tells (s4.7.5); empty: none, since theirs had none */
+    char *lang;                /* xml:lang of the peer's header, allocated; NULL: none */
+    char *from;                /* bare JID of the peer's header, allocated; NULL: none */
+    struct sasl *sasl;         /* while an exchange runs: sasl.h */
+    struct span jid;           /* authenticated bare JID, allocated; empty before */
+    uint8_t attempts;          /* that failed or were discarded: to log in, then to bind */
+    uint32_t withdrawn_serial; /* of the shard that it has left: session_was_closed() */
+    bool has_begun;            /* has had a turn: newcomer.h */
     struct stream *next_newcomer; /* while it waits for one */
     struct stream **newcomer_link;
     uint64_t due_ms; /* from the first header on: when a session must be bound, whatever the phases take */

@@ -566,6 +566,8 @@ void stream_departing(struct stream *stream)
     struct shard *shard = stream->shard;
     if (stream->is_watched) /* it enters again over there when it is bound */
         watch_leave(stream);
+    if (stream->nego)
+        stream->nego->withdrawn_serial = shard->withdrawn_serial;
     /* The timer's due time stays in the struct: the deadline goes on over there. */
     wheel_cancel(shard->wheel, &stream->timer);
     list_remove(stream);
@@ -600,6 +602,8 @@ void stream_arrived(struct shard *shard, struct io_conn *conn, struct stream *st
     stream_release(stream);
     if (stream->state == STREAM_RESTART && reset_is_stale(stream))
         stream_close(stream, STREAM_RESET_ERROR, NULL);
+    if (stream->state == STREAM_RESTART && !stream->is_s2s && session_was_closed(shard, stream->nego->jid, stream->nego->withdrawn_serial))
+        stream_close(stream, STREAM_NOT_AUTHORIZED_ERROR, "the account was removed or disabled");
     if (shard->drain_deadline_ms) /* the walk that closes all has passed the head of the list already */
         stream_close(stream, STREAM_SYSTEM_SHUTDOWN_ERROR, NULL);
 }

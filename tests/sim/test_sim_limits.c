@@ -99,6 +99,42 @@ static void stream__closed_while_it_moves__ends_in_order(void **state)
     }
 }
 
+/* An account that is removed while a login of it is between two shards: the one hears of it before the stream comes,
+ * the other when it has gone. */
+static void removed_account__between_two_shards__loses_its_stream(void **state)
+{
+    (void)state;
+    unsigned moved = 0;
+    for (unsigned number = 0; number < 4; number++) {
+        struct rig *rig = rig_new(2, 2, NULL, 4, NULL);
+        struct caller caller;
+        char bare[32];
+        snprintf(bare, sizeof bare, "user%u@example.com", number);
+        caller_open(&caller, rig, 0);
+        caller_say_text(&caller, CALLER_HEADER);
+        caller_run(&caller);
+        struct stream *stream = rig->shards[0].streams;
+        caller_auth(&caller, number);
+        caller_run(&caller);
+        caller_prove(&caller);
+        while (stream->state == STREAM_LOOKUP || stream->state == STREAM_SASL || stream->is_moving)
+            assert_true(world_step(rig->world));
+        bool is_between = stream->state == STREAM_MOVE;
+        if (is_between) {
+            session_close_user(&rig->shards[1], span_str(bare), true, 1);
+            while (stream->shard != &rig->shards[1])
+                assert_true(world_step(rig->world));
+            session_close_user(&rig->shards[0], span_str(bare), true, 1);
+        }
+        caller_run(&caller);
+        assert_int_equal(caller_has_heard(&caller, "<not-authorized"), is_between);
+        moved += is_between;
+        caller_close(&caller);
+        finish(rig);
+    }
+    assert_true(moved > 0);
+}
+
 /* --- the border of TLS -------------------------------------------------------------------------------------------- */
 
 static struct rig *tls_rig(bool required, const char *extra)
@@ -200,7 +236,7 @@ static void resource__of_a_session_whose_tls_broke__is_free_at_once(void **state
         caller_run(&newer);
         assert_true(caller_has_heard(&newer, "<jid>user0@example.com/r</jid>"));
         assert_int_equal(rig_counter(rig, COUNTER_SESSIONS), 1);
-        session_close_user(&rig->shards[0], SPAN("user0@example.com"), true);
+        session_close_user(&rig->shards[0], SPAN("user0@example.com"), true, 1);
         io_notify(rig->shards[0].io);
         caller_run(&newer);
         assert_true(caller_has_heard(&newer, "<not-authorized"));
@@ -651,7 +687,7 @@ static void removed_account__bound_or_about_to_bind__loses_its_streams(void **st
         }
     }
     for (unsigned i = 0; i < shards; i++) {
-        session_close_user(&rig->shards[i], SPAN("user0@example.com"), true);
+        session_close_user(&rig->shards[i], SPAN("user0@example.com"), true, 1);
         io_notify(rig->shards[i].io);
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -681,7 +717,7 @@ static void account__withdrawn_in_the_exchange__lets_nobody_in(void **state)
             assert_true(caller_has_heard(&callers[i], "<challenge"));
         }
         for (unsigned i = 0; i < shards; i++)
-            session_close_user(&rig->shards[i], SPAN("user0@example.com"), is_removed);
+            session_close_user(&rig->shards[i], SPAN("user0@example.com"), is_removed, 1);
         for (unsigned i = 0; i < 4; i++) {
             if (i == 2)
                 caller_say_text(&callers[i], "<response xmlns='" SASL_NS "'>Yz1iaXdzLHI9eCxwPWFiY2Q=</response>");
@@ -730,6 +766,7 @@ int main(void)
         cmocka_unit_test(plain_bytes__held_behind_starttls__end_the_stream),
         cmocka_unit_test(resource__of_a_session_whose_tls_broke__is_free_at_once),
         cmocka_unit_test(stream__closed_while_it_moves__ends_in_order),
+        cmocka_unit_test(removed_account__between_two_shards__loses_its_stream),
         cmocka_unit_test(bytes__that_wait_for_a_handshake__are_few),
         cmocka_unit_test(bytes__of_a_stranger_at_once__are_few_or_end_the_stream),
         cmocka_unit_test(handshakes__one_a_turn__all_come_to_their_end),

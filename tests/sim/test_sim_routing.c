@@ -344,7 +344,8 @@ static void same_resource__replaces_the_older_session(void **state)
     assert_true(actor_bind(&stage->actors[0], 0));
 }
 
-/* What waits for a peer that does not read comes back to the sender when the peer is gone. */
+/* What waits for a peer that does not read comes back to the sender when the peer is gone; but a headline for whoever
+ * is there (RFC 6121 s8.5.2.2.1). */
 /* Holds 6120:8.3.3.13/1. */
 static void unsent__comes_back_when_the_session_breaks(void **state)
 {
@@ -352,16 +353,22 @@ static void unsent__comes_back_when_the_session_breaks(void **state)
     char filler[3001];
     memset(filler, 'x', sizeof filler - 1);
     filler[sizeof filler - 1] = '\0';
+    actor_send(&stage->actors[1], "<presence/>");
+    run(stage);
     peer_set_window(stage->actors[1].peer, 100);
     for (int i = 0; i < 30; i++) {
         actor_send(&stage->actors[0], "<message to='user1@example.com/a' id='u%d'><body>%s</body></message>", i,
                    filler);
         rig_run(stage->rig, 2);
     }
+    actor_send(&stage->actors[0], "<message to='user1@example.com' type='headline'><body>%s</body></message>", filler);
+    run(stage);
+    uint64_t dropped = rig_counter(stage->rig, COUNTER_DROPPED);
     actor_reset(&stage->actors[1]);
     run(stage);
-    assert_true(rig_counter(stage->rig, COUNTER_RETURNED) > 0);
-    assert_int_equal(stage->inboxes[0].count, rig_counter(stage->rig, COUNTER_RETURNED));
+    assert_true(rig_counter(stage->rig, COUNTER_RETURNED) > 1);
+    assert_int_equal(stage->inboxes[0].count, rig_counter(stage->rig, COUNTER_RETURNED) - 1);
+    assert_int_equal(rig_counter(stage->rig, COUNTER_DROPPED), dropped + 1);
     expect_line(stage, 0, "message error user1@example.com/a u29 error service-unavailable");
     assert_int_equal(rig_balance(stage->rig), 0);
     assert_true(actor_bind(&stage->actors[1], 0));
